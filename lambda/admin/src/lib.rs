@@ -1,0 +1,1 @@
+//! The Flagstone admin API over HTTP, cloud-free.

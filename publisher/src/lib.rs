@@ -1,0 +1,1 @@
+//! The Flagstone control plane without a cloud: change log, lowering, build, publish.

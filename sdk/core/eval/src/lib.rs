@@ -1,0 +1,1 @@
+//! The Flagstone evaluator: compiled snapshots and one pure function.

@@ -1,0 +1,1 @@
+//! The words of Flagstone: keys, values, contexts, canonical JSON, line heads.

@@ -1,0 +1,1 @@
+//! The Flagstone SDK for Rust: signed feature flags, evaluated in process.
