@@ -1,0 +1,579 @@
+//! JSON as Flagstone reads and writes it.
+//!
+//! Reading is strict where a signature or a snapshot depends on it (duplicate members and depth are refused) and
+//! keeps members in the order they stood. Writing is canonical (FORMAT M-1.9, M-1.10): no white space, the shortest
+//! escapes, numbers as ECMAScript's `Number::toString` writes them (RFC 8785).
+
+use core::cell::Cell;
+use core::fmt;
+use std::borrow::Cow;
+
+use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+
+use crate::limits;
+
+/// A JSON text, its strings borrowed from the input where they need no unescaping.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Json<'a> {
+    /// `null`
+    Null,
+    /// `true` or `false`
+    Bool(bool),
+    /// A number
+    Number(Number),
+    /// A string
+    String(Cow<'a, str>),
+    /// An array
+    Array(Vec<Json<'a>>),
+    /// An object, its members in the order they stood
+    Object(Vec<(Cow<'a, str>, Json<'a>)>),
+}
+
+/// A number, by how it was spelled.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Number {
+    /// Digits only, up to 2⁶⁴−1.
+    Unsigned(u64),
+    /// A minus and digits, down to −2⁶³.
+    Negative(i64),
+    /// Anything else: a fraction, an exponent, `-0`, or an integer beyond 64 bits.
+    Float(f64),
+}
+
+impl Number {
+    /// The value as an IEEE double, which is what every Flagstone number is.
+    #[expect(clippy::cast_precision_loss, reason = "JSON numbers are doubles; rounding is the definition")]
+    pub const fn as_f64(self) -> f64 {
+        match self {
+            Self::Unsigned(number) => number as f64,
+            Self::Negative(number) => number as f64,
+            Self::Float(number) => number,
+        }
+    }
+
+    /// The integer, if the value is one within ±(2⁵³−1). By value: `1.0` is 1, as it is to JavaScript.
+    #[expect(clippy::cast_possible_truncation, reason = "the bounds are checked on the line before")]
+    pub fn as_integer(self) -> Option<i64> {
+        match self {
+            Self::Unsigned(number) => i64::try_from(number).ok().filter(|n| *n <= limits::MAX_INTEGER),
+            Self::Negative(number) => Some(number).filter(|n| *n >= -limits::MAX_INTEGER),
+            Self::Float(number) => {
+                let integral = number.trunc() == number && number.abs() <= MAX_INTEGER_F64;
+                integral.then_some(number as i64)
+            }
+        }
+    }
+}
+
+/// [`limits::MAX_INTEGER`] as a double, which holds it exactly.
+pub const MAX_INTEGER_F64: f64 = 9_007_199_254_740_991.0;
+
+/// What to do with an object that names a member twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Duplicates {
+    /// Refuse the text: for whatever is signed or written by a publisher.
+    Refuse,
+    /// The last one counts, as `JSON.parse` has it: for contexts.
+    LastWins,
+}
+
+/// How to read.
+#[derive(Debug, Clone, Copy)]
+pub struct ParseOptions {
+    /// Deepest nesting; the outermost array or object is 1. At most 127.
+    pub max_depth: usize,
+    /// What to do with duplicate members.
+    pub duplicates: Duplicates,
+}
+
+/// Why a text could not be read. Says where, never what stood there.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum JsonError {
+    /// No JSON: bad syntax, bad UTF-8, a lone surrogate, or a number no double can hold.
+    #[error("no JSON at line {line}, column {column}")]
+    Syntax {
+        /// Line, from 1.
+        line: usize,
+        /// Column, from 1.
+        column: usize,
+    },
+    /// Nested too deeply.
+    #[error("nested deeper than {max}")]
+    TooDeep {
+        /// The limit.
+        max: usize,
+    },
+    /// An object names a member twice.
+    #[error("a member stands twice in one object, at line {line}, column {column}")]
+    Duplicate {
+        /// Line on which the object ends, from 1.
+        line: usize,
+        /// Column at which the object ends, from 1.
+        column: usize,
+    },
+}
+
+impl JsonError {
+    /// The stable code of this error.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Syntax { .. } => "invalid-json",
+            Self::TooDeep { .. } => "too-deep",
+            Self::Duplicate { .. } => "duplicate-member",
+        }
+    }
+}
+
+impl<'a> Json<'a> {
+    /// Reads a line of a snapshot or anything else that must be strict: depth ≤ 32, no duplicate member.
+    pub fn parse(text: &'a [u8]) -> Result<Self, JsonError> {
+        let strict = ParseOptions { max_depth: limits::MAX_JSON_DEPTH, duplicates: Duplicates::Refuse };
+        Self::parse_with(text, strict)
+    }
+
+    /// Reads one JSON text that fills `text`.
+    pub fn parse_with(text: &'a [u8], options: ParseOptions) -> Result<Self, JsonError> {
+        let fault = Cell::new(Fault::Syntax);
+        let mut deserializer = serde_json::Deserializer::from_slice(text);
+        let reader = Reader { options, depth_left: options.max_depth, fault: &fault };
+        reader.deserialize(&mut deserializer).and_then(|json| deserializer.end().map(|()| json)).map_err(
+            |error| {
+                let (line, column) = (error.line(), error.column());
+                match fault.get() {
+                    Fault::Syntax => JsonError::Syntax { line, column },
+                    Fault::TooDeep => JsonError::TooDeep { max: options.max_depth },
+                    Fault::Duplicate => JsonError::Duplicate { line, column },
+                }
+            },
+        )
+    }
+
+    /// The members, if this is an object.
+    pub fn as_object(&self) -> Option<&[(Cow<'a, str>, Json<'a>)]> {
+        if let Self::Object(members) = self { Some(members) } else { None }
+    }
+
+    /// The elements, if this is an array.
+    pub fn as_array(&self) -> Option<&[Json<'a>]> {
+        if let Self::Array(elements) = self { Some(elements) } else { None }
+    }
+
+    /// The text, if this is a string.
+    pub fn as_str(&self) -> Option<&str> {
+        if let Self::String(text) = self { Some(text) } else { None }
+    }
+
+    /// The truth, if this is a boolean.
+    pub const fn as_bool(&self) -> Option<bool> {
+        if let Self::Bool(truth) = self { Some(*truth) } else { None }
+    }
+
+    /// The number as a double, if this is a number.
+    pub const fn as_f64(&self) -> Option<f64> {
+        if let Self::Number(number) = self { Some(number.as_f64()) } else { None }
+    }
+
+    /// The integer, if this is a number that is one within ±(2⁵³−1).
+    pub fn as_integer(&self) -> Option<i64> {
+        if let Self::Number(number) = self { number.as_integer() } else { None }
+    }
+
+    /// Whether this is `null`.
+    pub const fn is_null(&self) -> bool {
+        matches!(self, Self::Null)
+    }
+
+    /// The member called `name`, if this is an object that has one.
+    pub fn member(&self, name: &str) -> Option<&Json<'a>> {
+        self.as_object()?.iter().find_map(|(member, value)| (member == name).then_some(value))
+    }
+
+    /// An object of the given members, in their order.
+    pub fn object<N: Into<Cow<'a, str>>>(members: impl IntoIterator<Item = (N, Json<'a>)>) -> Self {
+        Self::Object(members.into_iter().map(|(name, value)| (name.into(), value)).collect())
+    }
+
+    /// The same, owning its strings.
+    pub fn into_owned(self) -> Json<'static> {
+        match self {
+            Self::Null => Json::Null,
+            Self::Bool(truth) => Json::Bool(truth),
+            Self::Number(number) => Json::Number(number),
+            Self::String(text) => Json::String(Cow::Owned(text.into_owned())),
+            Self::Array(elements) => Json::Array(elements.into_iter().map(Json::into_owned).collect()),
+            Self::Object(members) => Json::Object(
+                members
+                    .into_iter()
+                    .map(|(name, value)| (Cow::Owned(name.into_owned()), value.into_owned()))
+                    .collect(),
+            ),
+        }
+    }
+
+    /// Appends the canonical text, members in the order they stand.
+    pub fn write(&self, out: &mut String) {
+        self.write_with(out, false);
+    }
+
+    /// Appends the canonical text, members sorted by the UTF-8 bytes of their names at every depth.
+    pub fn write_sorted(&self, out: &mut String) {
+        self.write_with(out, true);
+    }
+
+    /// The canonical text with sorted members.
+    pub fn to_canonical(&self) -> String {
+        let mut out = String::new();
+        self.write_sorted(&mut out);
+        out
+    }
+
+    fn write_with(&self, out: &mut String, sorted: bool) {
+        match self {
+            Self::Null => out.push_str("null"),
+            Self::Bool(truth) => out.push_str(if *truth { "true" } else { "false" }),
+            Self::Number(number) => write_number(number.as_f64(), out),
+            Self::String(text) => write_string(text, out),
+            Self::Array(elements) => {
+                out.push('[');
+                for (index, element) in elements.iter().enumerate() {
+                    if index > 0 {
+                        out.push(',');
+                    }
+                    element.write_with(out, sorted);
+                }
+                out.push(']');
+            }
+            Self::Object(members) => {
+                let mut members: Vec<_> = members.iter().collect();
+                if sorted {
+                    members.sort_by(|(a, _), (b, _)| a.cmp(b));
+                }
+                out.push('{');
+                for (index, (name, value)) in members.into_iter().enumerate() {
+                    if index > 0 {
+                        out.push(',');
+                    }
+                    write_string(name, out);
+                    out.push(':');
+                    value.write_with(out, sorted);
+                }
+                out.push('}');
+            }
+        }
+    }
+}
+
+/// The canonical text, members in the order they stand.
+impl fmt::Display for Json<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = String::new();
+        self.write(&mut out);
+        f.write_str(&out)
+    }
+}
+
+impl<'a> From<&'a str> for Json<'a> {
+    fn from(text: &'a str) -> Self {
+        Self::String(Cow::Borrowed(text))
+    }
+}
+
+impl From<String> for Json<'_> {
+    fn from(text: String) -> Self {
+        Self::String(Cow::Owned(text))
+    }
+}
+
+impl From<bool> for Json<'_> {
+    fn from(truth: bool) -> Self {
+        Self::Bool(truth)
+    }
+}
+
+impl From<u64> for Json<'_> {
+    fn from(number: u64) -> Self {
+        Self::Number(Number::Unsigned(number))
+    }
+}
+
+impl From<i64> for Json<'_> {
+    fn from(number: i64) -> Self {
+        Self::Number(u64::try_from(number).map_or(Number::Negative(number), Number::Unsigned))
+    }
+}
+
+impl From<f64> for Json<'_> {
+    fn from(number: f64) -> Self {
+        Self::Number(Number::Float(number))
+    }
+}
+
+impl<'a> FromIterator<Json<'a>> for Json<'a> {
+    fn from_iter<I: IntoIterator<Item = Json<'a>>>(elements: I) -> Self {
+        Self::Array(elements.into_iter().collect())
+    }
+}
+
+/// Appends a string with the shortest escapes: only `"`, `\`, and U+0000 to U+001F are escaped.
+pub fn write_string(text: &str, out: &mut String) {
+    out.push('"');
+    for character in text.chars() {
+        match character {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\u{8}' => out.push_str("\\b"),
+            '\t' => out.push_str("\\t"),
+            '\n' => out.push_str("\\n"),
+            '\u{c}' => out.push_str("\\f"),
+            '\r' => out.push_str("\\r"),
+            '\u{0}'..='\u{1f}' => {
+                const HEX: [char; 16] =
+                    ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
+                let code = u32::from(character);
+                out.push_str("\\u00");
+                out.push(if code >= 16 { '1' } else { '0' });
+                out.extend(HEX.get(code as usize % 16));
+            }
+            other => out.push(other),
+        }
+    }
+    out.push('"');
+}
+
+/// Appends a number as ECMAScript writes it; `-0` is `0`, and what is not finite is `null`.
+pub fn write_number(number: f64, out: &mut String) {
+    if number == 0.0 {
+        out.push('0');
+    } else if number.is_finite() {
+        out.push_str(ryu_js::Buffer::new().format_finite(number));
+    } else {
+        out.push_str("null");
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Fault {
+    Syntax,
+    TooDeep,
+    Duplicate,
+}
+
+#[derive(Clone, Copy)]
+struct Reader<'f> {
+    options: ParseOptions,
+    depth_left: usize,
+    fault: &'f Cell<Fault>,
+}
+
+impl Reader<'_> {
+    fn inner<E: serde::de::Error>(self) -> Result<Self, E> {
+        match self.depth_left.checked_sub(1) {
+            Some(depth_left) => Ok(Self { depth_left, ..self }),
+            None => {
+                self.fault.set(Fault::TooDeep);
+                Err(E::custom("too deep"))
+            }
+        }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Reader<'_> {
+    type Value = Json<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Json<'de>, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Reader<'_> {
+    type Value = Json<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<Json<'de>, E> {
+        Ok(Json::Null)
+    }
+
+    fn visit_bool<E>(self, truth: bool) -> Result<Json<'de>, E> {
+        Ok(Json::Bool(truth))
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Json<'de>, E> {
+        Ok(Json::Number(Number::Unsigned(number)))
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Json<'de>, E> {
+        Ok(Json::Number(Number::Negative(number)))
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<Json<'de>, E> {
+        Ok(Json::Number(Number::Float(number)))
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Json<'de>, E> {
+        Ok(Json::String(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Json<'de>, E> {
+        Ok(Json::String(Cow::Owned(text.to_owned())))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Json<'de>, A::Error> {
+        let inner = self.inner()?;
+        let mut array = Vec::new();
+        while let Some(element) = elements.next_element_seed(inner)? {
+            array.push(element);
+        }
+        Ok(Json::Array(array))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Json<'de>, A::Error> {
+        let inner = self.inner()?;
+        let mut object: Vec<(Cow<'de, str>, Json<'de>)> = Vec::new();
+        while let Some(name) = members.next_key_seed(Name)? {
+            object.push((name, members.next_value_seed(inner)?));
+        }
+        if has_duplicate(&object) {
+            match self.options.duplicates {
+                Duplicates::Refuse => {
+                    self.fault.set(Fault::Duplicate);
+                    return Err(A::Error::custom("duplicate member"));
+                }
+                Duplicates::LastWins => keep_last(&mut object),
+            }
+        }
+        Ok(Json::Object(object))
+    }
+}
+
+fn has_duplicate(members: &[(Cow<'_, str>, Json<'_>)]) -> bool {
+    const SCANNED: usize = 8;
+    if members.len() <= SCANNED {
+        let mut rest = members.iter();
+        while let Some((name, _)) = rest.next() {
+            if rest.as_slice().iter().any(|(other, _)| other == name) {
+                return true;
+            }
+        }
+        return false;
+    }
+    let mut names: Vec<&str> = members.iter().map(|(name, _)| &**name).collect();
+    names.sort_unstable();
+    names.windows(2).any(|pair| matches!(pair, [a, b] if a == b))
+}
+
+fn keep_last(members: &mut Vec<(Cow<'_, str>, Json<'_>)>) {
+    let mut seen = std::collections::HashSet::new();
+    members.reverse();
+    members.retain(|(name, _)| seen.insert(name.clone().into_owned()));
+    members.reverse();
+}
+
+/// Reads a member's name, borrowed where it can be.
+struct Name;
+
+impl<'de> DeserializeSeed<'de> for Name {
+    type Value = Cow<'de, str>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Name {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a member name")
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok(Cow::Borrowed(text))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Cow::Owned(text.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn canonical(text: &str) -> String {
+        Json::parse(text.as_bytes()).unwrap().to_canonical()
+    }
+
+    #[test]
+    fn canonical_text_has_sorted_members_short_escapes_and_ecmascript_numbers() {
+        assert_eq!(
+            canonical(
+                r#" { "b" : [1.0, -0, 1e21, 1E-7, 100, 0.1], "a": "\u0041\u001f\u2028\/\"\n\u007f" } "#
+            ),
+            "{\"a\":\"A\\u001f\u{2028}/\\\"\\n\u{7f}\",\"b\":[1,0,1e+21,1e-7,100,0.1]}"
+        );
+        assert_eq!(canonical("9007199254740993"), "9007199254740992");
+        assert_eq!(canonical("123456789012345680000"), "123456789012345680000");
+    }
+
+    #[test]
+    fn duplicates_are_refused_or_the_last_wins() {
+        for text in [r#"{"a":1,"a":2}"#, r#"{"x":{"\u0061":1,"a":2}}"#] {
+            assert_eq!(Json::parse(text.as_bytes()).unwrap_err().code(), "duplicate-member");
+        }
+        let many: String = (0..20).map(|n| format!("\"m{n}\":{n},")).collect();
+        let text = format!("{{{many}\"m3\":99}}");
+        assert!(matches!(Json::parse(text.as_bytes()), Err(JsonError::Duplicate { .. })));
+        let options = ParseOptions { max_depth: 32, duplicates: Duplicates::LastWins };
+        let json = Json::parse_with(text.as_bytes(), options).unwrap();
+        assert_eq!(json.member("m3").and_then(Json::as_integer), Some(99));
+        assert_eq!(json.as_object().unwrap().len(), 20);
+    }
+
+    #[test]
+    fn depth_32_is_read_and_33_is_not() {
+        let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        assert!(Json::parse(nested(32).as_bytes()).is_ok());
+        assert_eq!(Json::parse(nested(33).as_bytes()), Err(JsonError::TooDeep { max: 32 }));
+        assert!(Json::parse(nested(100_000).as_bytes()).is_err());
+    }
+
+    #[test]
+    fn what_is_no_json_is_refused() {
+        for text in [
+            &b"\xef\xbb\xbf{}"[..],
+            b"",
+            b"{}{}",
+            b"01",
+            b"+1",
+            b"1.",
+            b"NaN",
+            b"1e999",
+            b"\"\\ud800\"",
+            b"\"\xff\"",
+            b"{a:1}",
+            b"[1,]",
+            b"'a'",
+            b"\"\n\"",
+            b"nul",
+        ] {
+            assert!(matches!(Json::parse(text), Err(JsonError::Syntax { .. })), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn integers_are_taken_by_value_within_53_bits() {
+        let integer = |text: &str| Json::parse(text.as_bytes()).unwrap().as_integer();
+        assert_eq!(integer("9007199254740991"), Some(limits::MAX_INTEGER));
+        assert_eq!(integer("-9007199254740991"), Some(-limits::MAX_INTEGER));
+        assert_eq!(integer("1.0"), Some(1));
+        assert_eq!(integer("-0"), Some(0));
+        for none in ["9007199254740992", "-9007199254740992", "1.5", "1e300", "18446744073709551616", "\"1\""]
+        {
+            assert_eq!(integer(none), None, "{none}");
+        }
+    }
+}
