@@ -1,3 +1,118 @@
-//! The project's own tasks.
+//! The project's own tasks: `cargo xtask test` runs every check of the project.
+//!
+//! Steps run in order, all of them, even after one has failed; the last line counts them as
+//! `N passed, N failed, N skipped`. Reading order: `main` (arguments), `steps` (what is run), then one file for each
+//! check that no other tool makes: `dependencies`, `clauses`, `committed`, and `deny` (how its tool is had).
 
-fn main() {}
+#![expect(clippy::print_stdout, reason = "a task reports on its standard output")]
+#![expect(clippy::disallowed_methods, reason = "a binary: it reads the environment and the clock")]
+
+mod clauses;
+mod committed;
+mod deny;
+mod dependencies;
+mod steps;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result, bail};
+
+use steps::{Outcome, STEPS, Step, Tree};
+
+const USAGE: &str = "usage: cargo xtask test [--install] [STEP]...
+       cargo xtask steps
+
+  test       runs every step, or only those named
+  --install  installs the system packages that the steps need, first (none are needed now)
+  steps      lists the steps";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match run(&arguments) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Runs what the arguments ask for; says whether nothing failed.
+fn run(arguments: &[String]) -> Result<bool> {
+    let Some((task, rest)) = arguments.split_first() else { bail!("no task given\n{USAGE}") };
+    match task.as_str() {
+        "test" => test(rest),
+        "steps" => {
+            for step in STEPS {
+                println!("{:<14}{}", step.name, step.what);
+            }
+            Ok(true)
+        }
+        "help" | "--help" | "-h" => {
+            println!("{USAGE}");
+            Ok(true)
+        }
+        other => bail!("no task `{other}`\n{USAGE}"),
+    }
+}
+
+fn test(arguments: &[String]) -> Result<bool> {
+    let (options, names): (Vec<&String>, Vec<&String>) =
+        arguments.iter().partition(|text| text.starts_with("--"));
+    if let Some(unknown) = options.iter().find(|option| option.as_str() != "--install") {
+        bail!("no option `{unknown}`\n{USAGE}");
+    }
+    if let Some(unknown) = names.iter().find(|name| STEPS.iter().all(|step| step.name != name.as_str())) {
+        bail!("no step `{unknown}`; `cargo xtask steps` lists them");
+    }
+    if !options.is_empty() {
+        println!("install: no system package is needed beyond a Rust toolchain, a C compiler, and git");
+    }
+    let tree = Tree { root: workspace_root()?, ci: std::env::var("CI").is_ok_and(|value| value == "true") };
+    let wanted = |step: &&Step| names.is_empty() || names.iter().any(|name| name.as_str() == step.name);
+    let outcomes: Vec<_> = STEPS.iter().filter(wanted).map(|step| (step.name, timed(step, &tree))).collect();
+    Ok(summary(&outcomes))
+}
+
+/// Runs one step and prints how it ended and how long it took.
+fn timed(step: &Step, tree: &Tree) -> Result<Outcome> {
+    println!("\n== {}: {}", step.name, step.what);
+    let start = Instant::now();
+    let outcome = (step.run)(tree);
+    let seconds = start.elapsed().as_secs_f64();
+    match &outcome {
+        Ok(Outcome::Passed) => println!("== {} passed in {seconds:.1} s", step.name),
+        Ok(Outcome::Skipped(reason)) => println!("== {} SKIPPED: {reason}", step.name),
+        Err(error) => println!("== {} FAILED in {seconds:.1} s: {error:#}", step.name),
+    }
+    outcome
+}
+
+/// Prints what did not pass, then the closing line; says whether nothing failed.
+fn summary(outcomes: &[(&str, Result<Outcome>)]) -> bool {
+    let (mut passed, mut failed, mut skipped) = (0, 0, 0);
+    println!();
+    for (name, outcome) in outcomes {
+        match outcome {
+            Ok(Outcome::Passed) => passed += 1,
+            Ok(Outcome::Skipped(reason)) => {
+                skipped += 1;
+                println!("skipped {name}: {reason}");
+            }
+            Err(error) => {
+                failed += 1;
+                println!("failed {name}: {error:#}");
+            }
+        }
+    }
+    println!("{passed} passed, {failed} failed, {skipped} skipped");
+    failed == 0
+}
+
+fn workspace_root() -> Result<PathBuf> {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    package.parent().map(Path::to_owned).context("xtask lies in the workspace")
+}

@@ -1,0 +1,116 @@
+//! The steps of `cargo xtask test`, in the order in which they run: the cheap ones first.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::{clauses, committed, deny, dependencies};
+
+/// One check of the whole project.
+pub(crate) struct Step {
+    /// What it is called on the command line and in reports.
+    pub(crate) name: &'static str,
+    /// One line: what it checks.
+    pub(crate) what: &'static str,
+    /// Runs it.
+    pub(crate) run: fn(&Tree) -> Result<Outcome>,
+}
+
+/// How a step ended that found nothing wrong.
+pub(crate) enum Outcome {
+    /// It ran.
+    Passed,
+    /// It could not run here, and why.
+    Skipped(String),
+}
+
+/// What is checked, and where.
+pub(crate) struct Tree {
+    /// The workspace's folder.
+    pub(crate) root: PathBuf,
+    /// Whether this is the run that decides (`CI=true`): there, what can be had must be had.
+    pub(crate) ci: bool,
+}
+
+/// Every step.
+pub(crate) const STEPS: &[Step] = &[
+    Step { name: "format", what: "rustfmt changes nothing", run: format },
+    Step { name: "committed", what: "no committed file names a path of one machine", run: committed::check },
+    Step {
+        name: "clauses",
+        what: "every MUST of docs/FORMAT.md has a test; citations and links exist",
+        run: clauses::check,
+    },
+    Step {
+        name: "dependencies",
+        what: "crates depend one way only, AWS stays in its adapter",
+        run: dependencies::check,
+    },
+    Step { name: "deny", what: "cargo deny: bans, licenses, sources", run: deny::check },
+    Step { name: "advisories", what: "cargo deny: advisories", run: deny::advisories },
+    Step { name: "clippy", what: "the workspace's lints, warnings denied", run: clippy },
+    Step { name: "rustdoc", what: "the documentation builds, warnings denied", run: rustdoc },
+    Step { name: "tests", what: "every test and documentation example", run: tests },
+];
+
+impl Tree {
+    /// A `cargo` command in the workspace; under CI it may not change `Cargo.lock`.
+    pub(crate) fn cargo(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO"));
+        command.current_dir(&self.root).args(arguments);
+        if self.ci {
+            command.arg("--locked");
+        }
+        command
+    }
+}
+
+/// Runs a command with this process's output; anything but success is an error.
+pub(crate) fn succeed(mut command: Command) -> Result<Outcome> {
+    let program = command.get_program().to_owned();
+    let status = command.status().with_context(|| format!("starting {}", program.display()))?;
+    if !status.success() {
+        bail!("it ended with {status}");
+    }
+    Ok(Outcome::Passed)
+}
+
+/// Runs a command and gives what it wrote to its standard output.
+pub(crate) fn output(mut command: Command) -> Result<String> {
+    let program = command.get_program().to_owned();
+    let output = command.output().with_context(|| format!("starting {}", program.display()))?;
+    if !output.status.success() {
+        bail!(
+            "{} ended with {}: {}",
+            program.display(),
+            output.status,
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+    }
+    String::from_utf8(output.stdout).with_context(|| format!("reading what {} wrote", program.display()))
+}
+
+fn format(tree: &Tree) -> Result<Outcome> {
+    let mut command = Command::new(env!("CARGO"));
+    command.current_dir(&tree.root).args(["fmt", "--all", "--check"]);
+    succeed(command)
+}
+
+fn clippy(tree: &Tree) -> Result<Outcome> {
+    let mut command = tree.cargo(&["clippy", "--workspace", "--all-targets"]);
+    command.args(["--", "-D", "warnings"]);
+    succeed(command)
+}
+
+/// Libraries only: the binary and the SDK share the name `flagstone`, and would overwrite each other's pages.
+fn rustdoc(tree: &Tree) -> Result<Outcome> {
+    let mut command = tree.cargo(&["doc", "--workspace", "--lib", "--no-deps"]);
+    command.env("RUSTDOCFLAGS", "-D warnings");
+    succeed(command)
+}
+
+/// All test binaries run even if one fails, so that one run shows everything.
+fn tests(tree: &Tree) -> Result<Outcome> {
+    succeed(tree.cargo(&["test", "--workspace", "--no-fail-fast"]))
+}
