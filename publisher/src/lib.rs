@@ -1,1 +1,4 @@
 //! The Flagstone control plane without a cloud: change log, lowering, build, publish.
+
+pub mod clock;
+pub mod store;

@@ -1,0 +1,60 @@
+//! What is wrong with something an author wrote, and where.
+
+/// One thing that is wrong with an authored document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// A stable code, one of [`code`].
+    pub code: &'static str,
+    /// Where, as a JSON Pointer (RFC 6901) into the document; empty for the whole.
+    pub pointer: String,
+    /// What is wrong, for people: lower case, no full stop.
+    pub detail: String,
+}
+
+/// The codes of problems.
+pub mod code {
+    /// Not of the authored form, or over a limit.
+    pub const INVALID_REQUEST: &str = "invalid-request";
+    /// A part of the authored form that this version cannot lower yet.
+    pub const UNSUPPORTED_TEST: &str = "unsupported-test";
+    /// Names a flag, segment, or variation that does not exist.
+    pub const DANGLING_REFERENCE: &str = "dangling-reference";
+    /// Flags and segments refer to each other in a circle.
+    pub const PREREQUISITE_CYCLE: &str = "prerequisite-cycle";
+    /// Reaches too many flags and segments.
+    pub const REFERENCE_COST: &str = "reference-cost";
+    /// A salt hashes to the seed of a different one.
+    pub const SALT_COLLISION: &str = "salt-collision";
+}
+
+impl Problem {
+    /// A problem at a place.
+    pub fn new(code: &'static str, pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self { code, pointer: pointer.into(), detail: detail.into() }
+    }
+
+    /// The document is not of the authored form.
+    pub fn invalid(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self::new(code::INVALID_REQUEST, pointer, detail)
+    }
+
+    /// The same, its place being inside of a larger document.
+    #[must_use]
+    pub fn below(mut self, prefix: &str) -> Self {
+        self.pointer.insert_str(0, prefix);
+        self
+    }
+}
+
+/// Appends one reference token to a JSON Pointer.
+pub fn push_pointer(pointer: &mut String, token: &str) {
+    pointer.push('/');
+    pointer.push_str(&token.replace('~', "~0").replace('/', "~1"));
+}
+
+/// The JSON Pointer of these reference tokens.
+pub fn pointer<'t>(tokens: impl IntoIterator<Item = &'t str>) -> String {
+    let mut pointer = String::new();
+    tokens.into_iter().for_each(|token| push_pointer(&mut pointer, token));
+    pointer
+}

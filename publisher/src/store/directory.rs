@@ -1,0 +1,276 @@
+//! Objects as files below one directory.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use flagstone_model::digest::Digest;
+
+use super::{
+    Etag, Expect, MAX_OBJECT_BYTES, Object, ObjectHead, ObjectPath, ObjectStore, PutIf, PutNew, StoreError,
+};
+
+/// Where files are written before they get their name.
+const TEMPORARY: &str = ".tmp";
+/// Where the locks of mutable objects lie.
+const LOCKS: &str = ".locks";
+/// A temporary file older than this was left by a process that is gone.
+const STALE: Duration = Duration::from_secs(3600);
+
+/// Objects as files below one directory, safe for several processes at once.
+///
+/// A file is written under a name nobody else has, synced, and then linked (create-only) or renamed (compare-and-set,
+/// under a lock the operating system frees when its holder dies) to its own name; the directory is synced after that.
+/// So a reader meets whole objects only, and what was reported as written is there after a power cut. The ETag is the
+/// digest of the content: a file changed behind the store's back is another state.
+#[derive(Debug, Clone)]
+pub struct DirectoryStore {
+    root: Arc<Path>,
+}
+
+impl DirectoryStore {
+    /// Opens the store below `root`, which is created if it is missing.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::ReadOnly`] where nothing can be written, which is found out here and not at the first change.
+    pub async fn open(root: impl Into<PathBuf>) -> Result<Self, StoreError> {
+        let root: PathBuf = root.into();
+        blocking(move || {
+            for own in [TEMPORARY, LOCKS] {
+                ensure_directory(&root.join(own))?;
+            }
+            sweep_stale(&root.join(TEMPORARY));
+            let store = Self { root: root.into() };
+            store.temporary(b"")?.discard();
+            Ok(store)
+        })
+        .await
+    }
+
+    /// The directory.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    fn file(&self, path: &ObjectPath) -> PathBuf {
+        let mut file = self.root.to_path_buf();
+        file.extend(path.as_str().split('/'));
+        file
+    }
+
+    fn read(&self, path: &ObjectPath) -> Result<Option<Object>, StoreError> {
+        let location = self.file(path);
+        let error = |source| failed("read", &location, source);
+        let file = match File::open(&location) {
+            Ok(file) => file,
+            // A path below a file, or a directory, is no object.
+            Err(missing) if matches!(missing.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                return Ok(None);
+            }
+            Err(source) => return Err(error(source)),
+        };
+        let facts = file.metadata().map_err(error)?;
+        if !facts.is_file() {
+            return Ok(None);
+        }
+        let mut bytes = Vec::with_capacity(usize::try_from(facts.len().min(MAX_OBJECT_BYTES)).unwrap_or(0));
+        let read = file.take(MAX_OBJECT_BYTES + 1).read_to_end(&mut bytes).map_err(error)? as u64;
+        if read > MAX_OBJECT_BYTES {
+            return Err(StoreError::TooLarge { path: path.clone(), size: facts.len().max(read) });
+        }
+        let etag = Etag::of(&bytes);
+        Ok(Some(Object { bytes, etag }))
+    }
+
+    fn write_new(&self, path: &ObjectPath, bytes: &[u8]) -> Result<PutNew, StoreError> {
+        let target = self.file(path);
+        if let Ok(facts) = fs::metadata(&target) {
+            return Ok(PutNew::Exists { size: facts.len() });
+        }
+        let directory = parent(&target);
+        ensure_directory(directory)?;
+        let temporary = self.temporary(bytes)?;
+        match fs::hard_link(&temporary.0, &target) {
+            Ok(()) => {}
+            Err(exists) if exists.kind() == ErrorKind::AlreadyExists => {
+                let size = fs::metadata(&target).map_err(|source| failed("read", &target, source))?.len();
+                return Ok(PutNew::Exists { size });
+            }
+            // File systems without links: a check and a rename under the store's one lock, which all writers take.
+            Err(refused) if matches!(refused.kind(), ErrorKind::Unsupported | ErrorKind::PermissionDenied) => {
+                let _lock = self.lock("create")?;
+                if let Ok(facts) = fs::metadata(&target) {
+                    return Ok(PutNew::Exists { size: facts.len() });
+                }
+                temporary.rename(&target)?;
+            }
+            Err(source) => return Err(failed("create", &target, source)),
+        }
+        sync_directory(directory)?;
+        Ok(PutNew::Created)
+    }
+
+    fn replace(&self, path: &ObjectPath, bytes: &[u8], expect: &Expect) -> Result<PutIf, StoreError> {
+        let target = self.file(path);
+        let _lock = self.lock(path.as_str())?;
+        match expect {
+            Expect::Absent => match self.write_new(path, bytes)? {
+                PutNew::Created => {}
+                PutNew::Exists { .. } => return Ok(PutIf::Lost),
+            },
+            Expect::Is(etag) => {
+                if self.read(path)?.is_none_or(|present| present.etag != *etag) {
+                    return Ok(PutIf::Lost);
+                }
+                self.temporary(bytes)?.rename(&target)?;
+                sync_directory(parent(&target))?;
+            }
+        }
+        Ok(PutIf::Written { etag: Etag::of(bytes) })
+    }
+
+    /// Waits for the lock of `name`. It is freed with the file handle, so also when the holder is killed.
+    fn lock(&self, name: &str) -> Result<File, StoreError> {
+        let text = Digest::of(name.as_bytes()).to_string();
+        let location = self.root.join(LOCKS).join(text.get(..16).unwrap_or(&text));
+        let error = |source| failed("lock", &location, source);
+        let file =
+            OpenOptions::new().create(true).truncate(false).write(true).open(&location).map_err(error)?;
+        file.lock().map_err(error)?;
+        Ok(file)
+    }
+
+    /// Writes and syncs a file that nobody else knows of.
+    fn temporary(&self, bytes: &[u8]) -> Result<Temporary, StoreError> {
+        let mut random = [0; 8];
+        getrandom::fill(&mut random).map_err(|source| StoreError::Unavailable {
+            action: "name a file in",
+            location: self.root.display().to_string(),
+            source: source.into(),
+        })?;
+        let name = format!("{}-{:016x}", std::process::id(), u64::from_le_bytes(random));
+        let location = self.root.join(TEMPORARY).join(name);
+        let error = |source| failed("write", &location, source);
+        let mut file = OpenOptions::new().write(true).create_new(true).open(&location).map_err(error)?;
+        let temporary = Temporary(location.clone());
+        file.write_all(bytes).and_then(|()| file.sync_all()).map_err(error)?;
+        Ok(temporary)
+    }
+}
+
+/// A file that is removed when dropped.
+struct Temporary(PathBuf);
+
+impl Temporary {
+    fn rename(self, target: &Path) -> Result<(), StoreError> {
+        fs::rename(&self.0, target).map_err(|source| failed("replace", target, source))
+    }
+
+    fn discard(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        // Gone already after a rename; what cannot be removed is swept at the next start.
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+#[async_trait]
+impl ObjectStore for DirectoryStore {
+    async fn get(&self, path: &ObjectPath) -> Result<Option<Object>, StoreError> {
+        let (store, path) = (self.clone(), path.clone());
+        blocking(move || store.read(&path)).await
+    }
+
+    async fn head(&self, path: &ObjectPath) -> Result<Option<ObjectHead>, StoreError> {
+        let (store, path) = (self.clone(), path.clone());
+        let object = blocking(move || store.read(&path)).await?;
+        Ok(object.map(|object| ObjectHead { size: object.bytes.len() as u64, etag: object.etag }))
+    }
+
+    async fn put_new(&self, path: &ObjectPath, bytes: &[u8]) -> Result<PutNew, StoreError> {
+        let (store, path, bytes) = (self.clone(), path.clone(), bytes.to_vec());
+        blocking(move || store.write_new(&path, &bytes)).await
+    }
+
+    async fn put_if(&self, path: &ObjectPath, bytes: &[u8], expect: &Expect) -> Result<PutIf, StoreError> {
+        let (store, path, bytes, expect) = (self.clone(), path.clone(), bytes.to_vec(), expect.clone());
+        blocking(move || store.replace(&path, &bytes, &expect)).await
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(stopped) => Err(StoreError::Unavailable {
+            action: "finish a task of",
+            location: "the directory store".to_owned(),
+            source: stopped.into(),
+        }),
+    }
+}
+
+fn parent(file: &Path) -> &Path {
+    file.parent().unwrap_or(file)
+}
+
+/// Creates a directory and those above it, each synced into the one that holds it.
+fn ensure_directory(directory: &Path) -> Result<(), StoreError> {
+    if directory.as_os_str().is_empty() || directory.is_dir() {
+        return Ok(());
+    }
+    let above = parent(directory);
+    ensure_directory(above)?;
+    match fs::create_dir(directory) {
+        Ok(()) => {}
+        Err(exists) if exists.kind() == ErrorKind::AlreadyExists && directory.is_dir() => {}
+        Err(source) => return Err(failed("create", directory, source)),
+    }
+    sync_directory(above)
+}
+
+fn sync_directory(directory: &Path) -> Result<(), StoreError> {
+    if cfg!(unix) {
+        let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
+        File::open(directory)
+            .and_then(|handle| handle.sync_all())
+            .map_err(|source| failed("sync", directory, source))?;
+    }
+    Ok(())
+}
+
+/// Removes temporary files of processes that are gone. Nothing depends on it.
+fn sweep_stale(directory: &Path) {
+    let Ok(files) = fs::read_dir(directory) else { return };
+    for file in files.flatten() {
+        let age = file.metadata().and_then(|facts| facts.modified()).ok().and_then(|at| at.elapsed().ok());
+        if age.is_some_and(|age| age > STALE) {
+            let _ = fs::remove_file(file.path());
+        }
+    }
+}
+
+fn failed(action: &'static str, location: &Path, source: io::Error) -> StoreError {
+    match source.kind() {
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem if action != "read" => {
+            StoreError::ReadOnly { location: location.to_path_buf(), source }
+        }
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            StoreError::Full { location: location.to_path_buf(), source }
+        }
+        _ => StoreError::Unavailable {
+            action,
+            location: location.display().to_string(),
+            source: source.into(),
+        },
+    }
+}
