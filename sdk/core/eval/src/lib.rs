@@ -1,1 +1,53 @@
-//! The Flagstone evaluator: compiled snapshots and one pure function.
+//! The evaluator: a compiled snapshot and one pure function over it.
+//!
+//! ```
+//! use flagstone_eval::Snapshot;
+//! use flagstone_model::{context::Context, details::Reason, instant::Instant};
+//!
+//! let line = br#"{"flag":"new-cart","type":"bool","rev":1,"on":true,"values":{"off":false,"on":true},"off":"off","rules":[{"id":"eu","if":[{"attr":"country","in":["AT","DE"]}],"serve":"on"}],"fallthrough":"off"}"#;
+//! let (snapshot, report) = Snapshot::compile([line.as_slice()]);
+//! assert!(report.is_clean());
+//!
+//! let context = Context::with_targeting_key("u-1").set("country", "DE");
+//! let details = snapshot.evaluate("new-cart", None, &context, Instant::from_millis(0));
+//! assert_eq!(details.reason, Reason::TargetingMatch);
+//! assert_eq!(details.variation.map(|key| &**key), Some("on"));
+//! ```
+//!
+//! # Reading order
+//!
+//! 1. [`Snapshot`]: lines compiled once; [`Snapshot::update`] compiles only what changed and shares the rest.
+//! 2. [`Snapshot::evaluate`] and [`Details`]: the function, in the order of FORMAT M-8.
+//! 3. [`Report`]: every place in the lines that is not understood, by JSON Pointer.
+//! 4. [`batch`]: the protocol by which implementations are compared.
+//!
+//! # Invariants
+//!
+//! * Evaluation is total. It does no I/O, reads no clock, never blocks or panics, and allocates nothing.
+//! * What is not understood is *unsupported*, and never served as if it were true (FORMAT M-4.1, M-10.2).
+//! * One unreadable line costs its own flag; cycles and dangling references cost the references on them.
+//! * The order of lines, members, and values never influences a result.
+//!
+//! # What it does not do
+//!
+//! It verifies no signature and no digest: it is given lines that `flagstone-bundle` has verified. It compares
+//! floats and never calculates with them.
+
+mod attribute;
+pub mod batch;
+mod bucket;
+mod compile;
+mod evaluate;
+mod flag;
+mod links;
+mod report;
+mod snapshot;
+mod table;
+mod truth;
+
+pub use bucket::{bucket, seed};
+pub use evaluate::Details;
+pub use flag::Entity;
+pub use links::{BrokenReference, MAX_REFERENCE_DEPTH, MAX_REFERENCE_WORK};
+pub use report::{Problem, Report, Why};
+pub use snapshot::{Snapshot, Update};

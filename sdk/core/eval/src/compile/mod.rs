@@ -1,0 +1,120 @@
+//! From lines to the compiled form.
+//!
+//! Everything a later level may add is *unsupported* here, exactly as far as it reaches (FORMAT M-10.2): a test costs
+//! its leaf, a member of a rule its rule, a member of a flag the flag. Nothing is skipped in silence: each place is
+//! told to the [`Report`](crate::Report).
+#![deny(clippy::arithmetic_side_effects)]
+
+mod condition;
+mod flag;
+mod split;
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+
+use flagstone_model::json::Json;
+use flagstone_model::line::{Head, Kind};
+
+use crate::flag::{Entity, Flag, Segment};
+use crate::report::{Problem, Why};
+
+/// A line that was compiled.
+pub(crate) enum Compiled {
+    Flag(Flag),
+    Segment(Segment),
+    /// A line that evaluation does not read.
+    Other,
+}
+
+/// Compiles one line; what is wrong with it goes to `problems`.
+///
+/// `None` if the line has no valid head, which is a fault of the whole snapshot.
+pub(crate) fn line(bytes: &[u8], problems: &mut Vec<Problem>) -> Option<Compiled> {
+    let head = Head::parse(bytes)?;
+    let kind = head.kind();
+    let json = match kind {
+        Kind::Unknown => {
+            problems.push(Problem::new(head, String::new(), Why::UnknownKind));
+            return Some(Compiled::Other);
+        }
+        _ if bytes.len() > kind.max_line_bytes() => Err(Why::TooLong),
+        _ => Json::parse(bytes).map_err(Why::Json),
+    };
+    let key: Arc<str> = head.key.into();
+    let mut compiler = Compiler { head, problems, references: BTreeSet::new(), saw_bucket: false };
+    let json = json.map_err(|why| compiler.report(&At::TOP, why)).ok();
+    let members = json.as_ref().and_then(Json::as_object);
+    Some(match kind {
+        Kind::Flag => {
+            let body = members.and_then(|members| compiler.flag_body(members));
+            Compiled::Flag(Flag { key, body, references: compiler.into_references() })
+        }
+        Kind::Segment => {
+            let conditions = members.and_then(|members| compiler.segment(members));
+            Compiled::Segment(Segment { key, conditions, references: compiler.into_references() })
+        }
+        _ => Compiled::Other,
+    })
+}
+
+struct Compiler<'l, 'p> {
+    head: Head<'l>,
+    problems: &'p mut Vec<Problem>,
+    references: BTreeSet<Entity>,
+    /// Whether a bucket condition was met since this was last cleared.
+    saw_bucket: bool,
+}
+
+impl Compiler<'_, '_> {
+    fn report(&mut self, at: &At<'_>, why: Why) {
+        self.problems.push(Problem::new(self.head, at.to_string(), why));
+    }
+
+    /// `None`, told to the report.
+    fn unreadable<T>(&mut self, at: &At<'_>) -> Option<T> {
+        self.report(at, Why::Unreadable);
+        None
+    }
+
+    fn into_references(self) -> Box<[Entity]> {
+        self.references.into_iter().collect()
+    }
+}
+
+/// A place in a line, written as a JSON Pointer only when something is wrong there.
+struct At<'a> {
+    parent: Option<&'a At<'a>>,
+    step: Step<'a>,
+}
+
+enum Step<'a> {
+    Top,
+    Name(&'a str),
+    Index(usize),
+}
+
+impl At<'_> {
+    const TOP: At<'static> = At { parent: None, step: Step::Top };
+
+    fn name<'b>(&'b self, name: &'b str) -> At<'b> {
+        At { parent: Some(self), step: Step::Name(name) }
+    }
+
+    fn index(&self, index: usize) -> At<'_> {
+        At { parent: Some(self), step: Step::Index(index) }
+    }
+}
+
+impl fmt::Display for At<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(parent) = self.parent {
+            parent.fmt(f)?;
+        }
+        match self.step {
+            Step::Top => Ok(()),
+            Step::Name(name) => write!(f, "/{}", name.replace('~', "~0").replace('/', "~1")),
+            Step::Index(index) => write!(f, "/{index}"),
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! The evaluation of a flag, step by step as FORMAT M-8 numbers them.
+
+use std::sync::Arc;
+
+use flagstone_model::context::Context;
+use flagstone_model::details::{ErrorCode, Reason};
+use flagstone_model::instant::Instant;
+use flagstone_model::value::{FlagType, Value};
+
+use crate::bucket::Bucketed;
+use crate::flag::{Action, Condition, Entity, Flag, FlagBody, FlagTest, Rule};
+use crate::snapshot::Snapshot;
+use crate::table::Reference;
+use crate::truth::Truth;
+
+/// What an evaluation answers, borrowed from the snapshot: making it allocates nothing.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Details<'s> {
+    /// The value to serve; `None` where the caller's default value stands.
+    pub value: Option<&'s Value>,
+    /// The variation served, if any.
+    pub variation: Option<&'s Arc<str>>,
+    /// Why.
+    pub reason: Reason,
+    /// With [`Reason::Error`]: what was wrong.
+    pub error_code: Option<ErrorCode>,
+    /// The rule that decided, or that could not be decided.
+    pub rule: Option<&'s Arc<str>>,
+    /// The experiment and phase to record an exposure for.
+    pub exp: Option<&'s Arc<str>>,
+    /// The unit's bucket, when a split served.
+    pub bucket: Option<u64>,
+    /// The flag's own edit number.
+    pub rev: Option<u64>,
+    /// With [`Reason::Disabled`]: the first need that is not true, by its index.
+    pub need: Option<usize>,
+}
+
+impl Details<'_> {
+    /// The default value, for this error.
+    pub const fn error(code: ErrorCode) -> Self {
+        Self {
+            value: None,
+            variation: None,
+            reason: Reason::Error,
+            error_code: Some(code),
+            rule: None,
+            exp: None,
+            bucket: None,
+            rev: None,
+            need: None,
+        }
+    }
+}
+
+impl Snapshot {
+    /// Evaluates a flag. Total: no I/O, no clock, no panic, no error type; the reason says what happened.
+    ///
+    /// `wanted` is the type of the getter; `None` reads a flag of any type as its own. `now` decides schedules and
+    /// ramps.
+    pub fn evaluate(
+        &self,
+        flag: &str,
+        wanted: Option<FlagType>,
+        context: &Context,
+        now: Instant,
+    ) -> Details<'_> {
+        match self.readable(flag, wanted) {
+            Ok((flag, body)) => Evaluation { snapshot: self, context, now }.decide(flag, body),
+            Err(code) => Details::error(code),
+        }
+    }
+
+    /// The answer for a context that is no JSON object, which a [`Context`] cannot be.
+    pub fn evaluate_without_context(&self, flag: &str, wanted: Option<FlagType>) -> Details<'_> {
+        Details::error(self.readable(flag, wanted).err().unwrap_or(ErrorCode::InvalidContext))
+    }
+
+    /// Steps 2 to 4.
+    fn readable(&self, key: &str, wanted: Option<FlagType>) -> Result<(&Flag, &FlagBody), ErrorCode> {
+        let flag = self.flags.find(key).ok_or(ErrorCode::FlagNotFound)?;
+        let body = flag.body.as_ref().ok_or(ErrorCode::ParseError)?;
+        match wanted {
+            Some(wanted) if !body.flag_type.is_readable_as(wanted) => Err(ErrorCode::TypeMismatch),
+            _ => Ok((flag, body)),
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Evaluation<'s, 'c> {
+    snapshot: &'s Snapshot,
+    context: &'c Context,
+    now: Instant,
+}
+
+/// Whose conditions are evaluated: a reference from it may lie on a cycle.
+#[derive(Clone, Copy)]
+enum Owner<'s> {
+    Flag(&'s Arc<str>),
+    Segment(&'s Arc<str>),
+}
+
+impl<'s> Evaluation<'s, '_> {
+    /// Steps 6 to 12.
+    fn decide(self, flag: &'s Flag, body: &'s FlagBody) -> Details<'s> {
+        let owner = Owner::Flag(&flag.key);
+        let served = Served { body };
+        if !body.understood {
+            return served.off(Reason::Unknown);
+        }
+        if !body.on {
+            return served.off(Reason::Disabled);
+        }
+        match self.all(&body.needs, owner) {
+            Truth::True => {}
+            Truth::Unsupported => return served.off(Reason::Unknown),
+            _ => {
+                let need = body.needs.iter().position(|need| self.truth(need, owner) != Truth::True);
+                return Details { need, ..served.off(Reason::Disabled) };
+            }
+        }
+        let mut no_unit = false;
+        for rule in &body.rules {
+            if let Some(details) = self.rule(rule, owner, served, &mut no_unit) {
+                return details;
+            }
+        }
+        match body.fallthrough {
+            Some(_) if body.rules.is_empty() && body.needs.is_empty() => {
+                served.variation(body.fallthrough, Reason::Static)
+            }
+            Some(_) => served.variation(body.fallthrough, Reason::Default),
+            None if no_unit => Details { rev: body.rev, ..Details::error(ErrorCode::TargetingKeyMissing) },
+            None => served.variation(None, Reason::Default),
+        }
+    }
+
+    /// Step 9 for one rule; `None` goes on to the next.
+    fn rule(
+        self,
+        rule: &'s Rule,
+        owner: Owner<'s>,
+        served: Served<'s>,
+        no_unit: &mut bool,
+    ) -> Option<Details<'s>> {
+        let undecidable = || Some(Details { rule: rule.id.as_ref(), ..served.off(Reason::Unknown) });
+        if matches!(rule.action, Action::Unreadable) {
+            return undecidable();
+        }
+        match self.all(&rule.conditions, owner) {
+            Truth::True => {}
+            Truth::Unsupported => return undecidable(),
+            _ => return None,
+        }
+        let (variation, reason, bucket) = match &rule.action {
+            Action::Unreadable => return undecidable(),
+            Action::Serve { variation, bucketed: false } => (*variation, Reason::TargetingMatch, None),
+            Action::Serve { variation, bucketed: true } => (*variation, Reason::Split, None),
+            Action::Split(split) => match split.bucketing.bucket(self.context) {
+                Bucketed::NoUnit => {
+                    *no_unit = true;
+                    return None;
+                }
+                Bucketed::Unsupported => return undecidable(),
+                Bucketed::In(bucket) => (split.variation(bucket)?, Reason::Split, Some(bucket)),
+            },
+        };
+        let details = served.variation(Some(variation), reason);
+        Some(Details { rule: rule.id.as_ref(), exp: rule.exp.as_ref(), bucket, ..details })
+    }
+
+    fn all(self, conditions: &'s [Condition], owner: Owner<'s>) -> Truth {
+        Truth::all(conditions.iter().map(|condition| self.truth(condition, owner)))
+    }
+
+    fn truth(self, condition: &'s Condition, owner: Owner<'s>) -> Truth {
+        match condition {
+            Condition::Unsupported => Truth::Unsupported,
+            Condition::All(parts) => self.all(parts, owner),
+            Condition::Any(parts) => Truth::any(parts.iter().map(|part| self.truth(part, owner))),
+            Condition::Not(part) => self.truth(part, owner).not(),
+            Condition::Attribute(test) => test.truth(self.context),
+            Condition::Segment(keys) => Truth::any(keys.iter().map(|key| self.in_segment(key, owner))),
+            Condition::Flag(test) => self.serves(test, owner),
+            Condition::Bucket(test) => test.truth(self.context, self.now),
+            Condition::Time { since, before } => Truth::from((*since..*before).contains(&self.now.millis())),
+        }
+    }
+
+    /// One is in a segment or not: unknown inside it is false (FORMAT M-4.2).
+    fn in_segment(self, reference: &Reference, owner: Owner<'s>) -> Truth {
+        let Some(segment) = self.snapshot.segments.follow(reference) else { return Truth::Unsupported };
+        let Some(conditions) = &segment.conditions else { return Truth::Unsupported };
+        if self.is_severed(owner, Owner::Segment(&segment.key)) {
+            return Truth::Unsupported;
+        }
+        self.all(conditions, Owner::Segment(&segment.key)).or_absent(Some(false))
+    }
+
+    /// Steps 2 to 12 for another flag, without its type being asked for.
+    fn serves(self, test: &FlagTest, owner: Owner<'s>) -> Truth {
+        let Some(flag) = self.snapshot.flags.follow(&test.flag) else { return Truth::Unsupported };
+        let Some(body) = &flag.body else { return Truth::Unsupported };
+        if self.is_severed(owner, Owner::Flag(&flag.key)) {
+            return Truth::Unsupported;
+        }
+        let details = self.decide(flag, body);
+        match (details.reason, details.variation) {
+            (Reason::Unknown | Reason::Error, _) => Truth::Unsupported,
+            (_, Some(variation)) => test.is.iter().any(|name| **name == **variation).into(),
+            (_, None) => Truth::False,
+        }
+    }
+
+    fn is_severed(self, from: Owner<'s>, to: Owner<'s>) -> bool {
+        let links = &self.snapshot.links;
+        !links.are_sound() && links.severs(&from.entity(), &to.entity()).is_some()
+    }
+}
+
+impl Owner<'_> {
+    fn entity(self) -> Entity {
+        match self {
+            Self::Flag(key) => Entity::Flag(key.clone()),
+            Self::Segment(key) => Entity::Segment(key.clone()),
+        }
+    }
+}
+
+/// Serves variations of one flag.
+#[derive(Clone, Copy)]
+struct Served<'s> {
+    body: &'s FlagBody,
+}
+
+impl<'s> Served<'s> {
+    /// The off variation, or the caller's default with the same reason (FORMAT M-8.1).
+    fn off(self, reason: Reason) -> Details<'s> {
+        self.variation(self.body.off, reason)
+    }
+
+    fn variation(self, index: Option<usize>, reason: Reason) -> Details<'s> {
+        let variation = index.and_then(|index| self.body.variations.get(index));
+        Details {
+            value: variation.map(|variation| &variation.value),
+            variation: variation.map(|variation| &variation.key),
+            reason,
+            error_code: None,
+            rule: None,
+            exp: None,
+            bucket: None,
+            rev: self.body.rev,
+            need: None,
+        }
+    }
+}

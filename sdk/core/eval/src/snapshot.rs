@@ -1,0 +1,173 @@
+//! A compiled snapshot, and the next one from what changed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use flagstone_model::line::{DropLine, Kind};
+use flagstone_model::value::FlagType;
+
+use crate::compile::{self, Compiled};
+use crate::flag::{Entity, Flag, Segment};
+use crate::links::{BrokenReference, Links};
+use crate::report::Report;
+use crate::table::Table;
+
+/// The compiled content of one stream at one version. Immutable; the next version shares what did not change.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    pub(crate) flags: Table<Flag>,
+    pub(crate) segments: Table<Segment>,
+    pub(crate) links: Arc<Links>,
+}
+
+/// A snapshot made from an older one.
+#[derive(Debug)]
+pub struct Update {
+    /// The new snapshot.
+    pub snapshot: Snapshot,
+    /// What is wrong with the lines that were put in.
+    pub report: Report,
+    /// Flags whose line was put in or taken out, and flags that reach something so changed; ascending.
+    pub changed: Vec<Arc<str>>,
+}
+
+impl Snapshot {
+    /// Compiles all lines of a snapshot. A line that cannot be read costs its own entity and nothing else.
+    pub fn compile<'a>(lines: impl IntoIterator<Item = &'a [u8]>) -> (Self, Report) {
+        let mut report = Report::default();
+        let (mut flags, mut segments) = (Vec::new(), Vec::new());
+        for line in lines {
+            match compile::line(line, &mut report.problems) {
+                Some(Compiled::Flag(flag)) => flags.push(Arc::new(flag)),
+                Some(Compiled::Segment(segment)) => segments.push(Arc::new(segment)),
+                Some(Compiled::Other) => {}
+                None => report.headless_lines = report.headless_lines.saturating_add(1),
+            }
+        }
+        let (flags, segments) = (Table::new(flags), Table::new(segments));
+        let of_flags = flags.iter().map(|flag| (Entity::Flag(flag.key.clone()), &flag.references));
+        let of_segments =
+            segments.iter().map(|segment| (Entity::Segment(segment.key.clone()), &segment.references));
+        let edges = of_flags
+            .chain(of_segments)
+            .filter(|(_, references)| !references.is_empty())
+            .map(|(entity, references)| (entity, Arc::from(&**references)))
+            .collect();
+        (Self { flags, segments, links: Arc::new(Links::new(edges)) }, report)
+    }
+
+    /// The snapshot after `upserts` were put in and `drops` taken out; only these are compiled.
+    pub fn update<'a>(
+        &self,
+        upserts: impl IntoIterator<Item = &'a [u8]>,
+        drops: impl IntoIterator<Item = DropLine<'a>>,
+    ) -> Update {
+        let mut next = self.clone();
+        let mut report = Report::default();
+        let mut touched = Touched::default();
+        for line in upserts {
+            match compile::line(line, &mut report.problems) {
+                Some(Compiled::Flag(flag)) => {
+                    let flag = Arc::new(flag);
+                    let old = next.flags.insert(flag.clone());
+                    touched.note(
+                        Entity::Flag(flag.key.clone()),
+                        old.as_ref().map(|old| &*old.references),
+                        &flag.references,
+                    );
+                }
+                Some(Compiled::Segment(segment)) => {
+                    let segment = Arc::new(segment);
+                    let old = next.segments.insert(segment.clone());
+                    let old = old.as_ref().map(|old| &*old.references);
+                    touched.note(Entity::Segment(segment.key.clone()), old, &segment.references);
+                }
+                Some(Compiled::Other) => {}
+                None => report.headless_lines = report.headless_lines.saturating_add(1),
+            }
+        }
+        for DropLine { head } in drops {
+            match head.kind() {
+                Kind::Flag => {
+                    if let Some(old) = next.flags.remove(head.key) {
+                        touched.note(Entity::Flag(old.key.clone()), Some(&old.references), &[]);
+                    }
+                }
+                Kind::Segment => {
+                    if let Some(old) = next.segments.remove(head.key) {
+                        touched.note(Entity::Segment(old.key.clone()), Some(&old.references), &[]);
+                    }
+                }
+                _ => {}
+            }
+        }
+        if !touched.edges.is_empty() {
+            let mut edges = next.links.edges().clone();
+            for (entity, references) in touched.edges {
+                if references.is_empty() {
+                    edges.remove(&entity);
+                } else {
+                    edges.insert(entity, references);
+                }
+            }
+            next.links = Arc::new(Links::new(edges));
+        }
+        let changed = next.links.dependents(touched.entities).into_iter().filter_map(|entity| match entity {
+            Entity::Flag(key) => Some(key),
+            Entity::Segment(_) => None,
+        });
+        let changed = changed.collect();
+        Update { snapshot: next, report, changed }
+    }
+
+    /// How many flags there are, unreadable ones included.
+    pub const fn len(&self) -> usize {
+        self.flags.len()
+    }
+
+    /// Whether there is no flag.
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The keys of all flags, in no order.
+    pub fn flag_keys(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.flags.iter().map(|flag| &flag.key)
+    }
+
+    /// The type of a flag, if its line could be read.
+    pub fn flag_type(&self, key: &str) -> Option<FlagType> {
+        self.flags.find(key)?.body.as_ref().map(|body| body.flag_type)
+    }
+
+    /// Every reference that leads nowhere, round in a circle, or too far: unsupported wherever it is evaluated.
+    pub fn broken_references(&self) -> Vec<BrokenReference> {
+        let all = self.links.edges().iter().flat_map(|(from, to)| to.iter().map(move |to| (from, to)));
+        all.filter_map(|(from, to)| {
+            let exists = match to {
+                Entity::Flag(key) => self.flags.find(key).is_some(),
+                Entity::Segment(key) => self.segments.find(key).is_some(),
+            };
+            let code = if exists { self.links.severs(from, to)? } else { "dangling" };
+            Some(BrokenReference { from: from.clone(), to: to.clone(), code })
+        })
+        .collect()
+    }
+}
+
+/// What an update touched.
+#[derive(Default)]
+struct Touched {
+    entities: BTreeSet<Entity>,
+    /// The new references of those whose references are not what they were.
+    edges: BTreeMap<Entity, Arc<[Entity]>>,
+}
+
+impl Touched {
+    fn note(&mut self, entity: Entity, old: Option<&[Entity]>, new: &[Entity]) {
+        if old.unwrap_or_default() != new || self.edges.contains_key(&entity) {
+            self.edges.insert(entity.clone(), new.into());
+        }
+        self.entities.insert(entity);
+    }
+}

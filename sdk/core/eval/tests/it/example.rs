@@ -1,0 +1,104 @@
+//! The worked example, whose expected values were made by another implementation.
+
+use std::path::Path;
+
+use flagstone_eval::{Snapshot, batch};
+
+use super::NOW;
+
+fn read(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../testdata/example").join(name);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The answers to `cases`, and how many of them are what `expected` says.
+fn matching(lines: &str, cases: &str, expected: &str) -> (usize, usize, Vec<String>) {
+    let (snapshot, _) = Snapshot::compile(lines.lines().map(str::as_bytes));
+    let answers: Vec<_> = cases.lines().map(|case| batch::answer(&snapshot, case.as_bytes(), NOW)).collect();
+    let expected: Vec<_> = expected.lines().collect();
+    assert_eq!(answers.len(), expected.len(), "as many answers as cases");
+    let wrong =
+        answers.iter().zip(&expected).enumerate().filter(|(_, (answer, expected))| answer != *expected);
+    let wrong: Vec<_> =
+        wrong.map(|(n, (answer, expected))| format!("case {n}: {answer} for {expected}")).collect();
+    (answers.len(), answers.len() - wrong.len(), wrong)
+}
+
+#[test]
+fn every_case_of_the_stream_has_its_expected_answer() {
+    let (cases, right, wrong) =
+        matching(&read("snapshot.jsonl"), &read("cases.jsonl"), &read("expected.jsonl"));
+    assert_eq!((cases, right), (39, 39), "{wrong:#?}");
+}
+
+/// Flags of the model's examples whose cases need a test that is not evaluated yet: `semver`, `listed`.
+const NEED_LATER_TESTS: [&str; 2] = ["search", "lounge"];
+
+#[test]
+fn every_case_of_the_model_that_needs_no_later_test_has_its_expected_answer() {
+    let (lines, cases, expected) =
+        (read("model-lines.jsonl"), read("model-cases.jsonl"), read("model-expected.jsonl"));
+    let (snapshot, _) = Snapshot::compile(lines.lines().map(str::as_bytes));
+    let (mut ran, mut skipped) = (0, 0);
+    for (case, expected) in cases.lines().zip(expected.lines()) {
+        let answer = batch::answer(&snapshot, case.as_bytes(), NOW);
+        let needs_later = NEED_LATER_TESTS.iter().any(|flag| case.contains(&format!("\"flag\":\"{flag}\"")));
+        if needs_later && answer.contains("UNKNOWN") {
+            skipped += 1;
+        } else {
+            assert_eq!(answer, expected, "{case}");
+            ran += 1;
+        }
+    }
+    // The eight cases skipped ask `semver` (5) or `listed` (3); two cases of `search` are decided before `semver`.
+    assert_eq!((ran, skipped, cases.lines().count()), (19, 8, 27));
+}
+
+#[test]
+fn a_changed_expected_value_is_noticed() {
+    let (lines, cases, expected) = (read("snapshot.jsonl"), read("cases.jsonl"), read("expected.jsonl"));
+    for (at, _) in expected.match_indices("\"variation\":\"on\"") {
+        let mut changed = expected.clone();
+        changed.replace_range(at..at + 16, "\"variation\":\"of\"");
+        let (cases, right, _) = matching(&lines, &cases, &changed);
+        assert_eq!(right, cases - 1);
+    }
+}
+
+#[test]
+fn a_changed_line_is_noticed() {
+    let (lines, cases, expected) = (read("snapshot.jsonl"), read("cases.jsonl"), read("expected.jsonl"));
+    for (from, to) in [
+        ("@example.com", "@example.org"),
+        ("[0,25000,\"on\"]", "[0,17700,\"on\"]"),
+        ("\"salt\":\"new-checkout\"", "\"salt\":\"new-checkous\""),
+        ("\"fallthrough\":\"on\"", "\"fallthrough\":\"off\""),
+        ("\"on\":true,\"values\":{\"off\":false", "\"on\":false,\"values\":{\"off\":false"),
+        ("beta-testers\"]", "beta-tester\"]"),
+    ] {
+        let changed = lines.replace(from, to);
+        assert_ne!(changed, lines, "{from}");
+        let (cases, right, _) = matching(&changed, &cases, &expected);
+        assert!(right < cases, "{from} -> {to}");
+    }
+}
+
+#[test]
+fn an_unreadable_case_answers_its_code_and_the_run_goes_on() {
+    let (snapshot, _) = Snapshot::compile([]);
+    for (case, code) in [
+        ("", "invalid-json"),
+        ("[1]", "invalid-json"),
+        (r#"{"flag":1,"context":{}}"#, "invalid-case"),
+        (r#"{"flag":"a"}"#, "invalid-case"),
+        (r#"{"flag":"a","context":{},"type":"Bool"}"#, "invalid-type"),
+        (r#"{"flag":"a","context":{},"at":"yesterday"}"#, "invalid-at"),
+        (r#"{"flag":"a","context":{},"at":1.5}"#, "invalid-at"),
+    ] {
+        assert_eq!(
+            batch::answer(&snapshot, case.as_bytes(), NOW),
+            format!(r#"{{"error":"{code}"}}"#),
+            "{case}"
+        );
+    }
+}
