@@ -12,6 +12,7 @@ mod conditions;
 mod example;
 mod exits;
 mod forward;
+mod laws;
 mod references;
 mod update;
 

@@ -1,0 +1,188 @@
+//! Laws that hold of every input, by property.
+
+use flagstone_eval::{Snapshot, batch};
+use flagstone_model::context::Context;
+use flagstone_model::instant::Instant;
+use flagstone_model::json::Json;
+use proptest::prelude::*;
+
+use super::NOW;
+
+const LINES: &str = include_str!("../../../../../testdata/example/model-lines.jsonl");
+const CASES: &str = include_str!("../../../../../testdata/example/model-cases.jsonl");
+
+fn answers(lines: &[Vec<u8>]) -> Vec<String> {
+    let (snapshot, _) = Snapshot::compile(lines.iter().map(Vec::as_slice));
+    CASES.lines().map(|case| batch::answer(&snapshot, case.as_bytes(), NOW)).collect()
+}
+
+/// JSON out of the format's own words, so that much of it gets past the parser.
+fn json() -> impl Strategy<Value = Json<'static>> {
+    let word = prop::sample::select(vec![
+        "all",
+        "any",
+        "not",
+        "attr",
+        "segment",
+        "flag",
+        "is",
+        "bucket",
+        "time",
+        "since",
+        "before",
+        "in",
+        "starts",
+        "ends",
+        "contains",
+        "lt",
+        "gte",
+        "exists",
+        "absent",
+        "salt",
+        "by",
+        "of",
+        "hash",
+        "ramp",
+        "linear",
+        "ranges",
+        "on",
+        "off",
+        "a",
+        "staff",
+        "payments",
+        "targetingKey",
+        "xxh32",
+        "2026-12-01T09:00:00Z",
+        "",
+    ]);
+    let leaf = prop_oneof![
+        Just(Json::Null),
+        any::<bool>().prop_map(Json::from),
+        prop_oneof![Just(0u64), Just(1), Just(50_000), Just(100_000), any::<u64>()].prop_map(Json::from),
+        any::<f64>().prop_filter("JSON has finite numbers", |number| number.is_finite()).prop_map(Json::from),
+        word.clone().prop_map(Json::from),
+    ];
+    leaf.prop_recursive(6, 48, 5, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..5).prop_map(Json::Array),
+            prop::collection::vec((word.clone(), inner), 0..5).prop_map(Json::object),
+        ]
+    })
+}
+
+fn flag_with(needs: &Json<'_>, rules: &Json<'_>) -> String {
+    format!(
+        r#"{{"flag":"f","type":"bool","rev":1,"on":true,"values":{{"off":false,"on":true}},"off":"off","needs":[{needs}],"rules":[{{"id":"r","if":[{rules}],"serve":"on"}},{rules}],"fallthrough":"off"}}"#
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        failure_persistence: None,
+        rng_seed: proptest::test_runner::RngSeed::Fixed(42),
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn compiling_and_evaluating_anything_ends_with_an_answer(
+        needs in json(), rules in json(), context in json(), now in any::<i64>(), junk in prop::collection::vec(any::<u8>(), 0..64),
+    ) {
+        let flag = flag_with(&needs, &rules);
+        let segment = format!(r#"{{"segment":"staff","if":[{rules}]}}"#);
+        let headed = [b"{\"flag\":\"payments\",".as_slice(), &junk].concat();
+        let lines = [flag.as_bytes(), segment.as_bytes(), &headed, &junk];
+        let (snapshot, _) = Snapshot::compile(lines);
+        let context = Context::from_json(&context).unwrap_or_default();
+        for key in ["f", "payments", "g"] {
+            let details = snapshot.evaluate(key, None, &context, Instant::from_millis(now));
+            prop_assert_eq!(details.variation.is_some(), details.value.is_some());
+            prop_assert_eq!(details.error_code.is_some(), details.reason.as_str() == "ERROR");
+        }
+    }
+
+    #[test]
+    fn flipping_a_byte_of_a_line_costs_no_other_flag(at in 0..LINES.len(), to in any::<u8>()) {
+        let mut bytes = LINES.as_bytes().to_vec();
+        prop_assume!(bytes[at] != b'\n' && to != b'\n');
+        bytes[at] = to;
+        let lines: Vec<Vec<u8>> = bytes.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
+        // `payments` and `new-cart` stand alone in the example: only their own lines can change what they serve.
+        let own = |key: &str| LINES.lines().position(|line| line.starts_with(&format!("{{\"flag\":\"{key}\""))).unwrap();
+        let touched = LINES[..at].matches('\n').count();
+        let whole: Vec<Vec<u8>> = LINES.lines().map(|line| line.as_bytes().to_vec()).collect();
+        let (before, after) = (answers(&whole), answers(&lines));
+        for key in ["payments", "new-cart"] {
+            if touched != own(key) && !lines[touched].starts_with(format!("{{\"flag\":\"{key}\"").as_bytes()) {
+                for (case, (before, after)) in CASES.lines().zip(before.iter().zip(&after)) {
+                    if case.contains(&format!("\"flag\":\"{key}\"")) {
+                        prop_assert_eq!(before, after);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_order_of_lines_and_members_never_matters(order in Just((0..13usize).collect::<Vec<_>>()).prop_shuffle()) {
+        let plain: Vec<Vec<u8>> = LINES.lines().map(|line| line.as_bytes().to_vec()).collect();
+        let shuffled: Vec<Vec<u8>> = order.iter().map(|index| reversed_members(&plain[*index])).collect();
+        prop_assert_eq!(answers(&plain), answers(&shuffled));
+    }
+
+    #[test]
+    fn a_split_over_all_buckets_serves_every_unit_exactly_one_variation(
+        unit in "\\PC{1,24}", cuts in prop::collection::btree_set(1u64..100_000, 0..20),
+    ) {
+        let mut bounds = vec![0];
+        bounds.extend(cuts);
+        bounds.push(100_000);
+        let ranges: Vec<_> = bounds.windows(2).enumerate().map(|(n, pair)| format!("[{},{},\"v{n}\"]", pair[0], pair[1])).collect();
+        let values: Vec<_> = (0..ranges.len()).map(|n| format!("\"v{n}\":{n}")).collect();
+        let line = format!(
+            r#"{{"flag":"f","type":"int","rev":1,"on":true,"values":{{{}}},"rules":[{{"id":"r","split":{{"salt":"s","ranges":[{}]}}}}]}}"#,
+            values.join(","), ranges.join(","),
+        );
+        let (snapshot, report) = Snapshot::compile([line.as_bytes()]);
+        prop_assert!(report.is_clean());
+        let details = snapshot.evaluate("f", None, &Context::with_targeting_key(unit.as_str()), NOW);
+        let bucket = details.bucket.unwrap();
+        let expected = bounds.iter().rposition(|start| *start <= bucket).unwrap();
+        prop_assert_eq!(details.variation.map(ToString::to_string), Some(format!("v{expected}")));
+    }
+
+    #[test]
+    fn whoever_is_in_a_ramp_stays_in(
+        unit in "[a-z0-9]{1,12}", linear in any::<bool>(), earlier in 0i64..400_000, later in 0i64..400_000,
+        shares in prop::collection::vec(0u64..=100_000, 3),
+    ) {
+        let mut shares = shares;
+        shares.sort_unstable();
+        let line = format!(
+            r#"{{"flag":"f","type":"bool","rev":1,"on":true,"values":{{"on":true}},"rules":[{{"id":"r","if":[{{"bucket":{{"salt":"s","ramp":[["1970-01-02T00:00:00Z",{}],["1970-01-03T00:00:00Z",{}],["1970-01-04T00:00:00Z",{}]],"linear":{linear}}}}}],"serve":"on"}}]}}"#,
+            shares[0], shares[1], shares[2],
+        );
+        let (snapshot, report) = Snapshot::compile([line.as_bytes()]);
+        prop_assert!(report.is_clean());
+        let context = Context::with_targeting_key(unit.as_str());
+        let is_in = |second: i64| snapshot.evaluate("f", None, &context, Instant::from_millis(second * 1_000)).variation.is_some();
+        prop_assert!(!is_in(earlier.min(later)) || is_in(earlier.max(later)));
+    }
+}
+
+/// The line with the members of every object reversed, but for the first of the line.
+fn reversed_members(line: &[u8]) -> Vec<u8> {
+    fn reverse<'a>(json: &Json<'a>) -> Json<'a> {
+        match json {
+            Json::Array(elements) => elements.iter().map(reverse).collect(),
+            Json::Object(members) => {
+                Json::object(members.iter().rev().map(|(name, value)| (name.clone(), reverse(value))))
+            }
+            scalar => scalar.clone(),
+        }
+    }
+    let json = Json::parse(line).unwrap();
+    let Json::Object(members) = reverse(&json) else { panic!("a line is an object") };
+    let (head, rest) = members.split_last().unwrap();
+    let members = std::iter::once(head).chain(rest).cloned();
+    Json::object(members).to_string().into_bytes()
+}
