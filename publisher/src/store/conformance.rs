@@ -24,7 +24,11 @@ const ROUNDS: usize = 12;
 /// Opens one more handle on the store under test; all handles must see the same objects.
 pub type Open<'a> = &'a (dyn Fn() -> Arc<dyn ObjectStore> + Sync);
 
-/// Runs the suite on an empty store. Panics at the first thing that is not as it must be.
+/// Runs the suite on an empty store.
+///
+/// # Panics
+///
+/// At the first thing that is not as it must be.
 pub async fn run(open: Open<'_>) {
     a_missing_object_is_not_an_error(open).await;
     what_was_written_is_read_back_through_every_handle(open).await;
@@ -45,7 +49,11 @@ async fn a_missing_object_is_not_an_error(open: Open<'_>) {
     assert_eq!(store.get(&missing).await.unwrap(), None);
     assert_eq!(store.head(&missing).await.unwrap(), None);
     let never = Expect::Is(Etag::of(b"never"));
-    assert_eq!(store.put_if(&missing, b"x", &never).await.unwrap(), PutIf::Lost, "replaced what is not there");
+    assert_eq!(
+        store.put_if(&missing, b"x", &never).await.unwrap(),
+        PutIf::Lost,
+        "replaced what is not there"
+    );
     assert_eq!(store.get(&missing).await.unwrap(), None, "a refused replace wrote");
 }
 

@@ -18,7 +18,7 @@ const TEMPORARY: &str = ".tmp";
 /// Where the locks of mutable objects lie.
 const LOCKS: &str = ".locks";
 /// A temporary file older than this was left by a process that is gone.
-const STALE: Duration = Duration::from_secs(3600);
+const STALE: Duration = Duration::from_hours(1);
 
 /// Objects as files below one directory, safe for several processes at once.
 ///
@@ -101,7 +101,9 @@ impl DirectoryStore {
                 return Ok(PutNew::Exists { size });
             }
             // File systems without links: a check and a rename under the store's one lock, which all writers take.
-            Err(refused) if matches!(refused.kind(), ErrorKind::Unsupported | ErrorKind::PermissionDenied) => {
+            Err(refused)
+                if matches!(refused.kind(), ErrorKind::Unsupported | ErrorKind::PermissionDenied) =>
+            {
                 let _lock = self.lock("create")?;
                 if let Ok(facts) = fs::metadata(&target) {
                     return Ok(PutNew::Exists { size: facts.len() });

@@ -7,4 +7,7 @@
     reason = "a test may fail loudly"
 )]
 
+mod log;
+mod publication;
+mod sqlite;
 mod store;

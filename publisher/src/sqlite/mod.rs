@@ -1,0 +1,213 @@
+//! The embedded store of records: change log and publication items in one SQLite file.
+//!
+//! One file, several processes. Write-ahead logging lets readers go on while one writes; `synchronous=FULL`, set and
+//! read back on every connection, makes what was acknowledged survive a power cut. The file carries an application id
+//! and a layout number, so that a foreign file or one of a later release is one clear error and stays untouched.
+
+use std::fs::{File, OpenOptions};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
+
+use crate::storage::StorageError;
+
+mod log;
+mod publications;
+
+/// `FLGS`: what marks a file as ours.
+const APPLICATION_ID: i64 = 0x464c_4753;
+/// The layout this release writes.
+const LAYOUT: i64 = 1;
+/// How long a statement waits for another process.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+const SCHEMA: &str = "
+CREATE TABLE entry (
+    project TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    hash BLOB NOT NULL,
+    header BLOB NOT NULL,
+    salt BLOB,
+    data BLOB,
+    PRIMARY KEY (project, seq)
+) STRICT;
+CREATE TRIGGER entry_stays BEFORE DELETE ON entry
+BEGIN SELECT RAISE(ABORT, 'entries are never deleted'); END;
+CREATE TRIGGER entry_is_only_erased BEFORE UPDATE ON entry
+WHEN NEW.project IS NOT OLD.project OR NEW.seq IS NOT OLD.seq OR NEW.hash IS NOT OLD.hash
+    OR NEW.header IS NOT OLD.header OR NEW.salt IS NOT NULL OR NEW.data IS NOT NULL
+BEGIN SELECT RAISE(ABORT, 'entries are never changed'); END;
+CREATE TABLE publication (
+    project TEXT NOT NULL,
+    environment TEXT NOT NULL,
+    view TEXT NOT NULL,
+    serial INTEGER NOT NULL,
+    claim BLOB,
+    covered_seq INTEGER NOT NULL,
+    covered_hash BLOB,
+    wanted_seq INTEGER NOT NULL,
+    announced_serial INTEGER NOT NULL,
+    lease_holder TEXT,
+    lease_until_ms INTEGER,
+    PRIMARY KEY (project, environment, view)
+) STRICT;
+";
+
+/// Change log and publication items in one SQLite file.
+///
+/// Cheap to clone: clones share their two connections, one that writes and one that reads.
+#[derive(Debug, Clone)]
+pub struct SqliteStore {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    path: PathBuf,
+    writer: Mutex<Connection>,
+    reader: Mutex<Connection>,
+}
+
+impl SqliteStore {
+    /// Opens the file, or makes it, readable for its owner only.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError::Foreign`], [`StorageError::Newer`], [`StorageError::ReadOnly`], and [`StorageError::Damaged`]
+    /// leave the file as it was found.
+    pub async fn open(path: impl Into<PathBuf>) -> Result<Self, StorageError> {
+        let path = path.into();
+        finished(
+            tokio::task::spawn_blocking(move || {
+                let _turn = opening_turn(&path)?;
+                let writer = connect(&path)?;
+                let reader = connect(&path)?;
+                let shared = Shared { path, writer: Mutex::new(writer), reader: Mutex::new(reader) };
+                Ok(Self { shared: Arc::new(shared) })
+            })
+            .await,
+        )
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.shared.path
+    }
+
+    /// Runs `work` in one immediate transaction, which is committed if it succeeds.
+    async fn write<T: Send + 'static, E: From<StorageError> + Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection, &Faults<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E> {
+        let shared = Arc::clone(&self.shared);
+        let done = tokio::task::spawn_blocking(move || {
+            let faults = Faults { path: &shared.path };
+            let mut connection = shared.writer.lock().unwrap_or_else(PoisonError::into_inner);
+            let transaction = connection
+                .transaction_with_behavior(TransactionBehavior::Immediate)
+                .map_err(|error| faults.of(error))?;
+            let value = work(&transaction, &faults)?;
+            transaction.commit().map_err(|error| faults.of(error))?;
+            Ok(value)
+        });
+        finished(done.await)
+    }
+
+    async fn read<T: Send + 'static, E: From<StorageError> + Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection, &Faults<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E> {
+        let shared = Arc::clone(&self.shared);
+        let done = tokio::task::spawn_blocking(move || {
+            let connection = shared.reader.lock().unwrap_or_else(PoisonError::into_inner);
+            work(&connection, &Faults { path: &shared.path })
+        });
+        finished(done.await)
+    }
+}
+
+fn finished<T, E: From<StorageError>>(done: Result<Result<T, E>, tokio::task::JoinError>) -> Result<T, E> {
+    done.unwrap_or_else(|stopped| Err(StorageError::Unavailable { source: stopped.into() }.into()))
+}
+
+/// Processes open a file one after the other, so that two cannot both find it new. The lock is freed with the handle.
+fn opening_turn(path: &Path) -> Result<File, StorageError> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let name = PathBuf::from(name);
+    let refused =
+        |source: std::io::Error| StorageError::ReadOnly { path: path.to_path_buf(), source: source.into() };
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&name).map_err(refused)?;
+    file.lock().map_err(refused)?;
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map_err(refused)?;
+    Ok(file)
+}
+
+fn connect(path: &Path) -> Result<Connection, StorageError> {
+    let faults = Faults { path };
+    let fault = |error| faults.of(error);
+    let mut connection = Connection::open(path).map_err(fault)?;
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(fault)?;
+    let number = |connection: &Connection, pragma: &str| {
+        connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0)).map_err(fault)
+    };
+    // Whose file it is comes first: nothing is written to a foreign one, not even its journal mode.
+    let tables: i64 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(fault)?;
+    let layout = number(&connection, "user_version")?;
+    let fresh = match number(&connection, "application_id")? {
+        APPLICATION_ID if layout > LAYOUT => {
+            return Err(StorageError::Newer { path: path.to_path_buf(), found: layout, known: LAYOUT });
+        }
+        APPLICATION_ID => false,
+        0 if layout == 0 && tables == 0 => true,
+        _ => return Err(StorageError::Foreign { path: path.to_path_buf() }),
+    };
+    let mode: String =
+        connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0)).map_err(fault)?;
+    for (pragma, value) in [("synchronous", "FULL"), ("fullfsync", "ON"), ("trusted_schema", "OFF")] {
+        connection.pragma_update(None, pragma, value).map_err(fault)?;
+    }
+    let synchronous = number(&connection, "synchronous")?;
+    if mode != "wal" || synchronous != 2 {
+        let what =
+            format!("journal_mode is {mode} and synchronous is {synchronous}, wanted wal and 2 (FULL)");
+        return Err(StorageError::Unavailable { source: what.into() });
+    }
+    if fresh {
+        let transaction =
+            connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(fault)?;
+        transaction.execute_batch(SCHEMA).map_err(fault)?;
+        transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(fault)?;
+        transaction.pragma_update(None, "user_version", LAYOUT).map_err(fault)?;
+        transaction.commit().map_err(fault)?;
+    }
+    Ok(connection)
+}
+
+/// Turns what SQLite says into what a caller can do about it.
+struct Faults<'p> {
+    path: &'p Path,
+}
+
+impl Faults<'_> {
+    fn of(&self, error: rusqlite::Error) -> StorageError {
+        let path = || self.path.to_path_buf();
+        match error.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase) => StorageError::Foreign { path: path() },
+            Some(ErrorCode::DatabaseCorrupt) => StorageError::Damaged { path: path(), source: error.into() },
+            Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
+                StorageError::ReadOnly { path: path(), source: error.into() }
+            }
+            Some(ErrorCode::DiskFull) => StorageError::Full { path: path() },
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StorageError::Busy,
+            _ => StorageError::Unavailable { source: error.into() },
+        }
+    }
+}
