@@ -7,6 +7,7 @@
     reason = "a test may fail loudly"
 )]
 
+mod keys;
 mod log;
 mod publication;
 mod sqlite;

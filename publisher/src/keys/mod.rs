@@ -1,0 +1,300 @@
+//! Keys of an embedded installation: made at the first start, and never twice (FORMAT T-2.3).
+//!
+//! A directory holds, for one project, the root key, the manifest key, and root document 1, which delegates `*` to the
+//! manifest key. Whoever runs more than a development server moves `root.key` away after the first start: nothing here
+//! needs it again.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use flagstone_bundle::framing::{PayloadType, assemble};
+use flagstone_bundle::key::{KEY_BYTES, SigningKey};
+use flagstone_bundle::limits::MAX_ROOT_LIFETIME_MS;
+use flagstone_bundle::root::{Delegation, Pin, Role, Root, RootBody, RootKey, Scope, UnverifiedRoot};
+use flagstone_model::digest::Digest;
+use flagstone_model::key::{EnvironmentId, ProjectId};
+use zeroize::Zeroizing;
+
+use crate::store::{ObjectPath, ObjectStore, PutNew, StoreError};
+
+mod pem;
+mod signer;
+
+pub use signer::{FileSigner, ManifestSigner, SignError};
+
+/// The root key's file.
+const ROOT_KEY: &str = "root.key";
+/// The manifest key's file.
+const MANIFEST_KEY: &str = "manifest.key";
+/// Root document 1, as it is published.
+const ROOT_DOCUMENT: &str = "root.1.json";
+
+/// Why keys can not be had.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeysError {
+    /// A file or directory can not be read or written.
+    #[error("could not {action} {}", path.display())]
+    File {
+        /// What was tried.
+        action: &'static str,
+        /// With what.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A root document is there, but the manifest key it needs is not. Nothing is made anew: no client would take it.
+    #[error("{} is missing, while the root document that names it is there", path.display())]
+    Missing {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A private key that others can read.
+    #[error("{} can be read by others; make it private (chmod 600) or make a new key", path.display())]
+    Exposed {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file that is no private key in the form this program writes.
+    #[error("{} is no Ed25519 private key", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The root document is damaged, of another project, or does not name the keys beside it.
+    #[error("{} {what}", path.display())]
+    Root {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// The store has another root 1 for this project: the keys belong to another installation.
+    #[error("the store holds another root document than these keys belong to")]
+    Foreign,
+    /// The store did not do its part.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The system gave no randomness.
+    #[error("no randomness for a key")]
+    Random,
+}
+
+impl KeysError {
+    /// The stable code of this error.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::File { .. } => "keys-unreadable",
+            Self::Missing { .. } => "key-missing",
+            Self::Exposed { .. } => "key-exposed",
+            Self::Malformed { .. } => "key-malformed",
+            Self::Root { .. } => "root-malformed",
+            Self::Foreign => "root-foreign",
+            Self::Store(error) => error.code(),
+            Self::Random => "no-randomness",
+        }
+    }
+}
+
+/// The keys of one project, and its root document.
+#[derive(Debug, Clone)]
+pub struct Keys {
+    root: Root,
+    signers: BTreeMap<Scope, Arc<FileSigner>>,
+}
+
+impl Keys {
+    /// Reads the keys in `directory`, or makes them at the first start. Of two processes at once, one makes them.
+    pub async fn open(
+        directory: impl Into<PathBuf>,
+        project: &ProjectId,
+        now_ms: i64,
+    ) -> Result<Self, KeysError> {
+        let (directory, project) = (directory.into(), project.clone());
+        let opened = tokio::task::spawn_blocking(move || open(&directory, &project, now_ms)).await;
+        opened.unwrap_or_else(|stopped| {
+            let source = io::Error::other(stopped);
+            Err(KeysError::File { action: "open", path: PathBuf::new(), source })
+        })
+    }
+
+    /// Root document 1, verified.
+    pub const fn root(&self) -> &Root {
+        &self.root
+    }
+
+    /// What a client is configured with.
+    pub const fn pin(&self) -> Pin {
+        self.root.pin()
+    }
+
+    /// Who signs for an environment: its own key if it is named in the root, else that of `*`.
+    pub fn signer(&self, environment: &EnvironmentId) -> Option<Arc<dyn ManifestSigner>> {
+        let named = self.signers.get(&Scope::Environment(environment.clone()));
+        let signer = named.or_else(|| self.signers.get(&Scope::Others))?;
+        Some(Arc::clone(signer) as Arc<dyn ManifestSigner>)
+    }
+
+    /// Puts the root document where clients find it, unless it is there.
+    pub async fn publish_root(&self, store: &dyn ObjectStore) -> Result<(), KeysError> {
+        let path = root_path(self.root.project(), self.root.number())?;
+        if let PutNew::Exists { .. } = store.put_new(&path, self.root.file()).await? {
+            let present = store.get(&path).await?;
+            if present.is_none_or(|present| present.bytes != self.root.file()) {
+                return Err(KeysError::Foreign);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Where a root document lies (FORMAT T-3.7).
+pub fn root_path(project: &ProjectId, number: u64) -> Result<ObjectPath, StoreError> {
+    ObjectPath::parse(&format!("open/{project}/v1/root/{number}"))
+}
+
+fn open(directory: &Path, project: &ProjectId, now_ms: i64) -> Result<Keys, KeysError> {
+    ensure_private(directory)?;
+    let _turn = turn(&directory.join(".lock"))?;
+    let document = directory.join(ROOT_DOCUMENT);
+    let manifest = directory.join(MANIFEST_KEY);
+    let file = match fs::read(&document) {
+        Ok(file) => file,
+        Err(missing) if missing.kind() == io::ErrorKind::NotFound => {
+            let root_key = key(&directory.join(ROOT_KEY))?;
+            let file = first_root(project, &root_key, &key(&manifest)?, now_ms).ok_or_else(|| {
+                KeysError::Root { path: document.clone(), what: "can not be made of these keys" }
+            })?;
+            write_new(&document, &file)?;
+            file
+        }
+        Err(source) => return Err(KeysError::File { action: "read", path: document, source }),
+    };
+    let wrong = |what| KeysError::Root { path: document.clone(), what };
+    let root =
+        pinned_by_itself(&file).ok_or_else(|| wrong("is no root document that its own keys signed"))?;
+    if root.project() != project {
+        return Err(wrong("belongs to another project"));
+    }
+    let signing = read_key(&manifest)?.ok_or_else(|| KeysError::Missing { path: manifest.clone() })?;
+    let names_it = |delegation: &Delegation| delegation.role.keyids.contains(&signing.id());
+    if !root.body().environments.get(&Scope::Others).is_some_and(names_it) {
+        return Err(wrong("does not name the manifest key beside it"));
+    }
+    // Where a key of one environment's own will be read, from `manifest.ENVIRONMENT.key`.
+    let signers = BTreeMap::from([(Scope::Others, Arc::new(FileSigner::new(signing)))]);
+    Ok(Keys { root, signers })
+}
+
+/// Root 1: one root key, and one manifest key for every environment.
+fn first_root(
+    project: &ProjectId,
+    root_key: &SigningKey,
+    manifest_key: &SigningKey,
+    now_ms: i64,
+) -> Option<Vec<u8>> {
+    let role = |key: &SigningKey| Role { threshold: 1, keyids: vec![key.id()] };
+    let listed = |key: &SigningKey, note: &str| RootKey { public: key.public(), note: Some(note.to_owned()) };
+    let body = RootBody {
+        project: project.clone(),
+        root: 1,
+        issued_ms: now_ms,
+        expires_ms: now_ms.saturating_add(MAX_ROOT_LIFETIME_MS),
+        keys: vec![listed(root_key, "root"), listed(manifest_key, "manifest")],
+        root_role: role(root_key),
+        environments: BTreeMap::from([(Scope::Others, Delegation { epoch: 1, role: role(manifest_key) })]),
+    };
+    let payload = body.to_payload();
+    let signature = root_key.sign(PayloadType::Root, &payload);
+    assemble(PayloadType::Root, &payload, &[signature], None).ok()
+}
+
+/// Reads the operator's own copy of the root: the place where trust starts, so its pin is computed from it.
+fn pinned_by_itself(file: &[u8]) -> Option<Root> {
+    let payload = file.split(|byte| *byte == b'\n').next()?;
+    let pin = Pin { root: 1, sha256: Digest::of(payload) };
+    UnverifiedRoot::parse(file).ok()?.verify_pinned(&pin).ok()
+}
+
+/// The key in a file, which is made if it is missing.
+fn key(path: &Path) -> Result<SigningKey, KeysError> {
+    if let Some(key) = read_key(path)? {
+        return Ok(key);
+    }
+    let mut seed = Zeroizing::new([0; KEY_BYTES]);
+    getrandom::fill(&mut *seed).map_err(|_| KeysError::Random)?;
+    write_new(path, pem::encode(&seed).as_bytes())?;
+    Ok(SigningKey::from_seed(&seed))
+}
+
+fn read_key(path: &Path) -> Result<Option<SigningKey>, KeysError> {
+    let failed = |source| KeysError::File { action: "read", path: path.to_path_buf(), source };
+    let text = match fs::read(path) {
+        Ok(text) => Zeroizing::new(text),
+        Err(missing) if missing.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(failed(source)),
+    };
+    if !is_private(path).map_err(failed)? {
+        return Err(KeysError::Exposed { path: path.to_path_buf() });
+    }
+    let seed = pem::decode(&text).ok_or_else(|| KeysError::Malformed { path: path.to_path_buf() })?;
+    Ok(Some(SigningKey::from_seed(&seed)))
+}
+
+#[cfg(unix)]
+fn is_private(path: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::PermissionsExt as _;
+    Ok(fs::metadata(path)?.permissions().mode() & 0o077 == 0)
+}
+
+#[cfg(not(unix))]
+fn is_private(_path: &Path) -> io::Result<bool> {
+    Ok(true)
+}
+
+fn ensure_private(directory: &Path) -> Result<(), KeysError> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    let failed = |source| KeysError::File { action: "create", path: directory.to_path_buf(), source };
+    builder.create(directory).map_err(failed)
+}
+
+/// Processes look and make one after the other. The lock is freed with the handle, so also when its holder dies.
+fn turn(path: &Path) -> Result<File, KeysError> {
+    let failed = |source| KeysError::File { action: "lock", path: path.to_path_buf(), source };
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(path).map_err(failed)?;
+    file.lock().map_err(failed)?;
+    Ok(file)
+}
+
+/// Writes a file that is whole or not there, readable for its owner only. The caller holds the turn.
+fn write_new(path: &Path, bytes: &[u8]) -> Result<(), KeysError> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".new");
+    let temporary = PathBuf::from(name);
+    let write = || {
+        // Left by a process that died here: it held the turn then, so nobody else writes it now.
+        match fs::remove_file(&temporary) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut file = options.open(&temporary)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)?;
+        if cfg!(unix) {
+            File::open(path.parent().unwrap_or(path))?.sync_all()?;
+        }
+        Ok(())
+    };
+    write().map_err(|source| KeysError::File { action: "write", path: path.to_path_buf(), source })
+}
