@@ -1,0 +1,297 @@
+//! The bundle on disk: read once at start, replaced whole, never by something older (FORMAT T-5.1).
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use flagstone_bundle::manifest::Stream;
+use flagstone_bundle::root::Pin;
+use flagstone_model::digest::Digest;
+
+use crate::clock::Randomness;
+
+/// Hexadecimal digits of a cache file's name.
+const NAME_DIGITS: usize = 32;
+
+/// One stream's file in the cache directory.
+#[derive(Debug, Clone)]
+pub(crate) struct DiskCache {
+    directory: PathBuf,
+    name: String,
+    max_bytes: usize,
+    random: Arc<dyn Randomness>,
+}
+
+/// How a save ended when nothing went wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Saved {
+    /// The file is the one given now.
+    Written,
+    /// The file on disk is as new or newer.
+    NotOlder,
+    /// Another process is writing.
+    Busy,
+}
+
+impl DiskCache {
+    pub(crate) fn new(
+        directory: PathBuf,
+        pin: &Pin,
+        stream: &Stream,
+        max_bytes: usize,
+        random: Arc<dyn Randomness>,
+    ) -> Self {
+        let Stream { project, environment, view } = stream;
+        let identity = format!("{pin}\n{project}\n{environment}\n{view}\n");
+        let mut name = Digest::of(identity.as_bytes()).to_string();
+        name.truncate(NAME_DIGITS);
+        Self { directory, name, max_bytes, random }
+    }
+
+    /// The file as it is, or `None` if there is none. Links, pipes, and files over the limit are errors.
+    pub(crate) fn read(&self) -> io::Result<Option<Vec<u8>>> {
+        let mut options = OpenOptions::new();
+        options.read(true);
+        let file = match no_follow(&mut options).open(self.path("bundle")) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+        }
+        let mut bytes = Vec::new();
+        let limit = u64::try_from(self.max_bytes).unwrap_or(u64::MAX);
+        file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+        if bytes.len() > self.max_bytes {
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, "over the limit of a bundle"));
+        }
+        Ok(Some(bytes))
+    }
+
+    /// Replaces the file, unless the one there is not `older` or another process is at it.
+    pub(crate) fn save(&self, bytes: &[u8], older: impl FnOnce(&[u8]) -> bool) -> io::Result<Saved> {
+        create_directory(&self.directory)?;
+        let mut options = OpenOptions::new();
+        options.create(true).truncate(false).write(true);
+        let lock = private(no_follow(&mut options)).open(self.path("bundle.lock"))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(Saved::Busy),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+        // What cannot be read is no reason to keep it.
+        if let Ok(Some(there)) = self.read()
+            && !older(&there)
+        {
+            return Ok(Saved::NotOlder);
+        }
+        self.remove_leftovers();
+        let written = self.path(&format!("{}-{:016x}.tmp", std::process::id(), self.random.next_u64()));
+        self.write(&written, bytes).inspect_err(|_| {
+            let _ = fs::remove_file(&written);
+        })?;
+        Ok(Saved::Written)
+    }
+
+    fn write(&self, temporary: &Path, bytes: &[u8]) -> io::Result<()> {
+        let mut options = OpenOptions::new();
+        options.create_new(true).write(true);
+        let mut file = private(no_follow(&mut options)).open(temporary)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        drop(file);
+        fs::rename(temporary, self.path("bundle"))?;
+        sync_directory(&self.directory)
+    }
+
+    /// Temporary files of processes that were killed. Whoever holds the lock is the only writer.
+    fn remove_leftovers(&self) {
+        let Ok(entries) = fs::read_dir(&self.directory) else { return };
+        for entry in entries.flatten() {
+            let name = entry.file_name();
+            let ours = name.to_str().and_then(|name| name.strip_prefix(&self.name));
+            let rest = ours.and_then(|rest| rest.strip_suffix(".tmp"));
+            if rest.is_some_and(|rest| rest.starts_with('.')) {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+    }
+
+    fn path(&self, extension: &str) -> PathBuf {
+        self.directory.join(format!("{}.{extension}", self.name))
+    }
+}
+
+#[cfg(unix)]
+fn no_follow(options: &mut OpenOptions) -> &mut OpenOptions {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    // A pipe under this name must not hold the process up either.
+    options.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+}
+
+#[cfg(unix)]
+fn private(options: &mut OpenOptions) -> &mut OpenOptions {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    options.mode(0o600)
+}
+
+#[cfg(unix)]
+fn create_directory(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+#[cfg(unix)]
+fn sync_directory(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+#[cfg(not(unix))]
+fn no_follow(options: &mut OpenOptions) -> &mut OpenOptions {
+    options
+}
+
+#[cfg(not(unix))]
+fn private(options: &mut OpenOptions) -> &mut OpenOptions {
+    options
+}
+
+#[cfg(not(unix))]
+fn create_directory(path: &Path) -> io::Result<()> {
+    fs::create_dir_all(path)
+}
+
+#[cfg(not(unix))]
+fn sync_directory(_: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemRandomness;
+    use flagstone_model::key::{EnvironmentId, ProjectId, ViewId};
+
+    fn cache_in(directory: &Path, environment: &str) -> DiskCache {
+        let stream = Stream {
+            project: ProjectId::parse("shop").unwrap(),
+            environment: EnvironmentId::parse(environment).unwrap(),
+            view: ViewId::server(),
+        };
+        let pin = Pin { root: 1, sha256: Digest::of(b"root") };
+        DiskCache::new(directory.into(), &pin, &stream, 100, Arc::new(SystemRandomness))
+    }
+
+    fn cache(directory: &Path) -> DiskCache {
+        cache_in(directory, "production")
+    }
+
+    fn names(directory: &Path) -> Vec<String> {
+        let mut names: Vec<_> = fs::read_dir(directory)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn what_is_saved_is_read_and_nothing_else_is_left() {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = cache(directory.path());
+        assert_eq!(cache.read().unwrap(), None);
+        assert_eq!(cache.save(b"one", |_| true).unwrap(), Saved::Written);
+        assert_eq!(cache.save(b"two", |there| there == b"one").unwrap(), Saved::Written);
+        assert_eq!(cache.read().unwrap().unwrap(), b"two");
+        let [bundle, lock] = &names(directory.path())[..] else { panic!("two files") };
+        assert_eq!(bundle.len(), 32 + ".bundle".len());
+        assert_eq!(*lock, format!("{bundle}.lock"));
+    }
+
+    #[test]
+    fn streams_have_files_of_their_own() {
+        let directory = tempfile::tempdir().unwrap();
+        cache(directory.path()).save(b"one", |_| true).unwrap();
+        assert_eq!(cache_in(directory.path(), "staging").read().unwrap(), None);
+    }
+
+    #[test]
+    fn a_newer_file_is_never_replaced() {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = cache(directory.path());
+        cache.save(b"newer", |_| true).unwrap();
+        assert_eq!(cache.save(b"older", |_| false).unwrap(), Saved::NotOlder);
+        assert_eq!(cache.read().unwrap().unwrap(), b"newer");
+    }
+
+    #[test]
+    fn a_busy_lock_skips_the_save() {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = cache(directory.path());
+        cache.save(b"one", |_| true).unwrap();
+        let lock = File::open(cache.path("bundle.lock")).unwrap();
+        lock.lock().unwrap();
+        assert_eq!(cache.save(b"two", |_| true).unwrap(), Saved::Busy);
+        assert_eq!(cache.read().unwrap().unwrap(), b"one");
+    }
+
+    #[test]
+    fn a_file_over_the_limit_is_not_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = cache(directory.path());
+        cache.save(&[b'x'; 101], |_| true).unwrap();
+        assert_eq!(cache.read().unwrap_err().kind(), io::ErrorKind::FileTooLarge);
+        assert_eq!(cache.save(b"one", |_| panic!("nothing to compare")).unwrap(), Saved::Written);
+    }
+
+    #[test]
+    fn files_of_killed_writers_are_removed_by_the_next_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = cache(directory.path());
+        let leftover = cache.path("1-0000.tmp");
+        let foreign = directory.path().join("other.tmp");
+        fs::write(&leftover, b"torn").unwrap();
+        fs::write(&foreign, b"kept").unwrap();
+        cache.save(b"one", |_| true).unwrap();
+        assert!(!leftover.exists());
+        assert!(foreign.exists());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_is_not_followed_and_is_replaced_not_written_through() {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = cache(directory.path());
+        let victim = directory.path().join("victim");
+        fs::write(&victim, b"kept").unwrap();
+        std::os::unix::fs::symlink(&victim, cache.path("bundle")).unwrap();
+        assert!(cache.read().is_err());
+        cache.save(b"one", |_| true).unwrap();
+        assert_eq!(fs::read(&victim).unwrap(), b"kept");
+        assert_eq!(cache.read().unwrap().unwrap(), b"one");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_file_is_the_owners_alone() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let directory = tempfile::tempdir().unwrap();
+        let inner = directory.path().join("made");
+        let cache = cache(&inner);
+        cache.save(b"one", |_| true).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&cache.path("bundle")), 0o600);
+        assert_eq!(mode(&inner), 0o700);
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_is_an_error_and_no_panic() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("file");
+        fs::write(&file, b"").unwrap();
+        let cache = cache(&file.join("below"));
+        assert!(cache.save(b"one", |_| true).is_err());
+    }
+}

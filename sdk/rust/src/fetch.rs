@@ -1,0 +1,203 @@
+//! One GET under the rules of FORMAT T-5.3 and T-5.4: deadlines, a least rate, and a cap on every body.
+
+use core::fmt;
+use core::sync::atomic::{AtomicU64, Ordering};
+use core::time::Duration;
+use std::sync::Arc;
+
+use tokio::time::{Instant, timeout_at};
+
+use crate::failure::{Failure, Object, Rewriting};
+use crate::transport::{Request, Transport, TransportError};
+
+const TOTAL: Duration = Duration::from_secs(5);
+const OBJECT_TOTAL: Duration = Duration::from_secs(30);
+/// Time before the least rate is asked of a body.
+const GRACE: Duration = Duration::from_secs(5);
+/// Least rate of an object, in bytes a second.
+const LEAST_RATE: u32 = 10_000;
+
+/// An SDK key: it opens closed streams, and is never written anywhere.
+#[derive(Clone)]
+pub(crate) struct SdkKey(Arc<str>);
+
+impl SdkKey {
+    /// Takes a key that can stand in an HTTP header.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let fits = (1..=1_024).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+        fits.then(|| Self(text.into()))
+    }
+}
+
+impl fmt::Debug for SdkKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SdkKey(…)")
+    }
+}
+
+/// Requests sent and body bytes read since the client was built.
+#[derive(Debug, Default)]
+pub(crate) struct Traffic {
+    requests: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl Traffic {
+    pub(crate) fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+}
+
+/// What is asked for, where, and how much of it is read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wanted<'a> {
+    pub(crate) object: Object,
+    pub(crate) url: &'a str,
+    /// Whether it lies under `closed/`.
+    pub(crate) keyed: bool,
+    pub(crate) etag: Option<&'a str>,
+    pub(crate) max_bytes: usize,
+}
+
+/// What came.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// The stored ETag still holds.
+    NotModified,
+    /// A whole body.
+    Body {
+        bytes: Vec<u8>,
+        etag: Option<String>,
+        /// The HTTP `Date`, in epoch milliseconds.
+        date_ms: Option<i64>,
+    },
+}
+
+/// Why it did not come, and when the server would like to be asked again.
+#[derive(Debug)]
+pub(crate) struct FetchError {
+    pub(crate) failure: Failure,
+    pub(crate) retry_after: Option<Duration>,
+}
+
+impl From<Failure> for FetchError {
+    fn from(failure: Failure) -> Self {
+        Self { failure, retry_after: None }
+    }
+}
+
+/// Sends requests and counts them.
+#[derive(Debug)]
+pub(crate) struct Fetcher {
+    transport: Arc<dyn Transport>,
+    user_agent: String,
+    key: Option<SdkKey>,
+    traffic: Arc<Traffic>,
+}
+
+impl Fetcher {
+    pub(crate) fn new(
+        user_agent: String,
+        key: Option<SdkKey>,
+        traffic: Arc<Traffic>,
+        transport: Arc<dyn Transport>,
+    ) -> Self {
+        Self { transport, user_agent, key, traffic }
+    }
+
+    pub(crate) async fn get(&self, wanted: Wanted<'_>) -> Result<Answer, FetchError> {
+        let start = Instant::now();
+        let total = if wanted.object.is_large() { OBJECT_TOTAL } else { TOTAL };
+        let deadline = start + total;
+        let mut headers = vec![("accept-encoding", "identity"), ("user-agent", self.user_agent.as_str())];
+        if let Some(etag) = wanted.etag {
+            headers.push(("if-none-match", etag));
+        }
+        if let Some(key) = self.key.as_ref().filter(|_| wanted.keyed) {
+            headers.push(("x-flagstone-key", &key.0));
+        }
+        let request = Request { url: wanted.url, headers: &headers };
+        let object = wanted.object;
+        self.traffic.requests.fetch_add(1, Ordering::Relaxed);
+        let late = |_| Failure::Timeout { object };
+        let mut response = timeout_at(deadline, self.transport.get(request))
+            .await
+            .map_err(late)?
+            .map_err(|error| lost(object, error))?;
+
+        let status = response.status();
+        let retry_after = response.header("retry-after").and_then(seconds);
+        let refused = |failure| FetchError { failure, retry_after };
+        match status {
+            200 => {}
+            304 if wanted.etag.is_some() => return Ok(Answer::NotModified),
+            304 => return Err(refused(rewritten(object, Rewriting::Unasked))),
+            300..400 => return Err(refused(rewritten(object, Rewriting::Redirect))),
+            403 | 404 => return Err(refused(Failure::NotFound { object, status })),
+            _ => return Err(refused(Failure::Status { object, status })),
+        }
+        if response.header("content-encoding").is_some_and(|coding| !coding.eq_ignore_ascii_case("identity"))
+        {
+            return Err(rewritten(object, Rewriting::ContentEncoding).into());
+        }
+        let too_large = || Failure::TooLarge { object, max_bytes: wanted.max_bytes };
+        let announced = response.header("content-length").and_then(|length| length.parse::<u64>().ok());
+        if announced
+            .is_some_and(|length| usize::try_from(length).map_or(true, |length| length > wanted.max_bytes))
+        {
+            return Err(too_large().into());
+        }
+        let etag = response.header("etag").map(str::to_owned);
+        let date_ms = response.header("date").and_then(http_date);
+
+        let mut bytes = Vec::new();
+        loop {
+            let so_far = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+            let owed = GRACE + Duration::from_secs(1) * so_far / LEAST_RATE;
+            let next = timeout_at(deadline.min(start + owed), response.body().chunk())
+                .await
+                .map_err(late)?
+                .map_err(|error| lost(object, error))?;
+            let Some(chunk) = next else { break };
+            self.traffic.bytes.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+            if bytes.len().saturating_add(chunk.len()) > wanted.max_bytes {
+                return Err(too_large().into());
+            }
+            if bytes.is_empty() {
+                bytes = chunk;
+            } else {
+                bytes.extend_from_slice(&chunk);
+            }
+        }
+        if announced.is_some_and(|length| length != bytes.len() as u64) {
+            return Err(rewritten(object, Rewriting::Cut).into());
+        }
+        Ok(Answer::Body { bytes, etag, date_ms })
+    }
+}
+
+fn lost(object: Object, error: TransportError) -> Failure {
+    match error {
+        TransportError::Timeout => Failure::Timeout { object },
+        error => Failure::Unreachable { object, source: Arc::new(error) },
+    }
+}
+
+const fn rewritten(object: Object, what: Rewriting) -> Failure {
+    Failure::Rewritten { object, what }
+}
+
+/// `Retry-After` in seconds; the form with a date is not worth a clock.
+fn seconds(text: &str) -> Option<Duration> {
+    text.trim().parse().ok().map(Duration::from_secs)
+}
+
+fn http_date(text: &str) -> Option<i64> {
+    let time = httpdate::parse_http_date(text).ok()?;
+    let since = time.duration_since(std::time::UNIX_EPOCH).ok()?;
+    i64::try_from(since.as_millis()).ok()
+}

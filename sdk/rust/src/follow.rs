@@ -1,0 +1,549 @@
+//! One poll of a stream, in the order of FORMAT T-5: fetch, verify, order, content, swap, keep.
+
+use core::time::Duration;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use flagstone_bundle::container::{Caps, ContainerError, Encoding, StoredObject};
+use flagstone_bundle::limits::MAX_FILE_BYTES;
+use flagstone_bundle::manifest::{Manifest, Outcome, Position, Stream, UnverifiedManifest, order};
+use flagstone_bundle::root::{Pin, Root, UnverifiedRoot};
+use flagstone_model::digest::Digest;
+
+use crate::backoff::Pace;
+use crate::clock::Randomness;
+use crate::connection::Connection;
+use crate::failure::{Failure, Object};
+use crate::fetch::{Answer, FetchError, Fetcher, Wanted};
+use crate::freshness::{Anchor, Announced, StatusBits};
+use crate::paths::Paths;
+use crate::persist::{Keep, Keeper, Restored, Stored};
+use crate::prepare::{Loaded, Prepared, by_snapshot};
+use crate::shared::{Cost, Served, Shared};
+use crate::status::{Equivocation, Source};
+
+/// How long a digest rests that came with other bytes from everywhere, or with bytes that are no content.
+const REST: Duration = Duration::from_mins(5);
+
+/// What a poll found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Refreshed {
+    /// Nothing newer.
+    Unchanged,
+    /// A newer announcement of the same content.
+    Announced,
+    /// New content, which is served now.
+    Swapped,
+}
+
+/// What a poll came to, and when the next one is due.
+#[derive(Debug)]
+pub(crate) struct Polled {
+    pub(crate) result: Result<Refreshed, Failure>,
+    pub(crate) pause: Duration,
+}
+
+/// What is applied: what deltas build on, what an ETag speaks of.
+#[derive(Debug)]
+struct Applied {
+    manifest: Arc<Manifest>,
+    loaded: Loaded,
+    stored: Option<Stored>,
+    source: Source,
+}
+
+/// The one follower of a stream; only the poll loop has it.
+#[derive(Debug)]
+pub(crate) struct Follower {
+    bases: Vec<String>,
+    /// The base URL in use: sticky until it fails.
+    base: usize,
+    paths: Paths,
+    stream: Stream,
+    pin: Pin,
+    fetcher: Fetcher,
+    pace: Pace,
+    keeper: Option<Keeper>,
+    random: Arc<dyn Randomness>,
+    shared: Arc<Shared>,
+
+    root: Option<Arc<Root>>,
+    /// The newest verified manifest, applied or not: nothing below it is taken.
+    seen: Option<Position>,
+    applied: Option<Applied>,
+    /// Of the applied content, and the base URL it came from (FORMAT T-5.5).
+    etag: Option<(usize, String)>,
+    resting: BTreeMap<Digest, (Duration, Failure)>,
+    /// What went wrong so far in this poll.
+    trouble: Option<Failure>,
+}
+
+impl Follower {
+    pub(crate) fn new(
+        connection: &Connection,
+        fetcher: Fetcher,
+        pace: Pace,
+        keeper: Option<Keeper>,
+        random: Arc<dyn Randomness>,
+        shared: Arc<Shared>,
+    ) -> Self {
+        Self {
+            bases: connection.base_urls().collect(),
+            base: 0,
+            paths: Paths::new(connection),
+            stream: connection.stream().clone(),
+            pin: *connection.pin(),
+            fetcher,
+            pace,
+            keeper,
+            random,
+            shared,
+            root: None,
+            seen: None,
+            applied: None,
+            etag: None,
+            resting: BTreeMap::new(),
+            trouble: None,
+        }
+    }
+
+    /// Starts from a verified bundle. It is no news, and it is the floor.
+    pub(crate) fn start_from(&mut self, restored: Restored, source: Source) {
+        let Restored { verified, stored } = restored;
+        let announced = announced(&verified.manifest);
+        {
+            let moment = self.shared.moment();
+            let mut board = self.shared.board();
+            board.freshness.trusts_until(verified.root.expires_ms());
+            board.freshness.verified(announced, moment);
+        }
+        self.root = Some(Arc::new(verified.root));
+        self.seen = Some(verified.manifest.position());
+        let applied = Applied {
+            manifest: Arc::new(verified.manifest),
+            loaded: Loaded::compile(verified.content),
+            stored: self.keeper.is_some().then_some(stored),
+            source,
+        };
+        self.serve(applied, Some(Vec::new()), Cost::default());
+    }
+
+    /// The trouble the start ran into: it is told until the first poll in which nothing goes wrong.
+    pub(crate) fn note(&self, failure: Failure) {
+        tracing::warn!(code = failure.code(), %failure, "a bundle is not taken");
+        self.shared.board().last_error = Some(failure);
+    }
+
+    /// Asks for the manifest at the base URL in use, then at the next ones, and takes what is new.
+    pub(crate) async fn poll(&mut self) -> Polled {
+        let traffic = Arc::clone(&self.shared.traffic);
+        let (bytes, requests) = (traffic.bytes(), traffic.requests());
+        let cost = |apply| Cost {
+            fetched: traffic.bytes().saturating_sub(bytes),
+            requests: traffic.requests().saturating_sub(requests),
+            apply,
+        };
+        self.trouble = None;
+        let mut retry_after = None;
+        let mut found = None;
+        for attempt in 0..self.bases.len() {
+            if attempt > 0 && !self.pace.spend() {
+                break;
+            }
+            match self.poll_base(&cost).await {
+                Ok(refreshed) => {
+                    found = Some(refreshed);
+                    break;
+                }
+                Err(error) => {
+                    tracing::warn!(code = error.failure.code(), failure = %error.failure, "a poll failed");
+                    retry_after = retry_after.max(error.retry_after);
+                    let everywhere = error.failure.is_everywhere();
+                    self.trouble_with(error.failure);
+                    self.next_base();
+                    if everywhere {
+                        break;
+                    }
+                }
+            }
+        }
+        let pause = match found {
+            Some(_) => self.pace.after_success(&*self.random),
+            None => self.pace.after_failure(retry_after, &*self.random),
+        };
+        self.finish(cost(Duration::ZERO)).await;
+        let result = match (found, &self.trouble) {
+            (None, Some(failure)) | (Some(_), Some(failure @ Failure::Older { .. })) => Err(failure.clone()),
+            (found, _) => Ok(found.unwrap_or(Refreshed::Unchanged)),
+        };
+        Polled { result, pause }
+    }
+
+    async fn poll_base(&mut self, cost: &impl Fn(Duration) -> Cost) -> Result<Refreshed, FetchError> {
+        let root = self.root().await?;
+        let url = self.url(&self.paths.manifest());
+        let etag = self.etag.as_ref().filter(|(base, _)| *base == self.base).map(|(_, etag)| etag.as_str());
+        let wanted = Wanted {
+            object: Object::Manifest,
+            url: &url,
+            keyed: self.paths.are_closed(),
+            etag,
+            max_bytes: MAX_FILE_BYTES,
+        };
+        let answer = self.fetcher.get(wanted).await.map_err(|error| self.like_any_other(error))?;
+        let moment = self.shared.moment();
+        let Answer::Body { bytes, etag, date_ms } = answer else {
+            // The ETag is that of what is applied, so there is nothing to do, and nothing new.
+            self.shared.board().freshness.answered(moment);
+            return Ok(Refreshed::Unchanged);
+        };
+        let unverified = UnverifiedManifest::parse(&bytes)
+            .map_err(|error| Failure::refused(Object::Manifest, error.code(), error))?;
+        self.shared.board().freshness.answered(moment);
+        let manifest = unverified
+            .verify(&root, &self.stream)
+            // Here a newer root is asked for, once a minute at most (FORMAT T-2.5): walking comes with its own issue.
+            .map_err(|error| Failure::refused(Object::Manifest, error.code(), error))?;
+
+        let offered = manifest.position();
+        let outcome = order(self.seen.as_ref(), &offered);
+        match (outcome, self.seen) {
+            (Outcome::Older, _) => {
+                // No failure of this base URL, and no news: the clock that notices a freeze runs on.
+                let (version, serial) = (offered.version, offered.serial);
+                self.trouble_with(Failure::Older { version, serial });
+                return Ok(Refreshed::Unchanged);
+            }
+            (Outcome::Equivocation, Some(seen)) => {
+                let (kept, offered) = (seen.payload, offered.payload);
+                self.shared.board().equivocation.get_or_insert(Equivocation { kept, offered });
+                return Err(Failure::Equivocation { kept, offered }.into());
+            }
+            (Outcome::Accept, _) => {
+                let announced = announced(&manifest);
+                let mut board = self.shared.board();
+                board.freshness.verified(announced, moment);
+                board.freshness.news(announced, date_ms, moment);
+                drop(board);
+                self.seen = Some(offered);
+            }
+            (Outcome::Same | Outcome::Equivocation, _) => {}
+        }
+        let refreshed = self.take(manifest, cost).await?;
+        self.etag = etag.map(|etag| (self.base, etag));
+        Ok(refreshed)
+    }
+
+    /// Brings what is served to where the manifest is.
+    async fn take(
+        &mut self,
+        manifest: Manifest,
+        cost: &impl Fn(Duration) -> Cost,
+    ) -> Result<Refreshed, FetchError> {
+        let manifest = Arc::new(manifest);
+        let offered = manifest.position();
+        if let Some(applied) = &self.applied {
+            let position = applied.manifest.position();
+            if position.payload == offered.payload {
+                return Ok(Refreshed::Unchanged);
+            }
+            if position.content == offered.content {
+                // A heartbeat, another signature, or the same content under a new number.
+                let applied = Applied {
+                    manifest,
+                    loaded: applied.loaded.clone(),
+                    stored: applied.stored.clone(),
+                    source: Source::Network,
+                };
+                self.serve(applied, None, Cost::default());
+                return Ok(Refreshed::Announced);
+            }
+        }
+        let (prepared, stored, start) = match self.by_delta(&manifest).await {
+            Some(prepared) => prepared,
+            None => self.by_snapshot(&manifest).await?,
+        };
+        let apply = self.shared.clock.monotonic().saturating_sub(start);
+        let applied = Applied { manifest, loaded: prepared.loaded, stored, source: Source::Network };
+        self.serve(applied, Some(prepared.changed), cost(apply));
+        Ok(Refreshed::Swapped)
+    }
+
+    /// The inline delta or a listed one; `None` if there is none for us or it cannot be used.
+    async fn by_delta(&mut self, manifest: &Arc<Manifest>) -> Option<(Prepared, Option<Stored>, Duration)> {
+        let applied = self.applied.as_ref()?;
+        let own = applied.manifest.position();
+        if own.epoch != manifest.epoch() {
+            return None;
+        }
+        let delta = manifest.usable_deltas(own.version).next().cloned()?;
+        if self.rests(delta.object.sha256).is_some() {
+            return None;
+        }
+        let inline = manifest.inline_delta().filter(|(first, _)| **first == delta).map(|(_, bytes)| bytes);
+        let bytes = match inline {
+            Some(bytes) => bytes.to_vec(),
+            None => {
+                if delta.object.size >= manifest.snapshot().size
+                    || delta.object.within(Caps::SNAPSHOT).is_err()
+                {
+                    return None;
+                }
+                let path = self.paths.delta(delta.object.sha256, delta.object.encoding);
+                match self.object(Object::Delta, &path, &delta.object, self.base).await {
+                    Ok(bytes) => bytes,
+                    Err(error) => {
+                        self.delta_failed(&error.failure);
+                        return None;
+                    }
+                }
+            }
+        };
+        let applied = self.applied.as_ref()?;
+        let (loaded, mut stored) = (applied.loaded.clone(), applied.stored.clone());
+        let start = self.shared.clock.monotonic();
+        let (manifest, digest) = (Arc::clone(manifest), delta.object.sha256);
+        let work = move || {
+            let prepared = loaded.by_delta(&manifest, &delta, &bytes)?;
+            if let Some(stored) = &mut stored {
+                stored.push(&bytes);
+            }
+            Ok((prepared, stored))
+        };
+        match off_thread(Object::Delta, work).await {
+            Ok((prepared, stored)) => Some((prepared, stored, start)),
+            Err(failure) => {
+                self.delta_failed(&failure);
+                // Other bytes under its digest may be an unsigned inline line's fault; a wrong delta stays wrong.
+                if failure.code() != "digest-mismatch" {
+                    self.rest(digest, failure);
+                }
+                None
+            }
+        }
+    }
+
+    /// The whole snapshot, from the base URL in use or any other.
+    async fn by_snapshot(
+        &mut self,
+        manifest: &Arc<Manifest>,
+    ) -> Result<(Prepared, Option<Stored>, Duration), FetchError> {
+        let object = *manifest.snapshot();
+        let digest = object.sha256;
+        if let Some(failure) = self.rests(digest) {
+            return Err(failure.into());
+        }
+        if object.encoding != Encoding::Zstd {
+            let error = ContainerError::Unsupported { encoding: object.encoding };
+            return Err(Failure::refused(Object::Snapshot, error.code(), error).into());
+        }
+        object
+            .within(Caps::SNAPSHOT)
+            .map_err(|error| Failure::refused(Object::Snapshot, error.code(), error))?;
+        let path = self.paths.snapshot(digest, object.encoding);
+        let mut trouble: Option<FetchError> = None;
+        let mut poisoned = false;
+        for step in 0..self.bases.len() {
+            let base = (self.base + step) % self.bases.len();
+            let error = match self.object(Object::Snapshot, &path, &object, base).await {
+                Ok(bytes) => {
+                    let start = self.shared.clock.monotonic();
+                    match self.unpack(manifest, bytes).await {
+                        Ok((prepared, stored)) => return Ok((prepared, stored, start)),
+                        Err(failure) if failure.code() == "digest-mismatch" => {
+                            poisoned = true;
+                            failure.into()
+                        }
+                        Err(failure) => {
+                            // These are the signed bytes, and they are wrong: no source has better ones.
+                            self.rest(digest, failure.clone());
+                            return Err(failure.into());
+                        }
+                    }
+                }
+                Err(error) => {
+                    poisoned |= matches!(error.failure, Failure::TooLarge { .. });
+                    error
+                }
+            };
+            trouble = Some(match trouble {
+                Some(before) if error.failure.is_silence() => before,
+                _ => error,
+            });
+        }
+        let trouble = trouble.unwrap_or_else(|| Failure::BrokenOff { object: Object::Snapshot }.into());
+        if poisoned {
+            self.rest(digest, trouble.failure.clone());
+        }
+        Err(trouble)
+    }
+
+    async fn unpack(
+        &self,
+        manifest: &Arc<Manifest>,
+        bytes: Vec<u8>,
+    ) -> Result<(Prepared, Option<Stored>), Failure> {
+        let before = self.applied.as_ref().map(|applied| applied.loaded.clone());
+        let (manifest, keeps) = (Arc::clone(manifest), self.keeper.is_some());
+        off_thread(Object::Snapshot, move || {
+            let prepared = by_snapshot(before.as_ref(), &manifest, &bytes)?;
+            Ok((prepared, keeps.then(|| Stored::snapshot(&bytes))))
+        })
+        .await
+    }
+
+    async fn object(
+        &self,
+        object: Object,
+        path: &str,
+        stored: &StoredObject,
+        base: usize,
+    ) -> Result<Vec<u8>, FetchError> {
+        let url = self.bases.get(base).map(|base| format!("{base}{path}")).unwrap_or_default();
+        let max_bytes = usize::try_from(stored.size).unwrap_or(usize::MAX);
+        let keyed = self.paths.are_closed();
+        match self.fetcher.get(Wanted { object, url: &url, keyed, etag: None, max_bytes }).await? {
+            Answer::Body { bytes, .. } => Ok(bytes),
+            Answer::NotModified => Err(Failure::BrokenOff { object }.into()),
+        }
+    }
+
+    /// The trusted root: the pinned one. Walking to newer ones starts here (FORMAT T-2.5).
+    async fn root(&mut self) -> Result<Arc<Root>, FetchError> {
+        if let Some(root) = &self.root {
+            return Ok(Arc::clone(root));
+        }
+        let url = self.url(&self.paths.root(self.pin.root));
+        let wanted =
+            Wanted { object: Object::Root, url: &url, keyed: false, etag: None, max_bytes: MAX_FILE_BYTES };
+        let Answer::Body { bytes, .. } = self.fetcher.get(wanted).await? else {
+            return Err(Failure::BrokenOff { object: Object::Root }.into());
+        };
+        let root = UnverifiedRoot::parse(&bytes)
+            .map_err(|error| Failure::refused(Object::Root, error.code(), error))?
+            .verify_pinned(&self.pin)
+            .map_err(|error| Failure::refused(Object::Root, error.code(), error))?;
+        self.shared.board().freshness.trusts_until(root.expires_ms());
+        Ok(Arc::clone(self.root.insert(Arc::new(root))))
+    }
+
+    /// Swaps something in. Readers go on with what they hold; nobody waits.
+    fn serve(&mut self, applied: Applied, changed: Option<Vec<Arc<str>>>, cost: Cost) {
+        let manifest = &applied.manifest;
+        self.pace.suggest(manifest.poll_ms().map(Duration::from_millis));
+        let anchor = {
+            let mut board = self.shared.board();
+            board.freshness.serves(announced(manifest));
+            board.freshness.poll_every(self.pace.interval());
+            board.last_error = self.trouble.clone().or_else(|| match applied.source {
+                Source::Network => None,
+                _ => board.last_error.clone(),
+            });
+            board.freshness.anchor()
+        };
+        let served = Served {
+            snapshot: applied.loaded.snapshot.clone(),
+            position: manifest.position(),
+            issued_ms: manifest.issued_ms(),
+            source: applied.source,
+            anchor,
+        };
+        self.applied = Some(applied);
+        self.shared.swap(served, changed, cost);
+    }
+
+    /// Ends a poll: the file, the bits, and whether another base URL might know more.
+    async fn finish(&mut self, cost: Cost) {
+        if let (Some(keeper), Some(root), Some(applied)) = (&mut self.keeper, &self.root, &self.applied) {
+            let moment = self.shared.moment();
+            let now_ms = Anchor::now_ms(self.shared.board().freshness.anchor(), moment);
+            let keep = || Keep {
+                root: Arc::clone(root),
+                manifest: Arc::clone(&applied.manifest),
+                content: applied.loaded.content.clone(),
+                stored: applied.stored.clone().unwrap_or_else(|| Stored::snapshot(&[])),
+            };
+            if applied.stored.is_some()
+                && let Some(ended) = keeper.save(now_ms, moment.monotonic, &applied.manifest, keep).await
+            {
+                self.shared.board().disk = ended.disk;
+                if let (Some((content, stored)), Some(applied)) = (ended.stored, &mut self.applied)
+                    && applied.manifest.content() == content
+                {
+                    applied.stored = Some(stored);
+                }
+            }
+        }
+        let moment = self.shared.moment();
+        let frozen = {
+            let mut board = self.shared.board();
+            board.counters.polls = board.counters.polls.saturating_add(1);
+            board.last_error.clone_from(&self.trouble);
+            board.freshness.bits(moment).contains(StatusBits::FROZEN)
+        };
+        if frozen && self.trouble.as_ref().is_none_or(|failure| matches!(failure, Failure::Older { .. })) {
+            self.next_base();
+        }
+        self.resting.retain(|_, (until, _)| *until > moment.monotonic);
+        self.shared.review(cost);
+    }
+
+    /// A manifest that is hidden is `not-found` as long as nothing was ever loaded; later it is like any failure.
+    fn like_any_other(&self, error: FetchError) -> FetchError {
+        match error.failure {
+            Failure::NotFound { object, status } if self.applied.is_some() => {
+                FetchError { failure: Failure::Status { object, status }, ..error }
+            }
+            _ => error,
+        }
+    }
+
+    /// Remembers the failure that says most.
+    fn trouble_with(&mut self, failure: Failure) {
+        if self.trouble.as_ref().is_none_or(Failure::is_silence) {
+            self.trouble = Some(failure);
+        }
+    }
+
+    fn delta_failed(&self, failure: &Failure) {
+        tracing::warn!(code = failure.code(), %failure, "a delta is not used; the whole snapshot is fetched");
+        let mut board = self.shared.board();
+        board.counters.failed_deltas = board.counters.failed_deltas.saturating_add(1);
+    }
+
+    fn rest(&mut self, digest: Digest, failure: Failure) {
+        let until = self.shared.clock.monotonic().saturating_add(REST);
+        self.resting.insert(digest, (until, failure));
+    }
+
+    fn rests(&self, digest: Digest) -> Option<Failure> {
+        let now = self.shared.clock.monotonic();
+        let (until, failure) = self.resting.get(&digest)?;
+        (now < *until).then(|| failure.clone())
+    }
+
+    fn next_base(&mut self) {
+        self.base = (self.base + 1) % self.bases.len().max(1);
+    }
+
+    fn url(&self, path: &str) -> String {
+        self.bases.get(self.base).map(|base| format!("{base}{path}")).unwrap_or_default()
+    }
+}
+
+fn announced(manifest: &Manifest) -> Announced {
+    Announced {
+        issued_ms: manifest.issued_ms(),
+        expires_ms: manifest.expires_ms(),
+        heartbeat: Duration::from_millis(manifest.heartbeat_ms()),
+    }
+}
+
+/// Unpacking and compiling take milliseconds: not on a thread that serves requests.
+async fn off_thread<T: Send + 'static>(
+    object: Object,
+    work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
+    tokio::task::spawn_blocking(work).await.unwrap_or(Err(Failure::BrokenOff { object }))
+}

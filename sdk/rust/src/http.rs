@@ -1,0 +1,103 @@
+//! The real transport: reqwest over rustls.
+
+use core::time::Duration;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use reqwest::redirect::Policy;
+
+use crate::transport::{Body, Request, Response, Transport, TransportError};
+
+const CONNECT: Duration = Duration::from_secs(2);
+/// Above every deadline of a fetch; those end it first.
+const TOTAL: Duration = Duration::from_mins(1);
+
+/// HTTP by reqwest, TLS by rustls with ring and the system's certificates.
+#[derive(Debug)]
+pub(crate) struct HttpTransport {
+    client: reqwest::Client,
+}
+
+/// TLS or the HTTP client could not be set up, say because the system has no certificates.
+#[derive(Debug, thiserror::Error)]
+#[error("no TLS or HTTP client")]
+pub struct HttpSetupError(#[source] Box<dyn core::error::Error + Send + Sync>);
+
+impl HttpTransport {
+    /// A transport for `https` base URLs, or for plain HTTP on loopback.
+    pub(crate) fn new(loopback: bool) -> Result<Self, HttpSetupError> {
+        let mut builder = reqwest::Client::builder()
+            .redirect(Policy::none())
+            .connect_timeout(CONNECT)
+            .timeout(TOTAL)
+            .pool_max_idle_per_host(1)
+            .referer(false)
+            .tls_backend_preconfigured(tls(loopback).map_err(|error| HttpSetupError(error.into()))?);
+        builder = if loopback {
+            // A proxy is not asked for this machine, least of all in the clear and with a key.
+            builder.no_proxy()
+        } else {
+            builder.https_only(true)
+        };
+        let client = builder.build().map_err(|error| HttpSetupError(error.into()))?;
+        Ok(Self { client })
+    }
+}
+
+fn tls(loopback: bool) -> Result<rustls::ClientConfig, rustls::Error> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()?;
+    let mut config = if loopback {
+        // Never used: a machine without certificates can still speak plain HTTP to itself.
+        config.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth()
+    } else {
+        let verifier = rustls_platform_verifier::Verifier::new(provider)?;
+        config.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth()
+    };
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+#[async_trait]
+impl Transport for HttpTransport {
+    async fn get(&self, request: Request<'_>) -> Result<Response, TransportError> {
+        let mut outgoing = self.client.get(request.url);
+        for &(name, value) in request.headers {
+            outgoing = outgoing.header(name, value);
+        }
+        let incoming = outgoing.send().await.map_err(transport_error)?;
+        let mut headers = Vec::with_capacity(8);
+        for (name, value) in incoming.headers() {
+            if let Ok(value) = value.to_str() {
+                headers.push((name.as_str().to_owned(), value.to_owned()));
+            }
+        }
+        let status = incoming.status().as_u16();
+        let mut response = Response::new(status, HttpBody(incoming));
+        for (name, value) in headers {
+            response = response.with_header(&name, value);
+        }
+        Ok(response)
+    }
+}
+
+struct HttpBody(reqwest::Response);
+
+#[async_trait]
+impl Body for HttpBody {
+    async fn chunk(&mut self) -> Result<Option<Vec<u8>>, TransportError> {
+        Ok(self.0.chunk().await.map_err(transport_error)?.map(Vec::from))
+    }
+}
+
+fn transport_error(error: reqwest::Error) -> TransportError {
+    // A refused connection within the connect timeout is `Connect`; a slow one is `Timeout`.
+    if error.is_timeout() {
+        TransportError::Timeout
+    } else if error.is_connect() {
+        TransportError::Connect(error.without_url().into())
+    } else {
+        TransportError::Broken(error.without_url().into())
+    }
+}
