@@ -1,6 +1,7 @@
 //! Operands of tests and the paths they are compared at.
 
 use core::cmp::Ordering;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use flagstone_model::json::{Json, Number};
@@ -146,7 +147,7 @@ pub(super) fn normal(json: &Json<'_>) -> Json<'static> {
         Json::String(text) => Json::from(text.to_string()),
         Json::Array(elements) => elements.iter().map(normal).collect(),
         Json::Object(members) => {
-            let mut members: Vec<_> =
+            let mut members: Vec<(Cow<'static, str>, Json<'static>)> =
                 members.iter().map(|(name, value)| (name.to_string().into(), normal(value))).collect();
             members.sort_by(|(a, _), (b, _)| a.cmp(b));
             Json::Object(members)

@@ -1,1 +1,17 @@
+//! Lowering: from what people write to what SDKs read (FORMAT M-5.1, M-5.4).
+//!
+//! What must not be recomputed later, salts and ranges, is [settled](Splits::settle) when a change is written and
+//! kept in its log entry; the rest is a pure function of that, so that the same log gives the same lines.
+
 pub mod layout;
+pub mod rollout;
+pub mod salt;
+
+mod flag;
+mod segment;
+mod split;
+
+pub use flag::lower_flag;
+pub use segment::{lower_environment, lower_segment};
+pub(crate) use split::take;
+pub use split::{Split, Splits};

@@ -1,0 +1,301 @@
+//! Conditions: the shape of the wire, plus sugar.
+
+use std::sync::Arc;
+
+use flagstone_model::context::Context;
+use flagstone_model::json::Json;
+use flagstone_model::key::{FlagKey, SegmentKey, VariationKey};
+use flagstone_model::limits;
+use flagstone_model::path::Path;
+
+use super::bucket::{Bucket, Window};
+use super::operand::{self, Operand, number_json};
+use super::read::{Members, Reader};
+
+/// One truth about a context (FORMAT M-4).
+#[derive(Debug, Clone, PartialEq)]
+pub enum Condition {
+    /// Every one is true.
+    All(Vec<Condition>),
+    /// At least one is true.
+    Any(Vec<Condition>),
+    /// None is true. Sugar for `not` of `any`.
+    None(Vec<Condition>),
+    /// It is false.
+    Not(Box<Condition>),
+    /// Tests on one attribute.
+    Attribute(AttributeTest),
+    /// In any of these segments.
+    Segment(Vec<SegmentKey>),
+    /// Another flag serves one of these variations.
+    Flag(FlagTest),
+    /// The unit's bucket lies inside.
+    Bucket {
+        /// Which buckets.
+        bucket: Bucket,
+        /// The result for a context without a unit, in place of unknown.
+        absent: Option<bool>,
+    },
+    /// It is that time.
+    Time(Window),
+}
+
+/// Tests on one attribute; all must hold of the same value.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AttributeTest {
+    /// The attribute.
+    pub path: Path,
+    /// Present, or not.
+    pub exists: Option<bool>,
+    /// Equal to one of these.
+    pub is_in: Option<Vec<Operand>>,
+    /// Begins with one of these.
+    pub starts: Option<Vec<Arc<str>>>,
+    /// Ends with one of these.
+    pub ends: Option<Vec<Arc<str>>>,
+    /// Contains one of these.
+    pub contains: Option<Vec<Arc<str>>>,
+    /// Less than this.
+    pub lt: Option<f64>,
+    /// At most this.
+    pub lte: Option<f64>,
+    /// Greater than this.
+    pub gt: Option<f64>,
+    /// At least this.
+    pub gte: Option<f64>,
+    /// The result in place of unknown: the attribute is missing or of the wrong type.
+    pub absent: Option<bool>,
+}
+
+/// Another flag, evaluated for the same context, serves one of some variations.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FlagTest {
+    /// The other flag.
+    pub flag: FlagKey,
+    /// The variations.
+    pub is: Vec<VariationKey>,
+}
+
+/// Whether sugar is kept as written or replaced by what the wire has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sugar {
+    Kept,
+    Lowered,
+}
+
+const FORMS: [&str; 9] = ["all", "any", "none", "not", "attr", "segment", "flag", "bucket", "time"];
+const PENDING_FORMS: &[&str] = &["list", "experiment", "holdout", "schedule"];
+
+const ATTRIBUTE: Members = Members {
+    what: "a test of an attribute",
+    known: &["attr", "exists", "in", "starts", "ends", "contains", "lt", "lte", "gt", "gte", "absent"],
+    pending: &[
+        "as", "fold", "has_all", "matches", "semver", "since", "before", "cidr", "listed", "hashed", "not_in",
+        "not_starts", "not_ends", "not_contains", "not_matches", "has_none", "between", "on", "ignore_case",
+    ],
+};
+
+impl Condition {
+    /// Reads a condition that stands inside of `outer` others that nest, on the wire.
+    pub(super) fn parse(reader: &mut Reader, json: &Json<'_>, outer: usize) -> Option<Self> {
+        if json.as_object().is_none() {
+            return reader.none("a condition is an object");
+        }
+        let present: Vec<&str> = FORMS.into_iter().filter(|form| json.member(form).is_some()).collect();
+        let form = match present[..] {
+            [form] => form,
+            [] => {
+                reader.object(json, Members { what: "a condition", known: &FORMS, pending: PENDING_FORMS })?;
+                return reader.none(format!("a condition has exactly one of `{}`", FORMS.join("`, `")));
+            }
+            [first, second, ..] => return reader.none(format!("a condition has `{first}` or `{second}`, not both")),
+        };
+        match form {
+            "attr" => AttributeTest::parse(reader, json).map(Self::Attribute),
+            "flag" => FlagTest::parse(reader, json).map(Self::Flag),
+            "segment" => {
+                reader.object(json, only("a segment condition", &["segment"]))?;
+                reader.optional(json, "segment", |reader, keys| {
+                    operand::set(reader, keys, |reader, key| reader.key(key, SegmentKey::parse)).map(Self::Segment)
+                })
+            }
+            "bucket" => {
+                reader.object(json, only("a bucket condition", &["bucket", "absent"]))?;
+                let bucket = reader.optional(json, "bucket", Bucket::parse);
+                let absent = reader.optional(json, "absent", Reader::boolean);
+                Some(Self::Bucket { bucket: bucket?, absent })
+            }
+            "time" => {
+                reader.object(json, only("a time condition", &["time"]))?;
+                reader.optional(json, "time", Window::parse).map(Self::Time)
+            }
+            _ => Self::parse_nest(reader, json, form, outer),
+        }
+    }
+
+    fn parse_nest(reader: &mut Reader, json: &Json<'_>, form: &str, outer: usize) -> Option<Self> {
+        // `none` is `not` of `any` on the wire.
+        let depth = outer.saturating_add(if form == "none" { 2 } else { 1 });
+        if depth > limits::MAX_CONDITION_NESTING {
+            let detail = format!("conditions nest at most {} deep", limits::MAX_CONDITION_NESTING);
+            return reader.within(form, |reader| reader.none(detail));
+        }
+        if form == "not" {
+            reader.object(json, only("a `not`", &["not"]))?;
+            return reader
+                .optional(json, form, |reader, inner| Self::parse(reader, inner, depth))
+                .map(|inner| Self::Not(Box::new(inner)));
+        }
+        reader.object(json, only("a group of conditions", &["all", "any", "none"]))?;
+        let inner = reader.optional(json, form, |reader, inner| Self::parse_all(reader, inner, depth))?;
+        Some(match form {
+            "all" => Self::All(inner),
+            "any" => Self::Any(inner),
+            _ => Self::None(inner),
+        })
+    }
+
+    /// Reads an array of conditions.
+    pub(super) fn parse_all(reader: &mut Reader, json: &Json<'_>, outer: usize) -> Option<Vec<Self>> {
+        reader.array(json, limits::MAX_LEAVES, |reader, condition| Self::parse(reader, condition, outer))
+    }
+
+    /// The authored form, normal: members in the order of the wire, sets sorted.
+    pub fn to_json(&self) -> Json<'_> {
+        self.json(Sugar::Kept)
+    }
+
+    /// What the wire has for it.
+    pub fn lower(&self) -> Json<'_> {
+        self.json(Sugar::Lowered)
+    }
+
+    fn json(&self, sugar: Sugar) -> Json<'_> {
+        match self {
+            Self::All(conditions) => Json::object([("all", Self::array(conditions, sugar))]),
+            Self::Any(conditions) => Json::object([("any", Self::array(conditions, sugar))]),
+            Self::None(conditions) if sugar == Sugar::Kept => Json::object([("none", Self::array(conditions, sugar))]),
+            Self::None(conditions) => Json::object([("not", Json::object([("any", Self::array(conditions, sugar))]))]),
+            Self::Not(condition) => Json::object([("not", condition.json(sugar))]),
+            Self::Attribute(test) => test.to_json(),
+            Self::Segment(keys) => {
+                Json::object([("segment", keys.iter().map(|key| Json::from(key.as_str())).collect())])
+            }
+            Self::Flag(test) => test.to_json(),
+            Self::Bucket { bucket, absent } => {
+                let absent = absent.map(|absent| ("absent", Json::from(absent)));
+                Json::object([("bucket", bucket.to_json())].into_iter().chain(absent))
+            }
+            Self::Time(window) => Json::object([("time", window.to_json())]),
+        }
+    }
+
+    fn array(conditions: &[Self], sugar: Sugar) -> Json<'_> {
+        conditions.iter().map(|condition| condition.json(sugar)).collect()
+    }
+
+    /// A test that the targeting key is one of some keys, sorted.
+    pub fn keys(keys: &[Operand], absent: Option<bool>) -> Self {
+        Self::Attribute(AttributeTest {
+            path: Path::of_name(Context::TARGETING_KEY),
+            exists: None,
+            is_in: Some(keys.to_vec()),
+            starts: None,
+            ends: None,
+            contains: None,
+            lt: None,
+            lte: None,
+            gt: None,
+            gte: None,
+            absent,
+        })
+    }
+
+    /// How many `all`, `any`, and `not` stand on its longest path, on the wire.
+    pub fn nesting(&self) -> usize {
+        let longest = |inner: &[Self]| inner.iter().map(Self::nesting).max().unwrap_or(0);
+        match self {
+            Self::All(inner) | Self::Any(inner) => longest(inner).saturating_add(1),
+            Self::None(inner) => longest(inner).saturating_add(2),
+            Self::Not(inner) => inner.nesting().saturating_add(1),
+            _ => 0,
+        }
+    }
+
+    /// How many conditions it holds that are no `all`, `any`, `none`, or `not`.
+    pub fn leaves(&self) -> usize {
+        match self {
+            Self::All(inner) | Self::Any(inner) | Self::None(inner) => inner.iter().map(Self::leaves).sum(),
+            Self::Not(inner) => inner.leaves(),
+            _ => 1,
+        }
+    }
+}
+
+impl AttributeTest {
+    fn parse(reader: &mut Reader, json: &Json<'_>) -> Option<Self> {
+        reader.object(json, ATTRIBUTE)?;
+        let path = reader.optional(json, "attr", operand::path);
+        let strings = |reader: &mut Reader, json: &Json<'_>| operand::set(reader, json, operand::string);
+        let test = Self {
+            exists: reader.optional(json, "exists", Reader::boolean),
+            is_in: reader.optional(json, "in", |reader, json| operand::set(reader, json, Operand::parse)),
+            starts: reader.optional(json, "starts", strings),
+            ends: reader.optional(json, "ends", strings),
+            contains: reader.optional(json, "contains", strings),
+            lt: reader.optional(json, "lt", operand::number),
+            lte: reader.optional(json, "lte", operand::number),
+            gt: reader.optional(json, "gt", operand::number),
+            gte: reader.optional(json, "gte", operand::number),
+            absent: reader.optional(json, "absent", Reader::boolean),
+            path: path?,
+        };
+        let tests = json.as_object().into_iter().flatten();
+        if tests.into_iter().all(|(name, _)| name == "attr" || name == "absent") {
+            return reader.none("a test of an attribute has at least one test, such as `in`");
+        }
+        Some(test)
+    }
+
+    fn to_json(&self) -> Json<'_> {
+        let strings = |set: &'_ Option<Vec<Arc<str>>>| {
+            set.as_ref().map(|set| set.iter().map(|text| Json::from(text.to_string())).collect())
+        };
+        let members = [
+            ("attr", Some(Json::from(self.path.to_string()))),
+            ("exists", self.exists.map(Json::from)),
+            ("in", self.is_in.as_ref().map(|set| set.iter().map(Operand::to_json).collect())),
+            ("starts", strings(&self.starts)),
+            ("ends", strings(&self.ends)),
+            ("contains", strings(&self.contains)),
+            ("lt", self.lt.map(number_json)),
+            ("lte", self.lte.map(number_json)),
+            ("gt", self.gt.map(number_json)),
+            ("gte", self.gte.map(number_json)),
+            ("absent", self.absent.map(Json::from)),
+        ];
+        Json::object(members.into_iter().filter_map(|(name, value)| Some((name, value?))))
+    }
+}
+
+impl FlagTest {
+    pub(super) fn parse(reader: &mut Reader, json: &Json<'_>) -> Option<Self> {
+        reader.object(json, only("a flag condition", &["flag", "is"]))?;
+        let flag = reader.required(json, "flag", |reader, key| reader.key(key, FlagKey::parse));
+        let is = reader.required(json, "is", |reader, variations| {
+            operand::set(reader, variations, |reader, key| reader.key(key, VariationKey::parse))
+        });
+        Some(Self { flag: flag?, is: is? })
+    }
+
+    /// The condition as JSON.
+    pub fn to_json(&self) -> Json<'_> {
+        let is = self.is.iter().map(|variation| Json::from(variation.as_str())).collect();
+        Json::object([("flag", Json::from(self.flag.as_str())), ("is", is)])
+    }
+}
+
+const fn only(what: &'static str, known: &'static [&'static str]) -> Members {
+    Members { what, known, pending: &[] }
+}
+

@@ -1,0 +1,38 @@
+//! What people write: flags, targeting, segments, environments, in one authored form for API bodies, plan files,
+//! and the log.
+//!
+//! Each type is read from JSON by `parse`, which answers with **all** problems, each with a stable code and a JSON
+//! Pointer to the member at fault, and is written by `to_json` in its normal form: members in a fixed order, sets
+//! sorted, what is empty left out. `parse` of `to_json` is the identity.
+//!
+//! Parts of the authored form that cannot be lowered yet are refused as `unsupported-test`, by name; they are never
+//! dropped, for a condition left out would change who is served.
+
+mod bucket;
+mod condition;
+mod environment;
+mod flag;
+mod mention;
+mod operand;
+mod problem;
+mod read;
+mod rule;
+mod segment;
+mod suggest;
+mod targeting;
+mod weight;
+
+pub use bucket::{Bucket, By, Ramp, Share, Window};
+pub use condition::{AttributeTest, Condition, FlagTest};
+pub use environment::{Environment, Project};
+pub use flag::{FlagDefinition, FlagKind, MAX_DESCRIPTION_BYTES, MAX_LABEL_BYTES, MAX_TAGS};
+pub use mention::{Mention, Mentioned};
+pub use operand::Operand;
+pub use problem::{Problem, code, pointer, push_pointer};
+pub use rule::{DENY_PREFIX, Fallthrough, ROLLOUT_RULE, RampTo, Rollout, Rule, TARGET_PREFIX, Then};
+pub use segment::{Segment, SegmentRule};
+pub use suggest::closest;
+pub(crate) use flag::value_json;
+pub(crate) use suggest::did_you_mean;
+pub use targeting::{Keys, Off, Targeting};
+pub use weight::Weight;

@@ -1,0 +1,272 @@
+//! Rules, rollouts, ramps, and the fallthrough.
+
+use std::collections::BTreeMap;
+
+use flagstone_model::json::Json;
+use flagstone_model::key::{RuleId, VariationKey};
+use flagstone_model::limits::BUCKETS;
+
+use super::bucket::{By, Ramp};
+use super::condition::Condition;
+use super::read::{Members, Reader};
+use super::weight::Weight;
+
+/// If conditions, then a variation or a split.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rule {
+    /// Its name, unique in the flag.
+    pub id: RuleId,
+    /// All of these; none means always. The member `if`.
+    pub when: Vec<Condition>,
+    /// What happens then.
+    pub then: Then,
+}
+
+/// What a rule does with those it matches.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Then {
+    /// Serves one variation.
+    Serve(VariationKey),
+    /// Splits them.
+    Rollout(Rollout),
+    /// Serves one variation to a share of them that grows; the others go on.
+    Ramp(RampTo),
+}
+
+/// A split, as people write it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rollout {
+    /// What is bucketed.
+    pub by: By,
+    /// The author's own salt, if there is one.
+    pub salt: Option<String>,
+    /// Who gets how much; sums to everybody.
+    pub weights: BTreeMap<VariationKey, Weight>,
+}
+
+/// One variation for a share that grows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RampTo {
+    /// What is served.
+    pub serve: VariationKey,
+    /// What is bucketed.
+    pub by: By,
+    /// The author's own salt, if there is one.
+    pub salt: Option<String>,
+    /// The share; of 100 000.
+    pub ramp: Ramp,
+}
+
+/// What is served when no rule decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fallthrough {
+    /// One variation.
+    Serve(VariationKey),
+    /// A split of everybody.
+    Rollout {
+        /// The split.
+        rollout: Rollout,
+        /// What contexts without the unit are served; the off variation if not said.
+        without_key: Option<VariationKey>,
+    },
+}
+
+/// The id of the rule that a fallthrough rollout becomes.
+pub const ROLLOUT_RULE: &str = "rollout";
+/// How the ids of the rules begin that deny lists become.
+pub const DENY_PREFIX: &str = "deny:";
+/// How the ids of the rules begin that targets become.
+pub const TARGET_PREFIX: &str = "target:";
+
+const RULE: Members = Members {
+    what: "a rule",
+    known: &["id", "if", "serve", "rollout", "ramp"],
+    pending: &[
+        "exp", "experiment", "layer", "holdout", "schedule", "since", "before", "expires", "time_zone",
+    ],
+};
+const ROLLOUT: Members = Members {
+    what: "a rollout",
+    known: &["by", "salt", "weights"],
+    pending: &["hash", "seed", "tail", "of", "schedule", "steps"],
+};
+const FALLTHROUGH_ROLLOUT: Members =
+    Members { known: &["by", "salt", "weights", "without_key"], ..ROLLOUT };
+const RAMP: Members = Members {
+    what: "a ramp",
+    known: &["serve", "by", "salt", "steps", "linear"],
+    pending: &["hash", "seed", "tail", "of", "rollout", "time_zone"],
+};
+const FALLTHROUGH: Members = Members {
+    what: "a fallthrough",
+    known: &["serve", "rollout", "without_key"],
+    pending: &["ramp", "schedule", "exp", "experiment"],
+};
+
+impl Rule {
+    pub(super) fn parse(reader: &mut Reader, json: &Json<'_>) -> Option<Self> {
+        reader.object(json, RULE)?;
+        let id = reader.required(json, "id", rule_id);
+        let when = match json.member("if") {
+            None => Some(Vec::new()),
+            Some(_) => {
+                reader.optional(json, "if", |reader, conditions| Condition::parse_all(reader, conditions, 0))
+            }
+        };
+        let outcomes: Vec<&str> =
+            ["serve", "rollout", "ramp"].into_iter().filter(|name| json.member(name).is_some()).collect();
+        let then = match outcomes[..] {
+            ["serve"] => reader.optional(json, "serve", variation).map(Then::Serve),
+            ["rollout"] => reader
+                .optional(json, "rollout", |reader, json| Rollout::parse(reader, json, ROLLOUT))
+                .map(Then::Rollout),
+            ["ramp"] => reader.optional(json, "ramp", RampTo::parse).map(Then::Ramp),
+            _ => reader.none("a rule has exactly one of `serve`, `rollout`, `ramp`"),
+        };
+        Some(Self { id: id?, when: when?, then: then? })
+    }
+
+    /// The authored form, normal.
+    pub fn to_json(&self) -> Json<'_> {
+        let when = (!self.when.is_empty())
+            .then(|| ("if", self.when.iter().map(Condition::to_json).collect::<Json<'_>>()));
+        let then = match &self.then {
+            Then::Serve(variation) => ("serve", Json::from(variation.as_str())),
+            Then::Rollout(rollout) => ("rollout", Json::object(rollout.members())),
+            Then::Ramp(ramp) => ("ramp", ramp.to_json()),
+        };
+        Json::object([("id", Json::from(self.id.as_str()))].into_iter().chain(when).chain([then]))
+    }
+
+    /// How many conditions it becomes, less those that only nest.
+    pub fn leaves(&self) -> usize {
+        let ramp = usize::from(matches!(self.then, Then::Ramp(_)));
+        self.when.iter().map(Condition::leaves).sum::<usize>().saturating_add(ramp)
+    }
+}
+
+impl Rollout {
+    fn parse(reader: &mut Reader, json: &Json<'_>, members: Members) -> Option<Self> {
+        reader.object(json, members)?;
+        let by = reader.optional(json, "by", By::parse);
+        let salt = reader.optional(json, "salt", Reader::salt);
+        let weights = reader.required(json, "weights", weights);
+        Some(Self { by: by.unwrap_or_default(), salt, weights: weights? })
+    }
+
+    fn members(&self) -> Vec<(&'static str, Json<'_>)> {
+        let weights = self.weights.iter().map(|(variation, weight)| (variation.as_str(), weight.to_json()));
+        let salt = self.salt.as_deref().map(|salt| ("salt", Json::from(salt)));
+        let mut members = Vec::with_capacity(3);
+        members.extend(self.by.member());
+        members.extend(salt);
+        members.push(("weights", Json::object(weights)));
+        members
+    }
+
+    /// The weights in parts of 100 000.
+    pub fn parts(&self) -> BTreeMap<VariationKey, u64> {
+        self.weights.iter().map(|(variation, weight)| (variation.clone(), weight.parts())).collect()
+    }
+}
+
+impl RampTo {
+    fn parse(reader: &mut Reader, json: &Json<'_>) -> Option<Self> {
+        reader.object(json, RAMP)?;
+        let serve = reader.required(json, "serve", variation);
+        let by = reader.optional(json, "by", By::parse);
+        let salt = reader.optional(json, "salt", Reader::salt);
+        let linear = reader.optional(json, "linear", Reader::boolean).unwrap_or(false);
+        let ramp = reader.required(json, "steps", |reader, steps| {
+            let ramp = Ramp::parse(reader, steps, BUCKETS, linear)?;
+            if ramp.points.is_empty() { reader.none("a ramp has at least one step") } else { Some(ramp) }
+        });
+        Some(Self { serve: serve?, by: by.unwrap_or_default(), salt, ramp: ramp? })
+    }
+
+    fn to_json(&self) -> Json<'_> {
+        let salt = self.salt.as_deref().map(|salt| ("salt", Json::from(salt)));
+        let mut members = vec![("serve", Json::from(self.serve.as_str()))];
+        members.extend(self.by.member());
+        members.extend(salt);
+        members.extend(self.ramp.members("steps"));
+        Json::object(members)
+    }
+
+}
+
+impl Fallthrough {
+    pub(super) fn parse(reader: &mut Reader, json: &Json<'_>) -> Option<Self> {
+        reader.object(json, FALLTHROUGH)?;
+        match (json.member("serve"), json.member("rollout")) {
+            (Some(_), None) => {
+                if json.member("without_key").is_some() {
+                    reader.within("without_key", |reader| reader.refuse("`without_key` belongs to a rollout"));
+                }
+                reader.optional(json, "serve", variation).map(Self::Serve)
+            }
+            (None, Some(inner)) => {
+                let rollout = reader.optional(json, "rollout", |reader, json| {
+                    Rollout::parse(reader, json, FALLTHROUGH_ROLLOUT)
+                });
+                let beside = reader.optional(json, "without_key", variation);
+                let inside = reader.within("rollout", |reader| {
+                    if beside.is_some() && inner.member("without_key").is_some() {
+                        reader.refuse("`without_key` is given twice");
+                    }
+                    reader.optional(inner, "without_key", variation)
+                });
+                Some(Self::Rollout { rollout: rollout?, without_key: beside.or(inside) })
+            }
+            _ => reader.none("a fallthrough has exactly one of `serve`, `rollout`"),
+        }
+    }
+
+    /// The authored form, normal.
+    pub fn to_json(&self) -> Json<'_> {
+        match self {
+            Self::Serve(variation) => Json::object([("serve", Json::from(variation.as_str()))]),
+            Self::Rollout { rollout, without_key } => {
+                let without_key =
+                    without_key.as_ref().map(|variation| ("without_key", Json::from(variation.as_str())));
+                let rollout = ("rollout", Json::object(rollout.members()));
+                Json::object([rollout].into_iter().chain(without_key))
+            }
+        }
+    }
+}
+
+pub(super) fn variation(reader: &mut Reader, json: &Json<'_>) -> Option<VariationKey> {
+    reader.key(json, VariationKey::parse)
+}
+
+fn rule_id(reader: &mut Reader, json: &Json<'_>) -> Option<RuleId> {
+    let id = reader.key(json, RuleId::parse)?;
+    let text = id.as_str();
+    if text == ROLLOUT_RULE || text.starts_with(DENY_PREFIX) || text.starts_with(TARGET_PREFIX) {
+        return reader.none("`rollout`, `deny:…`, and `target:…` are ids of generated rules");
+    }
+    Some(id)
+}
+
+fn weights(reader: &mut Reader, json: &Json<'_>) -> Option<BTreeMap<VariationKey, Weight>> {
+    let Some(members) = json.as_object() else {
+        return reader.none("weights are an object of variations and shares");
+    };
+    let mut weights = BTreeMap::new();
+    let mut readable = true;
+    for (name, weight) in members {
+        let read = reader.within(name, |reader| {
+            let variation = reader.key_text(name, VariationKey::parse);
+            variation.zip(Weight::parse(reader, weight))
+        });
+        readable &= read.is_some();
+        weights.extend(read);
+    }
+    let sum: u64 = weights.values().map(|weight| weight.parts()).sum();
+    if readable && sum != BUCKETS {
+        let shown = Weight::of_parts(sum).map(|sum| format!(" ({sum})")).unwrap_or_default();
+        return reader.none(format!("weights sum to {BUCKETS}, these to {sum}{shown}"));
+    }
+    readable.then_some(weights)
+}

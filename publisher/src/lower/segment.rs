@@ -1,0 +1,24 @@
+//! From an authored segment to its line, and the line of an environment.
+
+use flagstone_model::json::Json;
+use flagstone_model::key::{EnvironmentId, ProjectId, SegmentKey, ViewId};
+
+use crate::author::{Condition, Segment};
+
+/// The line of a segment, without its newline (FORMAT M-1.6).
+pub fn lower_segment(key: &SegmentKey, segment: &Segment) -> String {
+    let conditions = segment.conditions();
+    let when = (!conditions.is_empty())
+        .then(|| ("if", conditions.iter().map(Condition::lower).collect::<Json<'_>>()));
+    Json::object([("segment", Json::from(key.as_str()))].into_iter().chain(when)).to_string()
+}
+
+/// The line of an environment, without its newline (FORMAT M-1.7).
+pub fn lower_environment(environment: &EnvironmentId, project: &ProjectId, view: &ViewId) -> String {
+    let members = [
+        ("environment", Json::from(environment.as_str())),
+        ("project", Json::from(project.as_str())),
+        ("view", Json::from(view.as_str())),
+    ];
+    Json::object(members).to_string()
+}

@@ -1,0 +1,114 @@
+//! Changes of a flag's definition.
+
+use flagstone_model::json::Json;
+use flagstone_model::key::FlagKey;
+use flagstone_model::limits::{MAX_LINE_BYTES, MAX_LINES};
+
+use super::{Edit, Refusal, Terms, merge};
+use crate::author::{FlagDefinition, Problem, code};
+use crate::log::Entity;
+use crate::state::State;
+use crate::state::references::{Node, check, unknown_variations};
+
+/// Adds a flag, which is off in every environment.
+pub fn create_flag(state: &State, body: &Json<'_>) -> Result<Vec<Edit>, Refusal> {
+    let definition = FlagDefinition::parse(body)?;
+    match state.flag(definition.key.as_str()) {
+        Some(present) if present.definition.archived => return Err(Refusal::KeyRetired),
+        Some(_) => return Err(Refusal::AlreadyExists),
+        None => {}
+    }
+    if definition.archived {
+        return Err(Refusal::invalid("/archived", "a new flag is not archived"));
+    }
+    let edit = Edit::of(state, Entity::Flag(definition.key.clone()), &definition.to_json());
+    let next = state.with([&edit])?;
+    check_lines(&next, &definition.key)?;
+    for (id, environment) in next.environments() {
+        let lines = environment.live_flags().count().saturating_add(environment.live_segments().count());
+        if lines >= MAX_LINES {
+            return Err(Refusal::invalid("", format!("environment `{id}` has at most {MAX_LINES} lines")));
+        }
+    }
+    Ok(vec![edit])
+}
+
+/// Changes a flag's definition by a merge patch (RFC 7396). Key and type stay; archiving is its own operation.
+pub fn patch_flag(
+    state: &State,
+    key: &FlagKey,
+    patch: &Json<'_>,
+    terms: Terms,
+) -> Result<Vec<Edit>, Refusal> {
+    let present = live(state, key)?;
+    let revision = state.place(&Entity::Flag(key.clone())).0;
+    terms.check(revision, true)?;
+    let definition = FlagDefinition::parse(&merge(&present.to_json(), patch))?;
+    let mut problems = Vec::new();
+    if definition.key != present.key {
+        problems.push(Problem::invalid("/key", "the key of a flag does not change; make a new flag"));
+    }
+    if definition.flag_type != present.flag_type {
+        problems.push(Problem::invalid("/type", "the type of a flag does not change; make a new flag"));
+    }
+    if definition.archived {
+        problems.push(Problem::invalid("/archived", "a flag is archived by DELETE"));
+    }
+    Refusal::unless_none(problems)?;
+    redefine(state, &definition, terms)
+}
+
+/// Takes a flag out of every environment for good. Its key is never used again.
+pub fn archive_flag(state: &State, key: &FlagKey, terms: Terms) -> Result<Vec<Edit>, Refusal> {
+    let present = live(state, key)?;
+    terms.check(state.place(&Entity::Flag(key.clone())).0, true)?;
+    redefine(state, &FlagDefinition { archived: true, ..present.clone() }, terms)
+}
+
+/// The definition of a flag that is not archived.
+pub(super) fn live<'s>(state: &'s State, key: &FlagKey) -> Result<&'s FlagDefinition, Refusal> {
+    let flag = state.flag(key.as_str()).ok_or_else(|| Refusal::no_flag(state, key.as_str()))?;
+    if flag.definition.archived { Err(Refusal::KeyRetired) } else { Ok(&flag.definition) }
+}
+
+fn redefine(state: &State, definition: &FlagDefinition, terms: Terms) -> Result<Vec<Edit>, Refusal> {
+    let key = &definition.key;
+    let edit = Edit::of(state, Entity::Flag(key.clone()), &definition.to_json());
+    let next = state.with([&edit])?;
+    let mut problems = Vec::new();
+    for (id, environment) in next.environments() {
+        if let Some(flag) = environment.live_flag(key.as_str()) {
+            let mentions = flag.targeting.authored.mentions();
+            let unknown = unknown_variations(&mentions, definition, code::DANGLING_REFERENCE);
+            problems.extend(unknown.into_iter().map(|problem| Problem {
+                pointer: "/variations".to_owned(),
+                detail: format!(
+                    "{}, but its targeting in environment `{id}` names it at `{}`",
+                    problem.detail, problem.pointer
+                ),
+                ..problem
+            }));
+        }
+        problems.extend(check(environment, Node::Flag(key.as_str()), &[]).err().unwrap_or_default());
+    }
+    Refusal::unless_none(problems)?;
+    check_lines(&next, key)?;
+    for (_, environment) in state.environments() {
+        terms.confirm(environment, Node::Flag(key.as_str()))?;
+    }
+    Ok(vec![edit])
+}
+
+/// A flag's line is not too long in any environment.
+pub(super) fn check_lines(next: &State, key: &FlagKey) -> Result<(), Refusal> {
+    for (id, environment) in next.environments() {
+        let size = environment.live_flag(key.as_str()).map_or(0, |flag| flag.line().len());
+        if size > MAX_LINE_BYTES {
+            let detail = format!(
+                "the flag would have {size} bytes in environment `{id}`, at most {MAX_LINE_BYTES} are allowed"
+            );
+            return Err(Refusal::invalid("", detail));
+        }
+    }
+    Ok(())
+}

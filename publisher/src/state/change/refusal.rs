@@ -1,0 +1,123 @@
+//! Why a change is not made.
+
+use crate::author::{Problem, code, did_you_mean};
+use crate::state::{FoldError, State};
+
+/// Why a change is not made. Nothing was written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The document is not acceptable.
+    #[error("{}", problems.first().map_or("not acceptable", |problem| &problem.detail))]
+    Invalid {
+        /// Everything that is wrong with it; at least one.
+        problems: Vec<Problem>,
+    },
+    /// It is there already.
+    #[error("it exists already")]
+    AlreadyExists,
+    /// It was there once: a key is never used again.
+    #[error("this key was used before and is retired; choose another")]
+    KeyRetired,
+    /// There is no such flag.
+    #[error("there is no flag `{key}`{hint}")]
+    FlagNotFound {
+        /// The key asked for.
+        key: String,
+        /// `; did you mean …?`, or nothing.
+        hint: String,
+    },
+    /// There is no such environment.
+    #[error("there is no environment `{id}`{hint}")]
+    EnvironmentNotFound {
+        /// The id asked for.
+        id: String,
+        /// `; did you mean …?`, or nothing.
+        hint: String,
+    },
+    /// There is no such segment.
+    #[error("there is no segment `{key}`{hint}")]
+    SegmentNotFound {
+        /// The key asked for.
+        key: String,
+        /// `; did you mean …?`, or nothing.
+        hint: String,
+    },
+    /// It has been changed since the caller read it.
+    #[error("it has been changed since; it is at revision {current}")]
+    StaleRevision {
+        /// The revision there is; 0 if there is none.
+        current: u64,
+    },
+    /// The change reaches many flags, and nobody has said that it should.
+    #[error("this touches {touched} of {of} flags; confirm that it should")]
+    NeedsConfirmation {
+        /// How many flags it reaches.
+        touched: usize,
+        /// How many there are.
+        of: usize,
+    },
+    /// The state can not take the change: a fault of the program.
+    #[error(transparent)]
+    Fold(#[from] FoldError),
+}
+
+impl Refusal {
+    /// The stable code of this refusal.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Invalid { problems } => match problems.first() {
+                Some(first) if problems.iter().all(|problem| problem.code == first.code) => first.code,
+                _ => code::INVALID_REQUEST,
+            },
+            Self::AlreadyExists => "already-exists",
+            Self::KeyRetired => "key-retired",
+            Self::FlagNotFound { .. } => "flag-not-found",
+            Self::EnvironmentNotFound { .. } => "environment-not-found",
+            Self::SegmentNotFound { .. } => "segment-not-found",
+            Self::StaleRevision { .. } => "stale-revision",
+            Self::NeedsConfirmation { .. } => "needs-confirmation",
+            Self::Fold(error) => error.code(),
+        }
+    }
+
+    /// What is wrong with the document, if that is it.
+    pub fn problems(&self) -> &[Problem] {
+        if let Self::Invalid { problems } = self { problems } else { &[] }
+    }
+
+    /// A refusal for one reason.
+    pub(super) fn invalid(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self::Invalid { problems: vec![Problem::invalid(pointer, detail)] }
+    }
+
+    /// A refusal for some problems, if there are any.
+    pub(super) fn unless_none(problems: Vec<Problem>) -> Result<(), Self> {
+        if problems.is_empty() { Ok(()) } else { Err(Self::Invalid { problems }) }
+    }
+
+    /// No flag of this key.
+    pub fn no_flag(state: &State, key: &str) -> Self {
+        let live = state.flags().iter().filter(|(_, flag)| !flag.definition.archived);
+        let hint = did_you_mean(key, live.map(|(key, _)| key.as_str()));
+        Self::FlagNotFound { key: key.to_owned(), hint }
+    }
+
+    /// No environment of this id.
+    pub fn no_environment(state: &State, id: &str) -> Self {
+        let hint = did_you_mean(id, state.environments().map(|(id, _)| id.as_str()));
+        Self::EnvironmentNotFound { id: id.to_owned(), hint }
+    }
+
+    /// No segment of this key.
+    pub fn no_segment(environment: &super::EnvironmentState, key: &str) -> Self {
+        let hint = did_you_mean(key, environment.live_segments().map(|(key, _)| key.as_str()));
+        Self::SegmentNotFound { key: key.to_owned(), hint }
+    }
+}
+
+impl From<Vec<Problem>> for Refusal {
+    fn from(problems: Vec<Problem>) -> Self {
+        Self::Invalid { problems }
+    }
+}

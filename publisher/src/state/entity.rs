@@ -1,0 +1,236 @@
+//! The entities of a project, as the log leaves them.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+
+use flagstone_model::json::Json;
+use flagstone_model::key::{FlagKey, ProjectId, SegmentKey, ViewId};
+
+use super::sorted_map::SortedMap;
+use crate::author::{Environment, FlagDefinition, FlagTest, Mention, Mentioned, Project, Segment, Targeting};
+use crate::lower::salt::{Chosen, UsedSalt};
+use crate::lower::{Splits, lower_environment, lower_flag, lower_segment};
+
+/// The project itself.
+#[derive(Debug, Clone)]
+pub struct ProjectState {
+    /// What its author wrote.
+    pub project: Project,
+    /// Its edit number.
+    pub revision: u64,
+    /// The last entry that changed it.
+    pub seq: u64,
+}
+
+/// A flag in the project. Archived ones stay: their keys are never used again.
+#[derive(Debug, Clone)]
+pub struct FlagState {
+    /// What its author wrote.
+    pub definition: FlagDefinition,
+    /// Its edit number.
+    pub revision: u64,
+    /// The last entry that changed it.
+    pub seq: u64,
+}
+
+/// What an entry keeps of a targeting: what the author wrote, and what was settled for it.
+#[derive(Debug, Clone)]
+pub struct SettledTargeting {
+    /// What the author wrote.
+    pub authored: Targeting,
+    /// Salts and ranges.
+    pub splits: Splits,
+    pub(super) references: Vec<Reference>,
+    pub(super) salts: Vec<UsedSalt>,
+}
+
+impl SettledTargeting {
+    /// A targeting and what was settled for it.
+    pub fn new(authored: Targeting, splits: Splits) -> Self {
+        let references = Reference::all(authored.mentions());
+        let salts = splits.salts(&authored);
+        Self { authored, splits, references, salts }
+    }
+
+    /// As the log keeps it.
+    pub fn to_json(&self) -> Json<'_> {
+        Json::object([("authored", self.authored.to_json()), ("splits", self.splits.to_json())])
+    }
+
+    /// Reads what the log keeps.
+    pub fn from_json(json: &Json<'_>) -> Option<Self> {
+        let authored = Targeting::parse(json.member("authored")?).ok()?;
+        let splits = Splits::from_json(json.member("splits")?)?;
+        splits.fit(&authored).then(|| Self::new(authored, splits))
+    }
+}
+
+/// A flag in one environment.
+#[derive(Debug, Clone)]
+pub struct FlagInEnvironment {
+    /// The flag.
+    pub flag: Arc<FlagState>,
+    /// Its targeting; that of an untouched flag if nobody has targeted it.
+    pub targeting: Arc<SettledTargeting>,
+    /// How often it was targeted.
+    pub edits: u64,
+    /// The last entry that targeted it; 0 if none did.
+    pub seq: u64,
+    line: OnceLock<Arc<str>>,
+}
+
+impl FlagInEnvironment {
+    pub(super) fn untouched(flag: Arc<FlagState>) -> Self {
+        let authored = Targeting::untouched(&flag.definition);
+        let targeting = Arc::new(SettledTargeting::new(authored, Splits::default()));
+        Self { flag, targeting, edits: 0, seq: 0, line: OnceLock::new() }
+    }
+
+    /// The same after an edit of the flag's definition.
+    pub(super) fn redefined(&self, flag: Arc<FlagState>) -> Self {
+        if self.edits == 0 {
+            return Self::untouched(flag);
+        }
+        Self { flag, line: OnceLock::new(), ..self.clone() }
+    }
+
+    /// The same, targeted anew by an entry.
+    pub(super) fn targeted(&self, targeting: SettledTargeting, seq: u64) -> Self {
+        Self {
+            flag: Arc::clone(&self.flag),
+            targeting: Arc::new(targeting),
+            edits: self.edits.saturating_add(1),
+            seq,
+            line: OnceLock::new(),
+        }
+    }
+
+    /// Its edit number, which also rises with its definition's; the `rev` of its line.
+    pub fn revision(&self) -> u64 {
+        self.flag.revision.saturating_add(self.edits)
+    }
+
+    /// The last entry that changed its targeting or its definition.
+    pub fn last_seq(&self) -> u64 {
+        self.seq.max(self.flag.seq)
+    }
+
+    /// Whether it is in no snapshot any more.
+    pub fn is_archived(&self) -> bool {
+        self.flag.definition.archived
+    }
+
+    /// Its line, lowered once.
+    pub fn line(&self) -> &Arc<str> {
+        self.line.get_or_init(|| {
+            let SettledTargeting { authored, splits, .. } = &*self.targeting;
+            lower_flag(&self.flag.definition, authored, splits, self.revision()).into()
+        })
+    }
+}
+
+/// A segment of an environment.
+#[derive(Debug, Clone)]
+pub struct SegmentState {
+    /// What its author wrote; `None` if it was deleted. Its key is never used again.
+    pub segment: Option<Segment>,
+    /// Its edit number.
+    pub revision: u64,
+    /// The last entry that changed it.
+    pub seq: u64,
+    pub(super) references: Vec<Reference>,
+    pub(super) salts: Vec<UsedSalt>,
+    line: OnceLock<Arc<str>>,
+}
+
+impl SegmentState {
+    pub(super) fn new(segment: Option<Segment>, revision: u64, seq: u64) -> Self {
+        let mentions = || segment.iter().flat_map(Segment::mentions);
+        let references = Reference::all(mentions());
+        let salts = mentions()
+            .filter_map(|mention| match mention.of {
+                Mentioned::Salt(salt) => Some(UsedSalt::new(salt, Chosen::ByAuthor)),
+                _ => None,
+            })
+            .collect();
+        Self { segment, revision, seq, references, salts, line: OnceLock::new() }
+    }
+
+    /// Its line, lowered once; `None` if it was deleted.
+    pub fn line(&self, key: &SegmentKey) -> Option<&Arc<str>> {
+        let segment = self.segment.as_ref()?;
+        Some(self.line.get_or_init(|| lower_segment(key, segment).into()))
+    }
+}
+
+/// An environment and everything in it.
+#[derive(Debug, Clone)]
+pub struct EnvironmentState {
+    /// What its author wrote.
+    pub environment: Environment,
+    /// Its edit number.
+    pub revision: u64,
+    /// The last entry that changed it.
+    pub seq: u64,
+    /// Every flag of the project, archived ones too.
+    pub flags: SortedMap<FlagKey, Arc<FlagInEnvironment>>,
+    /// Its segments, deleted ones too.
+    pub segments: SortedMap<SegmentKey, Arc<SegmentState>>,
+}
+
+impl EnvironmentState {
+    /// A flag that is not archived.
+    pub fn live_flag(&self, key: &str) -> Option<&Arc<FlagInEnvironment>> {
+        self.flags.get(key).filter(|flag| !flag.is_archived())
+    }
+
+    /// The flags that are not archived.
+    pub fn live_flags(&self) -> impl Iterator<Item = (&FlagKey, &Arc<FlagInEnvironment>)> {
+        self.flags.iter().filter(|(_, flag)| !flag.is_archived())
+    }
+
+    /// A segment that is not deleted.
+    pub fn live_segment(&self, key: &str) -> Option<&Segment> {
+        self.segments.get(key)?.segment.as_ref()
+    }
+
+    /// The segments that are not deleted.
+    pub fn live_segments(&self) -> impl Iterator<Item = (&SegmentKey, &Arc<SegmentState>)> {
+        self.segments.iter().filter(|(_, segment)| segment.segment.is_some())
+    }
+
+    /// The lines of its snapshot, sorted.
+    pub fn lines(&self, project: &ProjectId, view: &ViewId) -> Vec<Arc<str>> {
+        let head = lower_environment(&self.environment.id, project, view).into();
+        let flags = self.live_flags().map(|(_, flag)| Arc::clone(flag.line()));
+        let segments = self.segments.iter().filter_map(|(key, segment)| segment.line(key).cloned());
+        [head].into_iter().chain(flags).chain(segments).collect()
+    }
+}
+
+/// All environments of a project.
+pub(super) type Environments = BTreeMap<flagstone_model::key::EnvironmentId, Arc<EnvironmentState>>;
+
+/// One mention of a flag or a segment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Reference {
+    /// A flag, and variations of it.
+    Flag(FlagTest),
+    /// A segment.
+    Segment(SegmentKey),
+}
+
+impl Reference {
+    fn all<'a>(mentions: impl IntoIterator<Item = Mention<'a>>) -> Vec<Self> {
+        mentions.into_iter().filter_map(|mention| Self::of(&mention.of)).collect()
+    }
+
+    /// The reference that a mention is, if it is one.
+    pub(super) fn of(mentioned: &Mentioned<'_>) -> Option<Self> {
+        match *mentioned {
+            Mentioned::Flag(test) => Some(Self::Flag(test.clone())),
+            Mentioned::Segment(key) => Some(Self::Segment(key.clone())),
+            Mentioned::Variation(_) | Mentioned::Salt(_) => None,
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! The state of a project: the fold of its log (FORMAT T-4).
+//!
+//! [`State`] is a value. A clone is cheap and shares almost everything, so that readers keep theirs while a writer
+//! prepares the next: [`change`] computes what a request would record, [`State::with`] what it would lead to, and
+//! [`State::apply`] folds the entry once it is in the log.
+
+use core::fmt;
+use std::sync::Arc;
+
+use flagstone_model::key::{EnvironmentId, FlagKey, ProjectId};
+
+pub mod change;
+
+mod entity;
+mod fold;
+mod references;
+mod requests;
+mod sorted_map;
+
+pub use entity::{
+    EnvironmentState, FlagInEnvironment, FlagState, ProjectState, SegmentState, SettledTargeting,
+};
+pub use fold::FoldError;
+pub use requests::{REMEMBERED, REMEMBERED_MS, Recorded, Requests};
+pub use sorted_map::SortedMap;
+
+use crate::log::{Entity, Head};
+use crate::lower::salt::Salts;
+use entity::Environments;
+
+/// Everything about a project at one point of its log.
+#[derive(Clone)]
+pub struct State {
+    id: ProjectId,
+    head: Option<Head>,
+    project: Option<Arc<ProjectState>>,
+    flags: SortedMap<FlagKey, Arc<FlagState>>,
+    environments: Environments,
+    requests: Requests,
+    /// Revision and last entry of entities that this release only carries along.
+    others: SortedMap<Arc<str>, (u64, u64)>,
+}
+
+/// Says how much there is: what authors wrote has no place in a log of the program.
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("State")
+            .field("project", &self.id)
+            .field("seq", &self.seq())
+            .field("flags", &self.flags.len())
+            .field("environments", &self.environments.keys())
+            .finish_non_exhaustive()
+    }
+}
+
+impl State {
+    /// The state before the first entry.
+    pub fn new(project: ProjectId) -> Self {
+        Self {
+            id: project,
+            head: None,
+            project: None,
+            flags: SortedMap::default(),
+            environments: Environments::new(),
+            requests: Requests::default(),
+            others: SortedMap::default(),
+        }
+    }
+
+    /// The id of the project.
+    pub const fn id(&self) -> &ProjectId {
+        &self.id
+    }
+
+    /// The entry it stands at.
+    pub const fn head(&self) -> Option<&Head> {
+        self.head.as_ref()
+    }
+
+    /// The seq of the entry it stands at; 0 before the first.
+    pub fn seq(&self) -> u64 {
+        self.head.map_or(0, |head| head.seq)
+    }
+
+    /// The project itself, once an entry has said what it is.
+    pub fn project(&self) -> Option<&Arc<ProjectState>> {
+        self.project.as_ref()
+    }
+
+    /// A flag, archived ones too.
+    pub fn flag(&self, key: &str) -> Option<&Arc<FlagState>> {
+        self.flags.get(key)
+    }
+
+    /// All flags, archived ones too.
+    pub const fn flags(&self) -> &SortedMap<FlagKey, Arc<FlagState>> {
+        &self.flags
+    }
+
+    /// An environment.
+    pub fn environment(&self, id: &str) -> Option<&Arc<EnvironmentState>> {
+        self.environments.get(id)
+    }
+
+    /// All environments, by id.
+    pub fn environments(&self) -> impl Iterator<Item = (&EnvironmentId, &Arc<EnvironmentState>)> {
+        self.environments.iter()
+    }
+
+    /// The requests that are remembered.
+    pub const fn requests(&self) -> &Requests {
+        &self.requests
+    }
+
+    /// The revision of an entity and the last entry that changed it; both 0 if there was none.
+    pub fn place(&self, entity: &Entity) -> (u64, u64) {
+        let place = match entity {
+            Entity::Project => self.project.as_ref().map(|project| (project.revision, project.seq)),
+            Entity::Environment(id) => self.environments.get(id).map(|found| (found.revision, found.seq)),
+            Entity::Flag(key) => self.flags.get(key).map(|flag| (flag.revision, flag.seq)),
+            Entity::Targeting(id, key) => self
+                .environments
+                .get(id)
+                .and_then(|environment| environment.flags.get(key))
+                .map(|flag| (flag.revision(), flag.seq)),
+            Entity::Segment(id, key) => self
+                .environments
+                .get(id)
+                .and_then(|environment| environment.segments.get(key))
+                .map(|segment| (segment.revision, segment.seq)),
+            other => self.others.get(other.to_string().as_str()).copied(),
+        };
+        place.unwrap_or_default()
+    }
+}
+
+impl EnvironmentState {
+    /// The salts in use, but for those of one entity.
+    fn salts(&self, but_flag: Option<&str>, but_segment: Option<&str>) -> Salts {
+        let mut salts = Salts::default();
+        let flags = self.live_flags().filter(|(key, _)| but_flag != Some(key.as_str()));
+        salts.extend(flags.flat_map(|(_, flag)| &flag.targeting.salts).cloned());
+        let segments = self.live_segments().filter(|(key, _)| but_segment != Some(key.as_str()));
+        salts.extend(segments.flat_map(|(_, segment)| &segment.salts).cloned());
+        salts
+    }
+}

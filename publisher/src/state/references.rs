@@ -1,0 +1,260 @@
+//! References between flags and segments: they resolve, run in no circle, and cost little (FORMAT M-11, P2).
+
+use std::collections::{HashMap, HashSet};
+
+use flagstone_model::limits::MAX_REFERENCE_COST;
+
+use super::entity::{EnvironmentState, Reference};
+use crate::author::{FlagDefinition, Mention, Mentioned, Problem, code, did_you_mean};
+
+/// A flag or a segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Node<'a> {
+    Flag(&'a str),
+    Segment(&'a str),
+}
+
+impl core::fmt::Display for Node<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Flag(key) => write!(f, "flag `{key}`"),
+            Self::Segment(key) => write!(f, "segment `{key}`"),
+        }
+    }
+}
+
+impl<'a> Node<'a> {
+    fn of(reference: &'a Reference) -> Self {
+        match reference {
+            Reference::Flag(test) => Self::Flag(test.flag.as_str()),
+            Reference::Segment(key) => Self::Segment(key.as_str()),
+        }
+    }
+}
+
+/// What is wrong with the references of an environment.
+enum Fault<'a> {
+    /// A reference leads nowhere.
+    Dangling { from: Node<'a>, reference: &'a Reference },
+    /// A reference lies on a circle.
+    Cycle { from: Node<'a>, path: Vec<Node<'a>> },
+    /// A flag or segment costs too much.
+    Cost { of: Node<'a>, cost: u64 },
+}
+
+/// How many faults are told at once.
+const MAX_TOLD: usize = 16;
+
+impl<'a> Fault<'a> {
+    /// Whose fault it is.
+    const fn node(&self) -> Node<'a> {
+        match self {
+            Self::Dangling { from: node, .. } | Self::Cycle { from: node, .. } | Self::Cost { of: node, .. } => {
+                *node
+            }
+        }
+    }
+}
+
+/// The references of one environment.
+pub(super) struct Graph<'a> {
+    environment: &'a EnvironmentState,
+    /// The costs found so far.
+    costs: HashMap<Node<'a>, u64>,
+}
+
+impl<'a> Graph<'a> {
+    pub(super) fn of(environment: &'a EnvironmentState) -> Self {
+        Self { environment, costs: HashMap::new() }
+    }
+
+    fn references(&self, node: Node<'_>) -> &'a [Reference] {
+        match node {
+            Node::Flag(key) => {
+                self.environment.live_flag(key).map_or(&[], |flag| &flag.targeting.references)
+            }
+            Node::Segment(key) => self.environment.segments.get(key).map_or(&[], |found| &found.references),
+        }
+    }
+
+    /// The nodes that refer to others.
+    fn sources(&self) -> impl Iterator<Item = Node<'a>> + use<'a> {
+        let flags = self.environment.live_flags();
+        let flags = flags.filter(|(_, flag)| !flag.targeting.references.is_empty());
+        let segments = self.environment.live_segments();
+        let segments = segments.filter(|(_, segment)| !segment.references.is_empty());
+        let flags = flags.map(|(key, _)| Node::Flag(key.as_str()));
+        flags.chain(segments.map(|(key, _)| Node::Segment(key.as_str())))
+    }
+
+    fn resolves(&self, reference: &Reference) -> bool {
+        match reference {
+            Reference::Segment(key) => self.environment.live_segment(key.as_str()).is_some(),
+            Reference::Flag(test) => {
+                self.environment.live_flag(test.flag.as_str()).is_some_and(|flag| {
+                    test.is.iter().all(|variation| flag.flag.definition.variations.contains_key(variation))
+                })
+            }
+        }
+    }
+
+    fn faults(&mut self) -> Vec<Fault<'a>> {
+        let mut faults = Vec::new();
+        let sources: Vec<_> = self.sources().collect();
+        for &from in &sources {
+            let dangling = self.references(from).iter().filter(|reference| !self.resolves(reference));
+            faults.extend(dangling.map(|reference| Fault::Dangling { from, reference }));
+        }
+        if faults.is_empty() {
+            for &from in &sources {
+                self.cost(from, &mut Vec::new(), &mut faults);
+            }
+        }
+        faults
+    }
+
+    /// `1 + Σ cost` over every reference, counted per mention. Stops above the limit, so that it ends.
+    fn cost(&mut self, node: Node<'a>, path: &mut Vec<Node<'a>>, faults: &mut Vec<Fault<'a>>) -> u64 {
+        if let Some(cost) = self.costs.get(&node) {
+            return *cost;
+        }
+        if let Some(start) = path.iter().position(|on_path| *on_path == node) {
+            let circle: Vec<_> = path.iter().skip(start).copied().chain([node]).collect();
+            faults.push(Fault::Cycle { from: node, path: circle });
+            return 1;
+        }
+        let depth = u64::try_from(path.len()).unwrap_or(u64::MAX);
+        if depth > MAX_REFERENCE_COST {
+            return MAX_REFERENCE_COST.saturating_add(1);
+        }
+        path.push(node);
+        let references = self.references(node);
+        let cost = references
+            .iter()
+            .map(|reference| self.cost(Node::of(reference), path, faults))
+            .fold(1, u64::saturating_add);
+        path.pop();
+        if cost > MAX_REFERENCE_COST {
+            faults.push(Fault::Cost { of: node, cost });
+        }
+        self.costs.insert(node, cost);
+        cost
+    }
+
+    /// How many live flags reach `target` through references, itself included.
+    pub(super) fn flags_reaching(&self, target: Node<'a>) -> usize {
+        let mut dependants: HashMap<Node<'a>, Vec<Node<'a>>> = HashMap::new();
+        for from in self.sources() {
+            for reference in self.references(from) {
+                dependants.entry(Node::of(reference)).or_default().push(from);
+            }
+        }
+        let mut reached = HashSet::from([target]);
+        let mut open = vec![target];
+        while let Some(node) = open.pop() {
+            for &dependant in dependants.get(&node).into_iter().flatten() {
+                if reached.insert(dependant) {
+                    open.push(dependant);
+                }
+            }
+        }
+        reached.iter().filter(|node| matches!(node, Node::Flag(_))).count()
+    }
+}
+
+/// Says what is wrong with the references of an environment after `changed` was changed.
+///
+/// `mentions` are those of the changed document, for its pointers; a fault elsewhere is told at the whole document.
+pub(super) fn check(
+    environment: &EnvironmentState,
+    changed: Node<'_>,
+    mentions: &[Mention<'_>],
+) -> Result<(), Vec<Problem>> {
+    let mut graph = Graph::of(environment);
+    let faults = graph.faults();
+    if faults.is_empty() {
+        return Ok(());
+    }
+    let id = &environment.environment.id;
+    let place = |node: Node<'_>| format!("{node} in environment `{id}`");
+    let own = |of: &dyn Fn(&Reference) -> bool| {
+        let found = mentions.iter().find(|mention| Reference::of(&mention.of).is_some_and(|found| of(&found)));
+        found.map(|mention| mention.pointer.clone()).unwrap_or_default()
+    };
+    let mut problems = Vec::new();
+    // The changed entity first: its own members are what the author can mend.
+    let (mut own_faults, others): (Vec<_>, Vec<_>) =
+        faults.into_iter().partition(|fault| fault.node() == changed);
+    own_faults.extend(others);
+    for fault in own_faults.into_iter().take(MAX_TOLD) {
+        problems.push(match fault {
+            Fault::Dangling { from, reference } if from == changed => {
+                let pointer = own(&|mentioned| mentioned == reference);
+                Problem::new(code::DANGLING_REFERENCE, pointer, missing(environment, reference))
+            }
+            Fault::Dangling { from, reference } => {
+                let detail = format!("{} refers to it: {}", place(from), missing(environment, reference));
+                Problem::new(code::DANGLING_REFERENCE, "", detail)
+            }
+            Fault::Cycle { from, path } => {
+                let after = path.iter().position(|node| *node == changed).and_then(|at| {
+                    path.get(at.saturating_add(1)).or_else(|| path.get(1))
+                });
+                let pointer =
+                    after.map(|next| own(&|mentioned| Node::of(mentioned) == *next)).unwrap_or_default();
+                let circle: Vec<_> = path.iter().map(ToString::to_string).collect();
+                let detail = format!("{} refers to itself: {}", place(from), circle.join(" → "));
+                Problem::new(code::PREREQUISITE_CYCLE, pointer, detail)
+            }
+            Fault::Cost { of, cost } => {
+                let first = own(&|mentioned| of == changed && graph.costs.contains_key(&Node::of(mentioned)));
+                let detail = format!(
+                    "{} would evaluate {cost} flags and segments, at most {MAX_REFERENCE_COST} are allowed",
+                    place(of)
+                );
+                Problem::new(code::REFERENCE_COST, first, detail)
+            }
+        });
+    }
+    Err(problems)
+}
+
+fn missing(environment: &EnvironmentState, reference: &Reference) -> String {
+    match reference {
+        Reference::Segment(key) => {
+            let keys = environment.live_segments().map(|(key, _)| key.as_str());
+            format!("there is no segment `{key}`{}", did_you_mean(key.as_str(), keys))
+        }
+        Reference::Flag(test) => match environment.live_flag(test.flag.as_str()) {
+            None => {
+                let keys = environment.live_flags().map(|(key, _)| key.as_str());
+                format!("there is no flag `{}`{}", test.flag, did_you_mean(test.flag.as_str(), keys))
+            }
+            Some(flag) => {
+                let variations = &flag.flag.definition.variations;
+                let absent = test.is.iter().find(|variation| !variations.contains_key(*variation));
+                let absent = absent.map(AsRef::as_ref).unwrap_or_default();
+                let hint = did_you_mean(absent, variations.keys().map(AsRef::as_ref));
+                format!("flag `{}` has no variation `{absent}`{hint}", test.flag)
+            }
+        },
+    }
+}
+
+/// Says which variations of its own flag a targeting names that the flag does not have.
+pub(super) fn unknown_variations(
+    mentions: &[Mention<'_>],
+    definition: &FlagDefinition,
+    code: &'static str,
+) -> Vec<Problem> {
+    let unknown = |mention: &Mention<'_>| match mention.of {
+        Mentioned::Variation(variation) if !definition.variations.contains_key(variation) => {
+            let names = definition.variations.keys().map(AsRef::as_ref);
+            let hint = did_you_mean(variation.as_str(), names);
+            let detail = format!("flag `{}` has no variation `{variation}`{hint}", definition.key);
+            Some(Problem::new(code, mention.pointer.clone(), detail))
+        }
+        _ => None,
+    };
+    mentions.iter().filter_map(unknown).collect()
+}
