@@ -6,12 +6,12 @@
 use flagstone_model::json::Json;
 use flagstone_model::limits::{MAX_RAW_BYTES, MAX_STORED_BYTES};
 
-use crate::container::{Caps, ContainerError, decode_zstd_frame};
+use crate::container::{Caps, ContainerError, ZSTD_LEVEL, decode_zstd_frame, encode_zstd_level};
 use crate::content::{Content, ContentError};
 use crate::delta::DeltaLines;
 use crate::framing::FramingError;
 use crate::limits::{
-    MAX_BUNDLE_BYTES, MAX_BUNDLE_DELTAS, MAX_BUNDLE_HEADER_BYTES, MAX_FILE_BYTES, MAX_ROOT_STEPS,
+    MAX_BUNDLE_BYTES, MAX_BUNDLE_DELTAS, MAX_BUNDLE_HEADER_BYTES, MAX_BUNDLE_ROOTS, MAX_FILE_BYTES,
 };
 use crate::manifest::{Manifest, ManifestError, Stream, UnverifiedManifest};
 use crate::payload::{self, PayloadError};
@@ -71,6 +71,12 @@ pub enum BundleError {
     /// The manifest is not taken.
     #[error("manifest: {0}")]
     Manifest(#[from] ManifestError),
+    /// Lines that no signature or signed digest covers.
+    #[error("{part}: holds lines that nothing proves")]
+    Unproved {
+        /// Which part.
+        part: &'static str,
+    },
     /// The manifest names a root that is not the last of the file.
     #[error("the manifest is signed under root {named}, the file ends with root {last}")]
     OtherRoot {
@@ -105,6 +111,7 @@ impl BundleError {
             Self::NoHeader | Self::Header(_) | Self::Parts { .. } | Self::Length { .. } => "malformed",
             Self::Unsupported { .. } => "unsupported",
             Self::OtherRoot { .. } => "untrusted",
+            Self::Unproved { .. } => "digest-mismatch",
             Self::Root { source, .. } => source.code(),
             Self::Manifest(error) => error.code(),
             Self::Container { source, .. } => source.code(),
@@ -122,6 +129,7 @@ impl BundleError {
             Self::Length { .. } => "bundle-length",
             Self::Unsupported { .. } => "format",
             Self::OtherRoot { .. } => "bundle-root",
+            Self::Unproved { .. } => "unproved-lines",
             Self::Root { source, .. } => source.detail(),
             Self::Manifest(error) => error.detail(),
             Self::Container { source, .. } => source.detail(),
@@ -155,9 +163,10 @@ impl Parts<'_> {
         let names = self.roots.iter().map(|(number, _)| format!("root/{number}"));
         let names = names.chain(["manifest".to_owned(), "snapshot".to_owned()]);
         let names = names.chain(self.deltas.iter().map(|_| "delta".to_owned()));
-        let parts = self.bytes().zip(names).map(|(bytes, name)| {
-            Json::Array(vec![Json::from(name), Json::from(bytes.len() as u64)])
-        });
+        let parts = self
+            .bytes()
+            .zip(names)
+            .map(|(bytes, name)| Json::Array(vec![Json::from(name), Json::from(bytes.len() as u64)]));
         let header = Json::object([("format", Json::from(BUNDLE_FORMAT)), ("parts", parts.collect())]);
         let mut file = header.to_string().into_bytes();
         file.push(b'\n');
@@ -170,6 +179,23 @@ impl Parts<'_> {
         let roots = self.roots.iter().map(|(_, bytes)| *bytes);
         roots.chain([self.manifest, self.snapshot]).chain(self.deltas.iter().copied())
     }
+}
+
+/// A stored snapshot of `content` for a bundle of `manifest`, where the fetched one is not at hand: after deltas, when
+/// a cache is compacted.
+///
+/// A loader takes a snapshot as long as the one the manifest names for that one, so this never has that length
+/// without being it.
+pub fn compress_snapshot(manifest: &Manifest, content: &Content) -> Result<Vec<u8>, ContainerError> {
+    let raw = content.raw();
+    let named = manifest.snapshot();
+    for level in (1..=ZSTD_LEVEL).rev() {
+        let (stored, object) = encode_zstd_level(&raw, level)?;
+        if object.size != named.size || object.sha256 == named.sha256 {
+            return Ok(stored);
+        }
+    }
+    Err(ContainerError::Compressor)
 }
 
 /// A file that is cut like a bundle. Nothing in it is proved until it is loaded.
@@ -244,6 +270,10 @@ impl<'a> UnverifiedBundle<'a> {
             // last has a higher epoch (FORMAT T-2.9).
             return Err(BundleError::OtherRoot { named: manifest.root(), last: root.number() });
         }
+        // A client stores what is proved and no more, so anything else was put there.
+        if manifest.file() != self.0.manifest {
+            return Err(BundleError::Unproved { part: "manifest" });
+        }
         let content = self.load_content(&manifest)?;
         Ok(Verified { root, manifest, content })
     }
@@ -261,6 +291,9 @@ impl<'a> UnverifiedBundle<'a> {
                 let source = RootError::Number { expected: number, offered: root.number() };
                 return Err(BundleError::Root { number, source });
             }
+            if root.file() != file {
+                return Err(BundleError::Unproved { part: "root" });
+            }
             trusted = Some(root);
         }
         trusted.ok_or(BundleError::Parts { index: 0 })
@@ -271,6 +304,13 @@ impl<'a> UnverifiedBundle<'a> {
         let unpack = |part, stored, caps| {
             decode_zstd_frame(stored, caps).map_err(|source| BundleError::Container { part, source })
         };
+        // A client may store what it compressed itself, which the content hash proves. A snapshot as long as the one
+        // the manifest names is that one, or it was altered in a bit that unpacking does not notice.
+        let named = manifest.snapshot();
+        if self.0.deltas.is_empty() && named.size == self.0.snapshot.len() as u64 {
+            let as_named = named.check(self.0.snapshot);
+            as_named.map_err(|source| BundleError::Container { part: "snapshot", source })?;
+        }
         let raw = unpack("snapshot", self.0.snapshot, Caps::SNAPSHOT)?;
         let mut content = Content::parse(&raw).map_err(fault("snapshot"))?;
         // All deltas together unpack to no more than a snapshot may.
@@ -300,12 +340,12 @@ fn read_header(header: &[u8]) -> Result<Vec<(Part, u64)>, BundleError> {
         return Err(BundleError::Unsupported { format: format.chars().take(64).collect() });
     }
     let mut parts: Vec<(Part, u64)> = Vec::new();
+    let (mut roots, mut deltas) = (0, 0);
     for (index, json) in members.array("parts").map_err(BundleError::Header)?.iter().enumerate() {
         let wrong = BundleError::Parts { index };
         let Some([name, size]) = json.as_array() else { return Err(wrong) };
         let (Some(name), Some(size)) = (name.as_str(), size.as_integer()) else { return Err(wrong) };
         let Ok(size) = u64::try_from(size) else { return Err(wrong) };
-        let roots = parts.iter().filter(|(part, _)| matches!(part, Part::Root(_))).count();
         let part = match (name, parts.last().map(|(part, _)| part)) {
             ("manifest", Some(Part::Root(_))) => Part::Manifest,
             ("snapshot", Some(Part::Manifest)) => Part::Snapshot,
@@ -319,7 +359,12 @@ fn read_header(header: &[u8]) -> Result<Vec<(Part, u64)>, BundleError> {
                 }
             }
         };
-        if roots > MAX_ROOT_STEPS + 1 || parts.len() > MAX_ROOT_STEPS + 3 + MAX_BUNDLE_DELTAS {
+        match part {
+            Part::Root(_) => roots += 1,
+            Part::Delta => deltas += 1,
+            Part::Manifest | Part::Snapshot => {}
+        }
+        if roots > MAX_BUNDLE_ROOTS || deltas > MAX_BUNDLE_DELTAS {
             return Err(wrong);
         }
         parts.push((part, size));

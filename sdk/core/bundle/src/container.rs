@@ -96,6 +96,22 @@ impl StoredObject {
         Ok(())
     }
 
+    /// Whether these are its stored bytes: their number and their digest.
+    pub fn is(&self, stored: &[u8]) -> bool {
+        self.check(stored).is_ok()
+    }
+
+    pub(crate) fn check(&self, stored: &[u8]) -> Result<(), ContainerError> {
+        if stored.len() as u64 != self.size {
+            return Err(ContainerError::Length { size: stored.len(), signed: self.size });
+        }
+        let actual = Digest::of(stored);
+        if actual != self.sha256 {
+            return Err(ContainerError::Digest { actual, signed: self.sha256 });
+        }
+        Ok(())
+    }
+
     /// Unpacks these stored bytes if they are this object: caps, size, digest, then the frame.
     pub fn open(&self, stored: &[u8], caps: Caps) -> Result<Vec<u8>, ContainerError> {
         match self.encoding {
@@ -238,13 +254,7 @@ impl ContainerError {
 /// Unpacks the zstd object a manifest names: caps, length, digest, then the frame.
 pub fn decode_zstd(stored: &[u8], object: &StoredObject, caps: Caps) -> Result<Vec<u8>, ContainerError> {
     object.within(caps)?;
-    if u64::try_from(stored.len()).ok() != Some(object.size) {
-        return Err(ContainerError::Length { size: stored.len(), signed: object.size });
-    }
-    let actual = Digest::of(stored);
-    if actual != object.sha256 {
-        return Err(ContainerError::Digest { actual, signed: object.sha256 });
-    }
+    object.check(stored)?;
     let declared = frame_size(stored)?;
     if declared != object.raw_size {
         return Err(FrameFault::Size { declared, signed: object.raw_size }.into());

@@ -78,7 +78,9 @@ impl ContentError {
         match self {
             Self::TooLarge { .. } | Self::TooManyLines => "too-large",
             Self::Lines { .. } | Self::Mismatch { .. } => "content-mismatch",
-            Self::NoFinalNewline | Self::Head { .. } | Self::Order { .. } | Self::Repeated { .. } => "malformed",
+            Self::NoFinalNewline | Self::Head { .. } | Self::Order { .. } | Self::Repeated { .. } => {
+                "malformed"
+            }
         }
     }
 
@@ -246,7 +248,8 @@ impl Content {
         loop {
             let chunk = chunks.next();
             let end = chunks.peek().map(|next| next.first_name());
-            let merged = Merge { chunk, end, touched: &mut touched, dropped: &mut dropped }.run(&mut operations);
+            let merged =
+                Merge { chunk, end, touched: &mut touched, dropped: &mut dropped }.run(&mut operations);
             match (merged, chunk) {
                 (Some(lines), _) => builder.cut(&lines),
                 (None, Some(chunk)) => builder.keep(Arc::clone(chunk)),
@@ -457,7 +460,9 @@ impl Builder {
         for piece in lines.chunks(lines.len().div_ceil(pieces).max(1)) {
             let bytes = piece.iter().map(|(line, _)| line.bytes.len() + 1).sum();
             let mut copy = Lines::with_capacity(piece.len(), bytes);
-            piece.iter().for_each(|(line, _)| copy.push(*line));
+            for (line, _) in piece {
+                copy.push(*line);
+            }
             let known: Option<Box<[[u8; 32]]>> = piece.iter().map(|(_, digest)| *digest).collect();
             let digests = known.map_or_else(OnceLock::new, OnceLock::from);
             self.keep(Arc::new(Chunk { lines: copy, digests }));

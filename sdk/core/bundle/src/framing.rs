@@ -113,10 +113,7 @@ pub enum FramingError {
 impl FramingError {
     /// The stable code of this error (FORMAT T-5.6).
     pub const fn code(&self) -> &'static str {
-        match self {
-            Self::FileTooLarge { .. } | Self::PayloadTooLarge { .. } => "too-large",
-            _ => "malformed",
-        }
+        "malformed"
     }
 
     /// What exactly is wrong, stable too.
@@ -144,13 +141,25 @@ impl FramingError {
 #[derive(Debug, Clone)]
 pub(crate) struct Framed<'a> {
     pub(crate) file: &'a [u8],
+    /// The file up to its last signature line.
+    pub(crate) signed: &'a [u8],
     pub(crate) payload_type: PayloadType,
     pub(crate) payload: &'a [u8],
     pub(crate) signatures: Vec<Signature>,
-    pub(crate) inline: Option<Vec<u8>>,
+    pub(crate) inline: Option<InlineLine>,
+}
+
+/// The inline line, which no signature covers.
+#[derive(Debug, Clone)]
+pub(crate) struct InlineLine {
+    pub(crate) bytes: Vec<u8>,
+    /// Where in the file the line ends, its newline included.
+    pub(crate) end: usize,
 }
 
 const SIGNATURE_START: &str = "{\"keyid\":";
+/// Every signature line has this length, without its newline.
+const SIGNATURE_LINE_BYTES: usize = 125;
 const INLINE_START: &str = "{\"inline\":";
 
 impl<'a> Framed<'a> {
@@ -195,18 +204,20 @@ impl<'a> Framed<'a> {
             return Err(FramingError::NoSignature);
         }
 
+        let signed_end = payload.len() + 1 + signatures.len() * (SIGNATURE_LINE_BYTES + 1);
         let mut inline = None;
         if let Some((line, text)) = lines.next_if(|(_, text)| text.starts_with(INLINE_START)) {
             let bytes = text.strip_prefix("{\"inline\":\"").and_then(|rest| rest.strip_suffix("\"}"));
             let bytes = bytes.and_then(base64::decode).ok_or(FramingError::InlineShape { line })?;
-            inline = Some(bytes);
+            inline = Some(InlineLine { bytes, end: signed_end + text.len() + 1 });
         }
         // Unsigned lines of a later version, harmless because nothing reads them.
         let known = |text: &str| text.starts_with(SIGNATURE_START) || text.starts_with(INLINE_START);
         if let Some((line, _)) = lines.find(|(_, text)| known(text)) {
             return Err(FramingError::Misplaced { line });
         }
-        Ok(Self { file, payload_type, payload, signatures, inline })
+        let signed = file.get(..signed_end).unwrap_or_default();
+        Ok(Self { file, signed, payload_type, payload, signatures, inline })
     }
 }
 

@@ -1,5 +1,7 @@
 //! The bytes of Flagstone: manifests, roots, snapshots, deltas, bundles, and the one verifier.
 
+#![deny(clippy::arithmetic_side_effects)]
+
 mod base64;
 mod lines;
 mod order;

@@ -24,10 +24,10 @@ pub const MAX_WINDOW_BYTES: u64 = 8 * 1024 * 1024;
 pub const MAX_ROOT_STEPS: usize = 256;
 /// Longest header line of a bundle file, in bytes without its newline (FORMAT T-5.1).
 pub const MAX_BUNDLE_HEADER_BYTES: usize = 16_384;
+/// Most roots of a bundle file: the pinned one and those of one walk (FORMAT T-2.2).
+pub const MAX_BUNDLE_ROOTS: usize = MAX_ROOT_STEPS + 1;
 /// Most deltas of a bundle file; their sizes together are bounded like one snapshot's (FORMAT T-5.1).
 pub const MAX_BUNDLE_DELTAS: usize = 256;
 /// Largest bundle file, in bytes: a header, every root of a walk, a manifest, a snapshot, and its deltas.
-pub const MAX_BUNDLE_BYTES: usize = MAX_BUNDLE_HEADER_BYTES
-    + 1
-    + (MAX_ROOT_STEPS + 2) * MAX_FILE_BYTES
-    + 2 * 8 * 1024 * 1024;
+pub const MAX_BUNDLE_BYTES: usize =
+    MAX_BUNDLE_HEADER_BYTES + 1 + (MAX_BUNDLE_ROOTS + 1) * MAX_FILE_BYTES + 2 * 8 * 1024 * 1024;

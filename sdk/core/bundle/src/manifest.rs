@@ -127,9 +127,10 @@ impl ManifestBody {
                     .collect(),
             ),
         ]);
-        members.extend(self.log.map(|log| {
-            ("log", Json::object([("seq", Json::from(log.seq)), ("hash", text(log.hash))]))
-        }));
+        members.extend(
+            self.log
+                .map(|log| ("log", Json::object([("seq", Json::from(log.seq)), ("hash", text(log.hash))]))),
+        );
         let mut payload = String::new();
         Json::object(members).write(&mut payload);
         payload.into_bytes()
@@ -319,13 +320,26 @@ impl<'a> UnverifiedManifest<'a> {
         if offered < trusted {
             return Err(ManifestError::EpochBehind { trusted, offered });
         }
-        Ok(Manifest {
-            body,
-            payload_sha256: Digest::of(framed.payload),
-            file: framed.file.into(),
-            inline: framed.inline.map(Vec::into_boxed_slice),
-        })
+        let payload_sha256 = Digest::of(framed.payload);
+        // The inline line is not signed. It is kept only if the first delta's signed digest vouches for it.
+        let genuine = |bytes: &Vec<u8>| body.deltas.first().is_some_and(|delta| delta.object.is(bytes));
+        let (inline, file) = match framed.inline {
+            Some(inline) if genuine(&inline.bytes) => {
+                (Inline::Genuine(inline.bytes.into()), framed.file.get(..inline.end).unwrap_or_default())
+            }
+            Some(_) => (Inline::Foreign, framed.signed),
+            None => (Inline::None, framed.signed),
+        };
+        Ok(Manifest { body, payload_sha256, file: file.into(), inline })
     }
+}
+
+/// What became of the inline line.
+#[derive(Debug, Clone)]
+enum Inline {
+    None,
+    Genuine(Box<[u8]>),
+    Foreign,
 }
 
 /// A manifest that the trusted root's keys signed, for the stream it was asked for.
@@ -334,7 +348,7 @@ pub struct Manifest {
     body: ManifestBody,
     payload_sha256: Digest,
     file: Box<[u8]>,
-    inline: Option<Box<[u8]>>,
+    inline: Inline,
 }
 
 impl Manifest {
@@ -423,18 +437,23 @@ impl Manifest {
         self.payload_sha256
     }
 
-    /// The file as it came, for the cache.
+    /// What is proved of the file, for the cache: payload, signatures, and an inline line that is the first delta's.
     pub fn file(&self) -> &[u8] {
         &self.file
     }
 
-    /// The bytes of the inline line. **Not signed**: they are the first delta's only if its digest says so, which
-    /// [`inline_delta`](Self::inline_delta) finds out.
+    /// The stored bytes of the first delta, where they came inline and have its signed size and digest.
     pub fn inline(&self) -> Option<&[u8]> {
-        self.inline.as_deref()
+        if let Inline::Genuine(bytes) = &self.inline { Some(bytes) } else { None }
     }
 
-    /// The first delta and its inline bytes, still to be opened with [`StoredObject::open`].
+    /// Whether an inline line came that is not the first delta's. It is not signed, so the manifest stands: report
+    /// `digest-mismatch` and take another way to the content.
+    pub const fn inline_is_foreign(&self) -> bool {
+        matches!(self.inline, Inline::Foreign)
+    }
+
+    /// The first delta and its inline bytes, for [`apply_delta`](Self::apply_delta).
     pub fn inline_delta(&self) -> Option<(&Delta, &[u8])> {
         Some((self.body.deltas.first()?, self.inline()?))
     }

@@ -122,9 +122,7 @@ impl<'j> Members<'j> {
     }
 
     pub(crate) fn bytes<const N: usize>(&self, name: &str) -> Result<[u8; N], PayloadError> {
-        self.parsed(name, "padded base64 of the right length", |text| {
-            base64::decode(text)?.try_into().ok()
-        })
+        self.parsed(name, "padded base64 of the right length", |text| base64::decode(text)?.try_into().ok())
     }
 
     pub(crate) fn integer(&self, name: &str) -> Result<u64, PayloadError> {

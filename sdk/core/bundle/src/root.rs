@@ -192,7 +192,8 @@ impl RootBody {
             let scope = Scope::parse(name)
                 .ok_or_else(|| members.wrong("environments", "an object of environment ids or `*`"))?;
             let entry = Members::at(value, format!("environments.{name}"))?;
-            let delegation = Delegation { epoch: entry.positive("epoch")?, role: Role::parse(&entry, &keys, true)? };
+            let delegation =
+                Delegation { epoch: entry.positive("epoch")?, role: Role::parse(&entry, &keys, true)? };
             environments.insert(scope, delegation);
         }
         let body = Self {
@@ -400,7 +401,7 @@ pub struct Root {
 impl Root {
     fn read(framed: &Framed<'_>) -> Result<Self, RootError> {
         let (body, keys) = RootBody::parse(&payload::parse(framed.payload)?)?;
-        Ok(Self { body, keys, payload_sha256: Digest::of(framed.payload), file: framed.file.into() })
+        Ok(Self { body, keys, payload_sha256: Digest::of(framed.payload), file: framed.signed.into() })
     }
 
     /// All members at once.
@@ -433,7 +434,7 @@ impl Root {
         Pin { root: self.body.root, sha256: self.payload_sha256 }
     }
 
-    /// The file as it came, for the cache.
+    /// What is proved of the file, for the cache: payload and signatures.
     pub fn file(&self) -> &[u8] {
         &self.file
     }

@@ -88,8 +88,7 @@ fn the_bundle_loads_and_is_written_as_it_was_read() {
     assert_eq!(loaded.content.raw(), SNAPSHOT);
     assert_eq!(loaded.manifest.file(), MANIFEST);
     assert_eq!(loaded.root.file(), ROOT);
-    let parts =
-        Parts { roots: vec![(1, ROOT)], manifest: MANIFEST, snapshot: STORED, deltas: Vec::new() };
+    let parts = Parts { roots: vec![(1, ROOT)], manifest: MANIFEST, snapshot: STORED, deltas: Vec::new() };
     assert_eq!(parts, *bundle.parts());
     assert_eq!(parts.write().unwrap(), BUNDLE);
 }
