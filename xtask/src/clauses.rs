@@ -2,7 +2,7 @@
 //!
 //! A clause begins with `**M-1.2**` or `**T-1.2**` at the start of a line and ends before the next one or the next
 //! heading. `*Test:*` is followed by names in backticks: `area::test_name`, or the path of a vector in `testdata/`.
-//! `*Later*` marks what is not built yet: such a clause, or the rest of one, needs no test.
+//! `*Later.*` marks a clause that is not built yet and needs no test; after `*Later:*` stands which part of one is not.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -132,7 +132,7 @@ impl Clause<'_> {
             }
         }
         let demands = self.text.split(|c: char| !c.is_alphanumeric()).any(|word| word == "MUST");
-        match (demands, names.is_empty(), self.text.contains("*Later")) {
+        match (demands, names.is_empty(), self.text.contains("*Later.*")) {
             (_, false, _) => Promise::Tests(names),
             (_, true, true) => Promise::Later,
             (true, true, false) => Promise::Broken,
@@ -240,6 +240,7 @@ mod tests {
         assert_eq!(promise("**M-1.2** A reader MUST refuse it."), "Broken");
         assert_eq!(promise("**M-1.2** A reader may refuse it."), "None");
         assert_eq!(promise("**M-1.2** A reader MUST refuse it. *Later.*"), "Later");
+        assert_eq!(promise("**M-1.2** A reader MUST refuse it. *Later:* to say why."), "Broken");
     }
 
     #[test]
