@@ -226,7 +226,7 @@ impl<'a> UnverifiedBundle<'a> {
             return Err(BundleError::Length { expected, actual });
         }
         let mut parts = Parts { roots: Vec::new(), manifest: &[], snapshot: &[], deltas: Vec::new() };
-        let mut delta_bytes = 0;
+        let mut delta_bytes = 0_usize;
         for (part, size) in sizes {
             let size = usize::try_from(size).unwrap_or(usize::MAX);
             let Some((bytes, after)) = rest.split_at_checked(size) else {
@@ -247,7 +247,7 @@ impl<'a> UnverifiedBundle<'a> {
                     parts.snapshot = bytes;
                 }
                 Part::Delta => {
-                    delta_bytes += size;
+                    delta_bytes = delta_bytes.saturating_add(size);
                     within("deltas", delta_bytes, MAX_STORED_BYTES)?;
                     parts.deltas.push(bytes);
                 }
@@ -340,7 +340,6 @@ fn read_header(header: &[u8]) -> Result<Vec<(Part, u64)>, BundleError> {
         return Err(BundleError::Unsupported { format: format.chars().take(64).collect() });
     }
     let mut parts: Vec<(Part, u64)> = Vec::new();
-    let (mut roots, mut deltas) = (0, 0);
     for (index, json) in members.array("parts").map_err(BundleError::Header)?.iter().enumerate() {
         let wrong = BundleError::Parts { index };
         let Some([name, size]) = json.as_array() else { return Err(wrong) };
@@ -354,20 +353,19 @@ fn read_header(header: &[u8]) -> Result<Vec<(Part, u64)>, BundleError> {
                 let number = name.strip_prefix("root/").and_then(root_number);
                 match (number, last) {
                     (Some(number), None) => Part::Root(number),
-                    (Some(number), Some(Part::Root(last))) if number == last + 1 => Part::Root(number),
+                    (Some(number), Some(Part::Root(last))) if number.checked_sub(*last) == Some(1) => {
+                        Part::Root(number)
+                    }
                     _ => return Err(wrong),
                 }
             }
         };
-        match part {
-            Part::Root(_) => roots += 1,
-            Part::Delta => deltas += 1,
-            Part::Manifest | Part::Snapshot => {}
-        }
+        parts.push((part, size));
+        let roots = parts.iter().filter(|(part, _)| matches!(part, Part::Root(_))).count();
+        let deltas = parts.iter().filter(|(part, _)| matches!(part, Part::Delta)).count();
         if roots > MAX_BUNDLE_ROOTS || deltas > MAX_BUNDLE_DELTAS {
             return Err(wrong);
         }
-        parts.push((part, size));
     }
     if !matches!(parts.last(), Some((Part::Snapshot | Part::Delta, _))) {
         return Err(BundleError::Parts { index: parts.len() });

@@ -306,8 +306,9 @@ fn frame_size(stored: &[u8]) -> Result<u64, FrameFault> {
         (None, rest)
     } else {
         let (&byte, rest) = rest.split_first().ok_or(FrameFault::CutOff)?;
-        let base = 1_u64 << (10 + (byte >> 3));
-        (Some(base + base / 8 * u64::from(byte & 7)), rest)
+        // Exponent and mantissa: 1 KiB to 3.75 TiB, in eighths, each of at least 128 bytes.
+        let eighth = 128_u64.checked_shl(u32::from(byte >> 3)).unwrap_or(u64::MAX);
+        (Some(eighth.saturating_mul(8_u64.saturating_add(u64::from(byte & 7)))), rest)
     };
     let (bytes, offset) = match (descriptor >> 6, single_segment) {
         (0, false) => return Err(FrameFault::NoSize),

@@ -388,7 +388,7 @@ impl<'a> Merge<'_, 'a> {
         if !operations.any_before(self.end) {
             return None;
         }
-        let before = self.touched.len() + self.dropped.len();
+        let before = (self.touched.len(), self.dropped.len());
         // Where the old digests are known, those of new lines are worth computing at once.
         let eager = self.chunk.is_none_or(|chunk| chunk.digests.get().is_some());
         let mut merged: Vec<Digested<'a>> = Vec::new();
@@ -411,7 +411,7 @@ impl<'a> Merge<'_, 'a> {
             }
         }
         merged.extend(old);
-        (self.touched.len() + self.dropped.len() > before).then_some(merged)
+        (before != (self.touched.len(), self.dropped.len())).then_some(merged)
     }
 }
 
@@ -449,8 +449,8 @@ impl Builder {
     }
 
     fn keep(&mut self, chunk: Arc<Chunk>) {
-        self.lines += chunk.lines.len();
-        self.bytes += chunk.lines.as_bytes().len() as u64;
+        self.lines = self.lines.saturating_add(chunk.lines.len());
+        self.bytes = self.bytes.saturating_add(chunk.lines.as_bytes().len() as u64);
         self.chunks.push(chunk);
     }
 
@@ -458,7 +458,7 @@ impl Builder {
     fn cut(&mut self, lines: &[Digested<'_>]) {
         let pieces = if lines.len() <= MAX_CHUNK_LINES { 1 } else { lines.len().div_ceil(CHUNK_LINES) };
         for piece in lines.chunks(lines.len().div_ceil(pieces).max(1)) {
-            let bytes = piece.iter().map(|(line, _)| line.bytes.len() + 1).sum();
+            let bytes = piece.iter().map(|(line, _)| line.bytes.len().saturating_add(1)).sum();
             let mut copy = Lines::with_capacity(piece.len(), bytes);
             for (line, _) in piece {
                 copy.push(*line);
@@ -478,7 +478,8 @@ impl Builder {
             return Err(ContentError::TooLarge { size: self.bytes, cap: MAX_RAW_BYTES });
         }
         // Many small deletions leave small chunks behind; then all are cut anew, which is rare.
-        if self.chunks.len() > 8 + 2 * self.lines.div_ceil(CHUNK_LINES) {
+        let few = self.lines.div_ceil(CHUNK_LINES).saturating_mul(2).saturating_add(8);
+        if self.chunks.len() > few {
             let mut again = Self::default();
             again.cut(&self.chunks.iter().flat_map(|chunk| chunk.digested()).collect::<Vec<_>>());
             return again.finish();
@@ -503,7 +504,7 @@ impl<'a> Cursor<'a> {
     }
 
     fn advance(&mut self) {
-        self.index += 1;
+        self.index = self.index.saturating_add(1);
         if self.chunks.first().is_some_and(|chunk| self.index >= chunk.lines.len()) {
             self.next_chunk();
         }

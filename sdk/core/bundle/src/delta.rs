@@ -58,11 +58,11 @@ impl DeltaLines {
 
     /// An entity is written or dropped, not both.
     fn refuse_conflicts(&self) -> Result<(), ContentError> {
-        for (number, dropped) in (1..).zip(self.drops()) {
+        for (number, dropped) in (1_usize..).zip(self.drops()) {
             let name = name_of(dropped.head);
             let place = self.upserts.search(&name);
             if self.upserts.get(place).is_some_and(|line| line.name() == name) {
-                return Err(ContentError::Repeated { line: self.upserts.len() + number });
+                return Err(ContentError::Repeated { line: number.saturating_add(self.upserts.len()) });
             }
         }
         Ok(())
@@ -103,7 +103,7 @@ impl DeltaLines {
 
     /// How many entities it touches.
     pub fn len(&self) -> usize {
-        self.upserts.len() + self.drops.len()
+        self.upserts.len().saturating_add(self.drops.len())
     }
 
     /// Whether it touches nothing.

@@ -140,26 +140,23 @@ impl FramingError {
 /// A file cut into its parts. Nothing about it is proved yet.
 #[derive(Debug, Clone)]
 pub(crate) struct Framed<'a> {
-    pub(crate) file: &'a [u8],
-    /// The file up to its last signature line.
+    /// The file through its last signature line.
     pub(crate) signed: &'a [u8],
     pub(crate) payload_type: PayloadType,
     pub(crate) payload: &'a [u8],
     pub(crate) signatures: Vec<Signature>,
-    pub(crate) inline: Option<InlineLine>,
+    pub(crate) inline: Option<InlineLine<'a>>,
 }
 
 /// The inline line, which no signature covers.
 #[derive(Debug, Clone)]
-pub(crate) struct InlineLine {
+pub(crate) struct InlineLine<'a> {
     pub(crate) bytes: Vec<u8>,
-    /// Where in the file the line ends, its newline included.
-    pub(crate) end: usize,
+    /// The file through this line.
+    pub(crate) through: &'a [u8],
 }
 
 const SIGNATURE_START: &str = "{\"keyid\":";
-/// Every signature line has this length, without its newline.
-const SIGNATURE_LINE_BYTES: usize = 125;
 const INLINE_START: &str = "{\"inline\":";
 
 impl<'a> Framed<'a> {
@@ -204,20 +201,24 @@ impl<'a> Framed<'a> {
             return Err(FramingError::NoSignature);
         }
 
-        let signed_end = payload.len() + 1 + signatures.len() * (SIGNATURE_LINE_BYTES + 1);
+        // The file from its start through that many lines.
+        let first_lines = |count: usize| {
+            let lengths = file.split_inclusive(|byte| *byte == b'\n').map(<[u8]>::len);
+            file.get(..lengths.take(count).sum()).unwrap_or_default()
+        };
+        let signed_lines = signatures.len().saturating_add(1);
         let mut inline = None;
         if let Some((line, text)) = lines.next_if(|(_, text)| text.starts_with(INLINE_START)) {
             let bytes = text.strip_prefix("{\"inline\":\"").and_then(|rest| rest.strip_suffix("\"}"));
             let bytes = bytes.and_then(base64::decode).ok_or(FramingError::InlineShape { line })?;
-            inline = Some(InlineLine { bytes, end: signed_end + text.len() + 1 });
+            inline = Some(InlineLine { bytes, through: first_lines(line) });
         }
         // Unsigned lines of a later version, harmless because nothing reads them.
         let known = |text: &str| text.starts_with(SIGNATURE_START) || text.starts_with(INLINE_START);
         if let Some((line, _)) = lines.find(|(_, text)| known(text)) {
             return Err(FramingError::Misplaced { line });
         }
-        let signed = file.get(..signed_end).unwrap_or_default();
-        Ok(Self { file, signed, payload_type, payload, signatures, inline })
+        Ok(Self { signed: first_lines(signed_lines), payload_type, payload, signatures, inline })
     }
 }
 

@@ -45,7 +45,8 @@ impl<'a> Line<'a> {
 }
 
 fn name_len(head: Head<'_>) -> Option<u16> {
-    u16::try_from(head.name.len() + head.key.len() + 6).ok()
+    let quoted = head.name.len().checked_add(head.key.len())?;
+    u16::try_from(quoted.checked_add("{\"\":\"\"".len())?).ok()
 }
 
 /// The bytes that name an entity, as its line would begin with them.
@@ -89,7 +90,7 @@ impl Lines {
     pub(crate) fn get(&self, index: usize) -> Option<Line<'_>> {
         let mark = self.marks.get(index)?;
         let before = index.checked_sub(1).and_then(|before| self.marks.get(before));
-        let start = before.map_or(0, |before| before.end as usize + 1);
+        let start = before.map_or(0, |before| (before.end as usize).saturating_add(1));
         Some(Line { bytes: self.bytes.get(start..mark.end as usize)?, name: mark.name })
     }
 
@@ -103,7 +104,7 @@ impl Lines {
         while low < high {
             let middle = low.midpoint(high);
             if self.get(middle).is_some_and(|line| line.name() < name) {
-                low = middle + 1;
+                low = middle.saturating_add(1);
             } else {
                 high = middle;
             }
@@ -120,7 +121,7 @@ pub(crate) fn split(raw: &[u8]) -> Option<impl Iterator<Item = &[u8]>> {
     let mut start = 0;
     Some(memchr::memchr_iter(b'\n', raw).filter_map(move |end| {
         let line = raw.get(start..end);
-        start = end + 1;
+        start = end.saturating_add(1);
         line
     }))
 }

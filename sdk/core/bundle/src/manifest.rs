@@ -324,9 +324,7 @@ impl<'a> UnverifiedManifest<'a> {
         // The inline line is not signed. It is kept only if the first delta's signed digest vouches for it.
         let genuine = |bytes: &Vec<u8>| body.deltas.first().is_some_and(|delta| delta.object.is(bytes));
         let (inline, file) = match framed.inline {
-            Some(inline) if genuine(&inline.bytes) => {
-                (Inline::Genuine(inline.bytes.into()), framed.file.get(..inline.end).unwrap_or_default())
-            }
+            Some(inline) if genuine(&inline.bytes) => (Inline::Genuine(inline.bytes.into()), inline.through),
             Some(_) => (Inline::Foreign, framed.signed),
             None => (Inline::None, framed.signed),
         };
