@@ -1,0 +1,139 @@
+//! Why the control plane did not do what it was asked.
+
+use flagstone_model::json::Json;
+
+use crate::author::Problem;
+use crate::build::BuildError;
+use crate::log::{LogError, SealError};
+use crate::publication::PublicationError;
+use crate::publish::PublishError;
+use crate::state::FoldError;
+use crate::state::change::Refusal;
+
+/// Why the control plane did not do what it was asked. Unless it is [`Kind::Internal`], nothing was written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ControlError {
+    /// The change is not acceptable.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The idempotency key belongs to another request of this actor.
+    #[error("this idempotency key was used for another request")]
+    KeyReused,
+    /// The entry would be too large.
+    #[error("the change is too large for one entry of the log")]
+    TooLarge,
+    /// Others wrote all the time.
+    #[error("too many changes at once; try again")]
+    Contended,
+    /// No randomness for ids.
+    #[error("the system gave no randomness")]
+    Random,
+    /// The entry could not be made.
+    #[error(transparent)]
+    Seal(SealError),
+    /// The log did not do its part.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The log can not be folded.
+    #[error(transparent)]
+    Fold(#[from] FoldError),
+    /// The lines can not be built.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// The publication items did not do their part.
+    #[error(transparent)]
+    Publication(#[from] PublicationError),
+    /// Publishing failed.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+}
+
+/// What a caller can do about an error; each is one HTTP status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Mend the request: 400.
+    Invalid,
+    /// Ask for something else: 404.
+    NotFound,
+    /// Settle the conflict: 409.
+    Conflict,
+    /// Read again: 412.
+    Precondition {
+        /// The revision there is.
+        current: u64,
+    },
+    /// Send less: 413.
+    TooLarge,
+    /// Use another key: 422.
+    Unprocessable,
+    /// Try again later: 503.
+    Busy {
+        /// In how many seconds.
+        retry_after_s: u32,
+    },
+    /// Nothing: 500.
+    Internal,
+}
+
+impl ControlError {
+    /// The stable code of this error.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Refused(refusal) => refusal.code(),
+            Self::KeyReused => "idempotency-key-reused",
+            Self::TooLarge => "too-large",
+            Self::Contended => "busy",
+            Self::Random => "no-randomness",
+            Self::Seal(error) => error.code(),
+            Self::Log(error) => error.code(),
+            Self::Fold(error) => error.code(),
+            Self::Build(error) => error.code(),
+            Self::Publication(error) => error.code(),
+            Self::Publish(error) => error.code(),
+        }
+    }
+
+    /// What a caller can do about it.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Refused(refusal) => match refusal {
+                Refusal::Invalid { .. } => Kind::Invalid,
+                Refusal::FlagNotFound { .. }
+                | Refusal::EnvironmentNotFound { .. }
+                | Refusal::SegmentNotFound { .. } => Kind::NotFound,
+                Refusal::StaleRevision { current } => Kind::Precondition { current: *current },
+                Refusal::AlreadyExists | Refusal::KeyRetired | Refusal::NeedsConfirmation { .. } => {
+                    Kind::Conflict
+                }
+                Refusal::Fold(_) => Kind::Internal,
+            },
+            Self::Build(_) => Kind::NotFound,
+            Self::KeyReused => Kind::Unprocessable,
+            Self::TooLarge => Kind::TooLarge,
+            Self::Contended
+            | Self::Log(LogError::Storage(_))
+            | Self::Publication(PublicationError::Storage(_)) => Kind::Busy { retry_after_s: 1 },
+            _ => Kind::Internal,
+        }
+    }
+
+    /// What is wrong with the request's document, if that is it.
+    pub fn problems(&self) -> &[Problem] {
+        if let Self::Refused(refusal) = self { refusal.problems() } else { &[] }
+    }
+}
+
+impl From<SealError> for ControlError {
+    fn from(error: SealError) -> Self {
+        match error {
+            SealError::TooLarge { .. } => Self::TooLarge,
+            other => Self::Seal(other),
+        }
+    }
+}
+
+/// An entity without its bookkeeping: an object without members.
+pub(super) fn nothing() -> Json<'static> {
+    Json::Object(Vec::new())
+}

@@ -1,0 +1,93 @@
+//! The control plane of one project: what an API asks of it.
+//!
+//! [`ControlPlane::write`] makes changes, the other methods read. A change is made when its entry is in the log; then
+//! it is published, and the answer says how far that has got. [`ControlPlane::sweep`] does what was left undone.
+
+mod error;
+mod folded;
+mod publication;
+mod read;
+mod write;
+
+use std::sync::{Arc, Mutex};
+
+use flagstone_bundle::manifest::Stream;
+use flagstone_model::key::{EnvironmentId, ProjectId, ViewId};
+
+pub use error::{ControlError, Kind};
+pub use read::{Entity, Evaluated, HistoryItem};
+pub use write::{Operation, Published, Write, Written};
+
+pub use crate::publish::PublicationState;
+pub use crate::state::change::Precondition;
+
+use flagstone_bundle::root::Root;
+
+use crate::clock::Clock;
+use crate::keys::ManifestSigner;
+use crate::log::ChangeLog;
+use crate::publication::Publications;
+use crate::publish::{self, Options, Publisher};
+use crate::store::ObjectStore;
+use folded::Folded;
+
+/// What a control plane is built of.
+#[derive(Clone)]
+pub struct Ports {
+    /// The log.
+    pub log: Arc<dyn ChangeLog>,
+    /// The publication items.
+    pub publications: Arc<dyn Publications>,
+    /// The objects that clients fetch.
+    pub store: Arc<dyn ObjectStore>,
+    /// The signatures of manifests.
+    pub signer: Arc<dyn ManifestSigner>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// The control plane of one project. Clones are the same.
+#[derive(Clone)]
+pub struct ControlPlane {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    folded: Arc<Folded>,
+    publications: Arc<dyn Publications>,
+    publisher: Publisher,
+    clock: Arc<dyn Clock>,
+    /// Held from folding to appending, so that the writers of one process do not race each other.
+    writing: tokio::sync::Mutex<()>,
+    compiled: Mutex<read::Compiled>,
+}
+
+impl ControlPlane {
+    /// The control plane of a project, whose newest trusted root is `root`.
+    pub fn new(project: ProjectId, root: Root, ports: Ports, options: Options) -> Self {
+        let Ports { log, publications, store, signer, clock } = ports;
+        let folded = Arc::new(Folded::new(project, Arc::clone(&log)));
+        let source = Arc::new(publication::Lines { folded: Arc::clone(&folded), built: Mutex::default() });
+        let ports = publish::Ports {
+            log,
+            publications: Arc::clone(&publications),
+            store,
+            source,
+            signer,
+            clock: Arc::clone(&clock),
+        };
+        let publisher = Publisher::new(root, ports, options);
+        let (writing, compiled) = (tokio::sync::Mutex::default(), Mutex::default());
+        Self { inner: Arc::new(Inner { folded, publications, publisher, clock, writing, compiled }) }
+    }
+
+    /// The project.
+    pub fn project(&self) -> &ProjectId {
+        self.inner.folded.project()
+    }
+
+    /// The stream of an environment that servers follow.
+    fn stream(&self, environment: &EnvironmentId) -> Stream {
+        Stream { project: self.project().clone(), environment: environment.clone(), view: ViewId::server() }
+    }
+}

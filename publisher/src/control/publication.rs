@@ -1,0 +1,225 @@
+//! Publishing what was written.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use flagstone_bundle::content::{Content, ContentError};
+use flagstone_bundle::delta::DeltaLines;
+use flagstone_bundle::manifest::Stream;
+use flagstone_model::json::Json;
+use flagstone_model::key::{EnvironmentId, ViewId};
+use flagstone_model::line::Head;
+
+use super::ControlPlane;
+use super::error::ControlError;
+use super::folded::Folded;
+use super::write::Published;
+use crate::build::build;
+use crate::publish::{Built, LineSource, Progress, PublicationState, SourceError};
+use crate::state::change::Refusal;
+
+/// How long a write waits for its announcement (FORMAT T-4.6).
+const BUDGET: Duration = Duration::from_millis(2_500);
+
+impl ControlPlane {
+    /// Publishes an environment up to the head of the log, and waits for it within the budget.
+    pub async fn publish(&self, environment: &EnvironmentId) -> Result<Published, ControlError> {
+        let seq = self.known(environment).await?;
+        let progress = self.inner.publisher.publish(&self.stream(environment), seq, BUDGET).await?;
+        Ok(Published { version: progress.version, state: progress.state })
+    }
+
+    /// How far an environment has been published, by view.
+    pub async fn publication(&self, environment: &EnvironmentId) -> Result<Json<'static>, ControlError> {
+        let head = self.known(environment).await?;
+        let item = self.inner.publications.read(&self.stream(environment)).await?;
+        let state = if item.is_announced() && item.covered_seq() >= head {
+            PublicationState::Announced
+        } else {
+            PublicationState::Pending
+        };
+        let mut members = vec![
+            ("version", Json::from(item.version())),
+            ("state", Json::from(state.as_str())),
+            ("serial", Json::from(item.serial())),
+            ("announced_serial", Json::from(item.announced_serial)),
+            ("covered_seq", Json::from(item.covered_seq())),
+            ("head_seq", Json::from(head)),
+        ];
+        if let Some(claim) = &item.claim {
+            members.push(("content", Json::from(claim.content.to_string())));
+            members.push(("lines", Json::from(claim.lines)));
+            members.push(("size", Json::from(claim.snapshot.size)));
+            members.push(("issued_ms", Json::from(claim.issued_ms)));
+        }
+        Ok(Json::object([(ViewId::server().to_string(), Json::object(members))]))
+    }
+
+    /// Puts right what is not, in every environment: changes that nobody published, announcements that a crash cut
+    /// off, manifests that want a heartbeat. To be called every few seconds to every minute.
+    ///
+    /// One environment that fails does not keep the others from being swept; the last error is returned.
+    pub async fn sweep(&self) -> Result<(), ControlError> {
+        let state = self.state().await?;
+        let mut result = Ok(());
+        for (environment, _) in state.environments() {
+            if let Err(error) = self.inner.publisher.sweep(&self.stream(environment)).await {
+                tracing::error!(%environment, code = error.code(), %error, "an environment could not be swept");
+                result = Err(error.into());
+            }
+        }
+        result
+    }
+
+    /// Publishes a change that is in the log, and says how far it has got. Whatever fails is left to the sweep: the
+    /// change is made.
+    pub(super) async fn publish_to(
+        &self,
+        environments: &[EnvironmentId],
+        seq: u64,
+        wait: bool,
+    ) -> BTreeMap<EnvironmentId, BTreeMap<ViewId, Published>> {
+        let budget = if wait { BUDGET } else { Duration::ZERO };
+        let published = |progress: Progress| Published { version: progress.version, state: progress.state };
+        let mut all = BTreeMap::new();
+        for environment in environments {
+            let stream = self.stream(environment);
+            let progress = match self.inner.publisher.publish(&stream, seq, budget).await {
+                Ok(progress) => published(progress),
+                Err(error) => {
+                    tracing::error!(%environment, seq, code = error.code(), %error, "a change is not yet published");
+                    let version =
+                        self.inner.publications.read(&stream).await.map_or(0, |item| item.version());
+                    Published { version, state: PublicationState::Pending }
+                }
+            };
+            all.insert(environment.clone(), BTreeMap::from([(stream.view, progress)]));
+        }
+        all
+    }
+
+    /// The seq the log is at, if it knows the environment.
+    async fn known(&self, environment: &EnvironmentId) -> Result<u64, ControlError> {
+        let state = self.state().await?;
+        if state.environment(environment.as_str()).is_none() {
+            return Err(Refusal::no_environment(&state, environment.as_str()).into());
+        }
+        Ok(state.seq())
+    }
+}
+
+/// Builds lines from the folded log, and remembers what it built: the next content shares what did not change.
+pub(super) struct Lines {
+    pub(super) folded: Arc<Folded>,
+    pub(super) built: Mutex<BTreeMap<Stream, (Vec<Arc<str>>, Content)>>,
+}
+
+#[async_trait]
+impl LineSource for Lines {
+    async fn build(&self, stream: &Stream, seq: u64) -> Result<Built, SourceError> {
+        let state = self.folded.state().await.map_err(|error| SourceError::new(error.code(), error))?;
+        let Some(head) = state.head().copied().filter(|head| head.seq >= seq) else {
+            return Err(SourceError::new(
+                "log-behind",
+                "the log ends before the change that is to be published",
+            ));
+        };
+        let lines = build(&state, &stream.environment, &stream.view);
+        let lines = lines.map_err(|error| SourceError::new(error.code(), error))?;
+        let content = self.content(stream, lines).map_err(|error| SourceError::new(error.detail(), error))?;
+        Ok(Built { head, content })
+    }
+}
+
+impl Lines {
+    fn content(&self, stream: &Stream, lines: Vec<Arc<str>>) -> Result<Content, ContentError> {
+        let last = self.built.lock().unwrap_or_else(PoisonError::into_inner).get(stream).cloned();
+        let content = match last {
+            Some((before, content)) => content.apply(&difference(&before, &lines)?)?.0,
+            None => Content::from_lines(lines.iter().map(|line| line.as_bytes()))?,
+        };
+        let kept = (lines, content.clone());
+        self.built.lock().unwrap_or_else(PoisonError::into_inner).insert(stream.clone(), kept);
+        Ok(content)
+    }
+}
+
+/// The delta from one sorted list of lines to another. Lines that did not change are the same allocation, so that
+/// most comparisons are of two pointers.
+fn difference(before: &[Arc<str>], after: &[Arc<str>]) -> Result<DeltaLines, ContentError> {
+    let (mut before, mut after) = (before.iter().peekable(), after.iter().peekable());
+    let (mut upserts, mut drops) = (String::new(), String::new());
+    let drop_line = |drops: &mut String, line: &str| {
+        if let Some(Head { name, key }) = Head::parse(line.as_bytes()) {
+            *drops += &format!("{{\"drop\":\"{name}\",\"key\":\"{key}\"}}\n");
+        }
+    };
+    loop {
+        match (before.peek(), after.peek()) {
+            (None, None) => break,
+            (Some(old), Some(new)) if Arc::ptr_eq(old, new) => {
+                before.next();
+                after.next();
+            }
+            (Some(old), new)
+                if new.is_none_or(|new| Head::parse(old.as_bytes()) < Head::parse(new.as_bytes())) =>
+            {
+                drop_line(&mut drops, old);
+                before.next();
+            }
+            (old, Some(new)) => {
+                if old.is_some_and(|old| Head::parse(old.as_bytes()) == Head::parse(new.as_bytes())) {
+                    before.next();
+                }
+                upserts += new;
+                upserts.push('\n');
+                after.next();
+            }
+            (Some(_), None) => {
+                before.next();
+            }
+        }
+    }
+    DeltaLines::parse((upserts + &drops).as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(keys: &[(&str, u32)]) -> Vec<Arc<str>> {
+        keys.iter().map(|(key, rev)| format!("{{\"flag\":\"{key}\",\"rev\":{rev}}}").into()).collect()
+    }
+
+    #[test]
+    fn the_difference_leads_from_any_lines_to_any_others() {
+        let states = [
+            lines(&[]),
+            lines(&[("a", 1)]),
+            lines(&[("a", 2), ("b", 1)]),
+            lines(&[("b", 1), ("c", 1), ("d", 1)]),
+            lines(&[("a", 1), ("a-b", 1), ("a.b", 1), ("d", 2)]),
+        ];
+        let content =
+            |lines: &[Arc<str>]| Content::from_lines(lines.iter().map(|line| line.as_bytes())).unwrap();
+        for before in &states {
+            for after in &states {
+                let delta = difference(before, after).unwrap();
+                let (reached, _) = content(before).apply(&delta).unwrap();
+                assert_eq!(reached.content_hash(), content(after).content_hash());
+                assert!(delta.is_empty() == (before == after) || before == after);
+            }
+        }
+    }
+
+    #[test]
+    fn lines_that_are_shared_are_no_difference() {
+        let before = lines(&[("a", 1), ("b", 1)]);
+        let mut after = before.clone();
+        after[1] = "{\"flag\":\"b\",\"rev\":2}".into();
+        let delta = difference(&before, &after).unwrap();
+        assert_eq!(delta.encode(), b"{\"flag\":\"b\",\"rev\":2}\n");
+    }
+}

@@ -1,0 +1,311 @@
+//! What can be asked.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError};
+
+use flagstone_eval::{Snapshot, batch};
+use flagstone_model::context::Context;
+use flagstone_model::instant::Instant;
+use flagstone_model::json::Json;
+use flagstone_model::key::{EnvironmentId, FlagKey, SegmentKey, ViewId};
+
+use super::ControlPlane;
+use super::error::{ControlError, nothing};
+use super::write::authored;
+use crate::build::build;
+use crate::log::{Actor, Entity as LogEntity, Entry, EntryData};
+use crate::state::change::Refusal;
+use crate::state::{EnvironmentState, State};
+
+/// An entity as authored, with its bookkeeping.
+#[derive(Debug, Clone)]
+pub struct Entity {
+    /// Its key or id.
+    pub key: String,
+    /// Its edit number.
+    pub revision: u64,
+    /// What its author wrote.
+    pub body: Json<'static>,
+}
+
+/// One change of a flag.
+#[derive(Debug, Clone)]
+pub struct HistoryItem {
+    /// Its entry.
+    pub seq: u64,
+    /// When.
+    pub time: Instant,
+    /// Who.
+    pub actor: Actor,
+    /// The actor's name, unless it was erased.
+    pub actor_name: Option<String>,
+    /// Why, unless it was erased.
+    pub reason: Option<String>,
+    /// What changed: the definition or the targeting.
+    pub entity: String,
+    /// From which revision to which.
+    pub revision: (u64, u64),
+    /// What it was; `None` if it was not there or was erased.
+    pub from: Option<Json<'static>>,
+    /// What it became; `None` if it was erased.
+    pub to: Option<Json<'static>>,
+}
+
+/// Evaluations of one environment.
+#[derive(Debug, Clone)]
+pub struct Evaluated {
+    /// The newest version of its stream; 0 before the first.
+    pub version: u64,
+    /// Each flag's key, its switch, and the members of its details as canonical JSON without braces; by key.
+    pub flags: Vec<(String, bool, String)>,
+}
+
+/// One state of an entity in its history, newest first.
+pub(super) struct Link {
+    pub(super) seq: u64,
+    pub(super) entry: Entry,
+    pub(super) revision: (u64, u64),
+    /// As the log keeps it, unless it was erased.
+    pub(super) state: Option<Json<'static>>,
+    pub(super) data: Option<EntryData>,
+    entity: LogEntity,
+}
+
+/// The snapshot last compiled for an environment, for as long as the environment is unchanged.
+pub(super) type Compiled = BTreeMap<EnvironmentId, (Arc<EnvironmentState>, Arc<Snapshot>)>;
+
+impl ControlPlane {
+    /// The state of the project, as of a moment after the call.
+    pub async fn state(&self) -> Result<Arc<State>, ControlError> {
+        self.inner.folded.state().await
+    }
+
+    /// All flags that are not archived, by key.
+    pub async fn flags(&self) -> Result<Vec<Entity>, ControlError> {
+        let state = self.state().await?;
+        let live = state.flags().iter().filter(|(_, flag)| !flag.definition.archived);
+        Ok(live.map(|(key, flag)| entity(key.as_str(), flag.revision, &flag.definition.to_json())).collect())
+    }
+
+    /// One flag's definition, an archived one's too.
+    pub async fn flag(&self, key: &FlagKey) -> Result<Entity, ControlError> {
+        let state = self.state().await?;
+        let flag = state.flag(key.as_str()).ok_or_else(|| Refusal::no_flag(&state, key.as_str()))?;
+        Ok(entity(key.as_str(), flag.revision, &flag.definition.to_json()))
+    }
+
+    /// All environments, by id.
+    pub async fn environments(&self) -> Result<Vec<Entity>, ControlError> {
+        let state = self.state().await?;
+        let all = state.environments();
+        Ok(all.map(|(id, found)| entity(id.as_str(), found.revision, &found.environment.to_json())).collect())
+    }
+
+    /// One environment.
+    pub async fn environment(&self, id: &EnvironmentId) -> Result<Entity, ControlError> {
+        let state = self.state().await?;
+        let found = environment_of(&state, id)?;
+        Ok(entity(id.as_str(), found.revision, &found.environment.to_json()))
+    }
+
+    /// The targeting of every flag in an environment, by key.
+    pub async fn targetings(&self, environment: &EnvironmentId) -> Result<Vec<Entity>, ControlError> {
+        let state = self.state().await?;
+        let live = environment_of(&state, environment)?.live_flags();
+        Ok(live
+            .map(|(key, flag)| entity(key.as_str(), flag.revision(), &flag.targeting.authored.to_json()))
+            .collect())
+    }
+
+    /// One flag's targeting in an environment.
+    pub async fn targeting(
+        &self,
+        environment: &EnvironmentId,
+        flag: &FlagKey,
+    ) -> Result<Entity, ControlError> {
+        let state = self.state().await?;
+        let found = environment_of(&state, environment)?.live_flag(flag.as_str());
+        let found = found.ok_or_else(|| Refusal::no_flag(&state, flag.as_str()))?;
+        Ok(entity(flag.as_str(), found.revision(), &found.targeting.authored.to_json()))
+    }
+
+    /// The segments of an environment, by key.
+    pub async fn segments(&self, environment: &EnvironmentId) -> Result<Vec<Entity>, ControlError> {
+        let state = self.state().await?;
+        let live = environment_of(&state, environment)?.live_segments();
+        Ok(live
+            .filter_map(|(key, found)| {
+                let segment = found.segment.as_ref()?;
+                Some(entity(key.as_str(), found.revision, &segment.to_json()))
+            })
+            .collect())
+    }
+
+    /// One segment.
+    pub async fn segment(
+        &self,
+        environment: &EnvironmentId,
+        key: &SegmentKey,
+    ) -> Result<Entity, ControlError> {
+        let state = self.state().await?;
+        let found = environment_of(&state, environment)?;
+        let segment = found.live_segment(key.as_str()).zip(found.segments.get(key));
+        let (segment, place) = segment.ok_or_else(|| Refusal::no_segment(found, key.as_str()))?;
+        Ok(entity(key.as_str(), place.revision, &segment.to_json()))
+    }
+
+    /// Up to `limit` changes of a flag's definition and of its targeting in an environment, newest first, all of them
+    /// before the entry `before` if there is one.
+    pub async fn history(
+        &self,
+        environment: &EnvironmentId,
+        flag: &FlagKey,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<HistoryItem>, ControlError> {
+        let state = self.state().await?;
+        environment_of(&state, environment)?;
+        if state.flag(flag.as_str()).is_none() {
+            return Err(Refusal::no_flag(&state, flag.as_str()).into());
+        }
+        let definitions = self.chain(&state, LogEntity::Flag(flag.clone())).await?;
+        let targetings = self.chain(&state, LogEntity::Targeting(environment.clone(), flag.clone())).await?;
+        let mut items: Vec<HistoryItem> = history(&definitions).chain(history(&targetings)).collect();
+        items.sort_by_key(|item| std::cmp::Reverse(item.seq));
+        items.retain(|item| before.is_none_or(|before| item.seq < before));
+        items.truncate(limit);
+        Ok(items)
+    }
+
+    /// Every state an entity has had, newest first, by following each entry to the one before it.
+    pub(super) async fn chain(&self, state: &State, entity: LogEntity) -> Result<Vec<Link>, ControlError> {
+        let folded = &self.inner.folded;
+        let targeted = match &entity {
+            // A targeting's place rises with its definition; its own last entry is asked for here.
+            LogEntity::Targeting(environment, flag) => state
+                .environment(environment.as_str())
+                .and_then(|found| found.flags.get(flag))
+                .map(|flag| flag.seq),
+            _ => None,
+        };
+        let mut seq = targeted.unwrap_or_else(|| state.place(&entity).1);
+        let mut links = Vec::new();
+        while seq > 0 {
+            let Some(entry) = folded.log().entry(folded.project(), seq).await? else { break };
+            let index = entry.header.changes.iter().position(|change| change.entity == entity);
+            let Some((index, change)) =
+                index.and_then(|at| Some((at, entry.header.changes.get(at)?.clone())))
+            else {
+                break;
+            };
+            let data = entry.read_data().ok().flatten();
+            let state = data.as_ref().and_then(|data| data.states.get(index).cloned());
+            links.push(Link { seq, entry, revision: change.revision, state, data, entity: entity.clone() });
+            seq = change.prior_seq;
+        }
+        Ok(links)
+    }
+
+    /// Evaluates one flag or all flags of an environment for a context, as the log has them now, or had them `at` a
+    /// time; that time also decides schedules and ramps.
+    pub async fn evaluate(
+        &self,
+        environment: &EnvironmentId,
+        flag: Option<&str>,
+        context: &Context,
+        at: Option<Instant>,
+    ) -> Result<Evaluated, ControlError> {
+        let now = Instant::from_millis(self.inner.clock.now_ms());
+        let state = match at.filter(|at| *at < now) {
+            Some(at) => Arc::new(self.inner.folded.state_at(at.millis()).await?),
+            None => self.state().await?,
+        };
+        let found = environment_of(&state, environment)?;
+        let snapshot = self.compiled(&state, environment, found)?;
+        let evaluated = |key: &str, on: bool| {
+            let mut members = String::new();
+            let details = snapshot.evaluate(key, None, context, at.unwrap_or(now));
+            batch::write_details(&details, None, &mut members);
+            (key.to_owned(), on, members)
+        };
+        let flags = match flag {
+            Some(key) => {
+                let found = found.live_flag(key).ok_or_else(|| Refusal::no_flag(&state, key))?;
+                vec![evaluated(key, found.targeting.authored.on)]
+            }
+            None => found
+                .live_flags()
+                .map(|(key, found)| evaluated(key.as_str(), found.targeting.authored.on))
+                .collect(),
+        };
+        let version = self.inner.publications.read(&self.stream(environment)).await?.version();
+        Ok(Evaluated { version, flags })
+    }
+
+    fn compiled(
+        &self,
+        state: &State,
+        id: &EnvironmentId,
+        environment: &Arc<EnvironmentState>,
+    ) -> Result<Arc<Snapshot>, ControlError> {
+        let compiled = &self.inner.compiled;
+        if let Some((of, snapshot)) = compiled.lock().unwrap_or_else(PoisonError::into_inner).get(id) {
+            if Arc::ptr_eq(of, environment) {
+                return Ok(Arc::clone(snapshot));
+            }
+        }
+        let lines = build(state, id, &ViewId::server())?;
+        let snapshot = Arc::new(Snapshot::compile(lines.iter().map(|line| line.as_bytes())).0);
+        let kept = (Arc::clone(environment), Arc::clone(&snapshot));
+        compiled.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), kept);
+        Ok(snapshot)
+    }
+
+    /// Up to `limit` entries of the log after `after`, as JSON: the header, and the data unless it was erased.
+    pub async fn log(&self, after: u64, limit: usize) -> Result<Vec<Json<'static>>, ControlError> {
+        let folded = &self.inner.folded;
+        let entries = folded.log().read(folded.project(), after, limit).await?;
+        Ok(entries.iter().map(entry_json).collect())
+    }
+}
+
+fn entity(key: &str, revision: u64, body: &Json<'_>) -> Entity {
+    Entity { key: key.to_owned(), revision, body: body.clone().into_owned() }
+}
+
+fn environment_of<'s>(
+    state: &'s State,
+    id: &EnvironmentId,
+) -> Result<&'s Arc<EnvironmentState>, ControlError> {
+    Ok(state.environment(id.as_str()).ok_or_else(|| Refusal::no_environment(state, id.as_str()))?)
+}
+
+fn history(links: &[Link]) -> impl Iterator<Item = HistoryItem> {
+    links.iter().enumerate().map(|(index, link)| {
+        let before = links.get(index.saturating_add(1));
+        let shown = |link: &Link| link.state.clone().map(|state| authored(&link.entity, Some(state)));
+        let header = &link.entry.header;
+        HistoryItem {
+            seq: link.seq,
+            time: Instant::from_millis(header.time_ms),
+            actor: header.actor.clone(),
+            actor_name: link.data.as_ref().and_then(|data| data.actor_name.clone()),
+            reason: link.data.as_ref().and_then(|data| data.reason.clone()),
+            entity: link.entity.to_string(),
+            revision: link.revision,
+            from: before.and_then(shown),
+            to: shown(link),
+        }
+    })
+}
+
+fn entry_json(entry: &Entry) -> Json<'static> {
+    let header = Json::parse(&entry.header_bytes).map_or_else(|_| nothing(), Json::into_owned);
+    let data = entry.read_data().ok().flatten();
+    let data = data.and_then(|data| Json::parse(&data.to_bytes()).ok().map(Json::into_owned));
+    Json::object([
+        ("header", header),
+        ("hash", Json::from(entry.hash.to_string())),
+        ("data", data.unwrap_or(Json::Null)),
+    ])
+}

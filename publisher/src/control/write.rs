@@ -1,0 +1,273 @@
+//! Changes: from a request to an entry in the log.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use flagstone_model::json::Json;
+use flagstone_model::key::{EnvironmentId, FlagKey, SegmentKey, ViewId};
+
+use super::ControlPlane;
+use super::error::{ControlError, nothing};
+use crate::log::{Actor, Appended, Draft, Entity, Entry, EntryData};
+use crate::publish::PublicationState;
+use crate::state::State;
+use crate::state::change::{self, Confirmation, Edit, Precondition, Refusal, Terms};
+
+/// How often a writer that lost its place in the log tries again.
+const MAX_ATTEMPTS: u32 = 8;
+/// Upper end of the first pause between attempts; each later one is twice as long. Full jitter.
+const FIRST_PAUSE_MS: u64 = 4;
+
+/// A change that somebody asks for.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Operation {
+    /// Says what the project is: the first entry of its log.
+    CreateProject(Json<'static>),
+    /// Adds an environment, in which every flag is off.
+    CreateEnvironment(Json<'static>),
+    /// Changes what an environment is called (merge patch).
+    PatchEnvironment(EnvironmentId, Json<'static>),
+    /// Defines a flag; it is off in every environment.
+    CreateFlag(Json<'static>),
+    /// Changes a definition (merge patch).
+    PatchFlag(FlagKey, Json<'static>),
+    /// Takes a flag out of all environments and retires its key.
+    ArchiveFlag(FlagKey),
+    /// Writes a targeting, whole.
+    PutTargeting(EnvironmentId, FlagKey, Json<'static>),
+    /// Switches a flag on or off.
+    Switch(EnvironmentId, FlagKey, bool),
+    /// Serves a variation to a share: `{"variation","percent"}`.
+    Rollout(EnvironmentId, FlagKey, Json<'static>),
+    /// Writes a targeting again as it stood at `{"seq"}`.
+    RestoreTargeting(EnvironmentId, FlagKey, Json<'static>),
+    /// Writes a segment, whole.
+    PutSegment(EnvironmentId, SegmentKey, Json<'static>),
+    /// Deletes a segment and retires its key.
+    DeleteSegment(EnvironmentId, SegmentKey),
+}
+
+/// Who asks for a change, how, and on what terms.
+#[derive(Debug, Clone)]
+pub struct Write {
+    /// Who.
+    pub actor: Actor,
+    /// The actor's name: personal, so it is kept where it can be erased.
+    pub actor_name: Option<String>,
+    /// The id that makes a retry recognisable; a fresh one if there is none.
+    pub request_id: Option<String>,
+    /// What identifies the request: method, path, precondition, body as received.
+    pub request_bytes: Vec<u8>,
+    /// Why, in the actor's words.
+    pub reason: Option<String>,
+    /// What must still be so.
+    pub precondition: Precondition,
+    /// Whether a far-reaching change was agreed to.
+    pub confirm: bool,
+    /// Whether to wait until the change is announced, within a budget.
+    pub wait: bool,
+}
+
+/// A change that is in the log.
+#[derive(Debug, Clone)]
+pub struct Written {
+    /// Its entry.
+    pub seq: u64,
+    /// The entity's revision after it.
+    pub revision: u64,
+    /// The entity after it, as authored.
+    pub entity: Json<'static>,
+    /// Whether there was no such entity before.
+    pub created: bool,
+    /// How far its publication has got.
+    pub publication: BTreeMap<EnvironmentId, BTreeMap<ViewId, Published>>,
+}
+
+/// How far a change has got in one stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Published {
+    /// The stream's version that holds the change, or, while it is pending, the newest there is.
+    pub version: u64,
+    /// Whether clients can see it.
+    pub state: PublicationState,
+}
+
+impl ControlPlane {
+    /// Makes a change: appends one entry to the log, then publishes it.
+    ///
+    /// Once this answers `Ok` the change is in the log for good, whatever becomes of its publication. A request whose
+    /// id is in the log already is answered from its entry and written no second time.
+    pub async fn write(&self, operation: Operation, write: Write) -> Result<Written, ControlError> {
+        let request_id = match &write.request_id {
+            Some(id) => id.clone(),
+            None => random_id()?,
+        };
+        let (entry, state) = self.append(&operation, &write, request_id).await?;
+        self.answer(&entry, &state, write.wait).await
+    }
+
+    async fn append(
+        &self,
+        operation: &Operation,
+        write: &Write,
+        request_id: String,
+    ) -> Result<(Entry, Arc<State>), ControlError> {
+        let inner = &*self.inner;
+        // Writers of one process queue; only those of other processes can get in between.
+        let _writing = inner.writing.lock().await;
+        for attempt in 0..MAX_ATTEMPTS {
+            if attempt > 0 {
+                tokio::time::sleep(pause(attempt)?).await;
+            }
+            let state = inner.folded.state().await?;
+            if let Some(recorded) = state.requests().find(&write.actor.id, &request_id) {
+                // A request whose salt was erased can not be compared: whoever sends its id again meant it.
+                if recorded.is(&write.request_bytes) == Some(false) {
+                    return Err(ControlError::KeyReused);
+                }
+                let entry = inner.folded.log().entry(inner.folded.project(), recorded.seq).await?;
+                return entry.map(|entry| (entry, state)).ok_or(ControlError::Contended);
+            }
+            let edits = self.edits(&state, operation, write).await?;
+            let (changes, states) = edits.into_iter().map(|edit| (edit.change, edit.state)).unzip();
+            let draft = Draft {
+                project: inner.folded.project().clone(),
+                time_ms: inner.clock.now_ms(),
+                actor: write.actor.clone(),
+                request_id: request_id.clone(),
+                request: write.request_bytes.clone(),
+                changes,
+                data: EntryData {
+                    reason: write.reason.clone(),
+                    actor_name: write.actor_name.clone(),
+                    actor_email: None,
+                    states,
+                },
+            };
+            let entry = Entry::seal(draft, state.head())?;
+            // What can not be folded must not be written: nobody could read the log past it.
+            let mut next = State::clone(&state);
+            next.apply(&entry)?;
+            match inner.folded.log().append(&entry).await? {
+                Appended::Written => {
+                    let state = inner.folded.advance(Arc::new(next));
+                    return Ok((entry, state));
+                }
+                Appended::Lost { .. } => {
+                    tracing::debug!(seq = entry.seq(), attempt, "another entry got in first")
+                }
+            }
+        }
+        Err(ControlError::Contended)
+    }
+
+    async fn edits(
+        &self,
+        state: &State,
+        operation: &Operation,
+        write: &Write,
+    ) -> Result<Vec<Edit>, ControlError> {
+        let confirmation = if write.confirm { Confirmation::Given } else { Confirmation::Ask };
+        let terms = Terms { precondition: write.precondition, confirmation };
+        Ok(match operation {
+            Operation::CreateProject(body) => change::create_project(state, body)?,
+            Operation::CreateEnvironment(body) => change::create_environment(state, body)?,
+            Operation::PatchEnvironment(environment, patch) => {
+                change::patch_environment(state, environment, patch, terms)?
+            }
+            Operation::CreateFlag(body) => change::create_flag(state, body)?,
+            Operation::PatchFlag(flag, patch) => change::patch_flag(state, flag, patch, terms)?,
+            Operation::ArchiveFlag(flag) => change::archive_flag(state, flag, terms)?,
+            Operation::PutTargeting(environment, flag, body) => {
+                change::put_targeting(state, environment, flag, body, terms)?
+            }
+            Operation::Switch(environment, flag, on) => change::switch(state, environment, flag, *on, terms)?,
+            Operation::Rollout(environment, flag, body) => {
+                change::roll_out(state, environment, flag, body, terms)?
+            }
+            Operation::RestoreTargeting(environment, flag, body) => {
+                let older = self.targeting_as_of(state, environment, flag, body).await?;
+                change::restore_targeting(state, environment, flag, &older, terms)?
+            }
+            Operation::PutSegment(environment, segment, body) => {
+                change::put_segment(state, environment, segment, body, terms)?
+            }
+            Operation::DeleteSegment(environment, segment) => {
+                change::delete_segment(state, environment, segment, terms)?
+            }
+        })
+    }
+
+    /// The settled targeting of a flag as it stood at the seq that `{"seq"}` names.
+    async fn targeting_as_of(
+        &self,
+        state: &State,
+        environment: &EnvironmentId,
+        flag: &FlagKey,
+        body: &Json<'_>,
+    ) -> Result<Json<'static>, ControlError> {
+        let invalid = |pointer: &str, detail: &str| {
+            let problem = crate::author::Problem::invalid(pointer, detail);
+            ControlError::from(Refusal::Invalid { problems: vec![problem] })
+        };
+        let members =
+            body.as_object().ok_or_else(|| invalid("", "an object with the member `seq` is wanted here"))?;
+        if let Some((name, _)) = members.iter().find(|(name, _)| name != "seq") {
+            let mut pointer = String::new();
+            crate::author::push_pointer(&mut pointer, name);
+            return Err(invalid(&pointer, "unknown member; a restore has `seq`"));
+        }
+        let seq = body.member("seq").and_then(Json::as_integer).and_then(|seq| u64::try_from(seq).ok());
+        let seq = seq.filter(|seq| (1..=state.seq()).contains(seq));
+        let seq = seq.ok_or_else(|| invalid("/seq", "the seq of an entry of this log is wanted here"))?;
+        let entity = Entity::Targeting(environment.clone(), flag.clone());
+        let written = self.chain(state, entity).await?.into_iter().find(|link| link.seq <= seq);
+        let Some(link) = written else {
+            return Err(invalid("/seq", "nobody had targeted the flag here by then"));
+        };
+        link.state.ok_or_else(|| invalid("/seq", "what was written then has been erased"))
+    }
+
+    /// The answer that an entry gives: the same when it was just written and when it is found again.
+    async fn answer(&self, entry: &Entry, state: &State, wait: bool) -> Result<Written, ControlError> {
+        let data = entry.read_data().ok().flatten();
+        let first = entry.header.changes.first();
+        let written = data.and_then(|data| data.states.into_iter().next());
+        let environments: Vec<EnvironmentId> = match first.map(|change| &change.entity) {
+            Some(Entity::Targeting(environment, _) | Entity::Segment(environment, _)) => {
+                vec![environment.clone()]
+            }
+            Some(Entity::Environment(environment)) => vec![environment.clone()],
+            _ => state.environments().map(|(id, _)| id.clone()).collect(),
+        };
+        Ok(Written {
+            seq: entry.seq(),
+            revision: first.map_or(0, |change| change.revision.1),
+            entity: first.map_or_else(nothing, |change| authored(&change.entity, written)),
+            created: first.is_some_and(|change| change.revision.0 == 0),
+            publication: self.publish_to(&environments, entry.seq(), wait).await,
+        })
+    }
+}
+
+/// What the author wrote, out of what an entry keeps of an entity.
+pub(super) fn authored(entity: &Entity, state: Option<Json<'static>>) -> Json<'static> {
+    match (entity, state) {
+        (Entity::Targeting(..), Some(state)) => state.member("authored").cloned().unwrap_or_else(nothing),
+        (_, Some(state @ Json::Object(_))) => state,
+        _ => nothing(),
+    }
+}
+
+fn random_id() -> Result<String, ControlError> {
+    getrandom::u64().map(|id| format!("{id:016x}")).map_err(|_| ControlError::Random)
+}
+
+/// A random pause, up to twice as long as before the attempt before.
+fn pause(attempt: u32) -> Result<Duration, ControlError> {
+    let most = FIRST_PAUSE_MS.saturating_mul(1 << attempt.min(MAX_ATTEMPTS));
+    let random = getrandom::u64().map_err(|_| ControlError::Random)?;
+    Ok(Duration::from_millis(random % most.max(1)))
+}
