@@ -61,13 +61,17 @@ fn baseline_lookup_xxh32_compare(bencher: Bencher) {
 #[divan::bench]
 fn rollout_by_name_with_details(bencher: Bencher) {
     let (snapshot, context) = (compile(&lines()), context());
-    bencher.bench_local(|| snapshot.evaluate(black_box("flag-00123"), Some(FlagType::Bool), black_box(&context), NOW));
+    bencher.bench_local(|| {
+        snapshot.evaluate(black_box("flag-00123"), Some(FlagType::Bool), black_box(&context), NOW)
+    });
 }
 
 #[divan::bench]
 fn segment_and_attribute_rules_then_rollout(bencher: Bencher) {
     let (snapshot, context) = (compile(&lines()), context());
-    bencher.bench_local(|| snapshot.evaluate(black_box("flag-00120"), Some(FlagType::Bool), black_box(&context), NOW));
+    bencher.bench_local(|| {
+        snapshot.evaluate(black_box("flag-00120"), Some(FlagType::Bool), black_box(&context), NOW)
+    });
 }
 
 #[divan::bench(sample_count = 20)]

@@ -86,10 +86,14 @@ impl Compiler<'_, '_> {
     fn rule(&mut self, at: &At<'_>, json: &Json<'_>, variations: &[Variation]) -> Rule {
         let id = json.member("id").and_then(|id| short_text(id, limits::MAX_RULE_ID_CHARS));
         let mut rule = Rule { id, exp: None, conditions: Box::default(), action: Action::Unreadable };
+        let before = std::mem::take(&mut self.references);
         if self.read_rule(at, json, variations, &mut rule).is_none() || rule.id.is_none() {
             self.report(at, Why::Unreadable);
             rule.action = Action::Unreadable;
+            // Never followed, so they close no cycle, whichever member was read first.
+            self.references.clear();
         }
+        self.references.extend(before);
         rule
     }
 
@@ -122,8 +126,16 @@ impl Compiler<'_, '_> {
         Some(())
     }
 
-    /// `None`: the segment cannot be read.
+    /// `None`: the segment cannot be read, and what it refers to is never followed.
     pub(super) fn segment(&mut self, members: &Members<'_>) -> Option<Box<[Condition]>> {
+        let conditions = self.read_segment(members);
+        if conditions.is_none() {
+            self.references.clear();
+        }
+        conditions
+    }
+
+    fn read_segment(&mut self, members: &Members<'_>) -> Option<Box<[Condition]>> {
         let mut conditions = Box::default();
         for (name, value) in members {
             let place = At::TOP.name(name);

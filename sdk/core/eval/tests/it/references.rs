@@ -106,6 +106,33 @@ fn every_reference_on_a_cycle_is_unsupported_and_one_into_it_is_followed() {
 }
 
 #[test]
+fn what_cannot_be_read_closes_no_cycle_in_whatever_order_its_members_stand() {
+    let a = flag_if("a", r#"{"flag":"b","is":["on"]}"#);
+    let (back, first) =
+        (r#"{"flag":"a","is":["on"]}"#, r#"{"id":"r","if":[{"attr":"x","in":[1]}],"serve":"on"}"#);
+    let unreadable_rules = [
+        format!(r#"{{"id":"u","if":[{back}],"serve":"on","new":1}}"#),
+        format!(r#"{{"new":1,"id":"u","if":[{back}],"serve":"on"}}"#),
+        format!(r#"{{"if":[{back}],"serve":"on"}}"#),
+    ];
+    for rule in unreadable_rules {
+        let b = format!(
+            r#"{{"flag":"b","type":"bool","rev":1,"on":true,"values":{{"off":false,"on":true}},"off":"off","rules":[{first},{rule}]}}"#
+        );
+        assert_eq!(of(&[&a, &b], "a", r#"{"x":1}"#), "true", "{rule}");
+        assert_eq!(of(&[&a, &b], "a", "{}"), "unsupported", "{rule}");
+    }
+    let b = flag_if("b", r#"{"any":[{"attr":"x","in":[1]},{"segment":["s"]}]}"#);
+    for segment in [
+        format!(r#"{{"segment":"s","if":[{back}],"new":1}}"#),
+        format!(r#"{{"segment":"s","new":1,"if":[{back}]}}"#),
+    ] {
+        assert_eq!(of(&[&a, &b, &segment], "a", r#"{"x":1}"#), "true", "{segment}");
+        assert_eq!(of(&[&a, &b, &segment], "a", "{}"), "unsupported", "{segment}");
+    }
+}
+
+#[test]
 fn a_diamond_is_evaluated() {
     let lines = [
         flag_if("d", r#"{"time":{}}"#),
