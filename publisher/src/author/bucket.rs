@@ -107,7 +107,11 @@ impl Bucket {
                 let spans =
                     reader.array(spans, limits::MAX_RANGES, |reader, json| span(reader, json, of?))?;
                 let ascending = spans.is_sorted_by(|before, after| before.1 <= after.0);
-                if ascending { Some(Share::In(spans)) } else { reader.none("spans ascend and do not overlap") }
+                if ascending {
+                    Some(Share::In(spans))
+                } else {
+                    reader.none("spans ascend and do not overlap")
+                }
             }),
             (false, true) => reader
                 .optional(json, "ramp", |reader, points| {
@@ -126,7 +130,8 @@ impl Bucket {
             self.by.member().into_iter().chain([("salt", Json::from(&*self.salt))]).chain(of).collect();
         match &self.share {
             Share::In(spans) => {
-                let spans = spans.iter().map(|(start, end)| [*start, *end].into_iter().map(Json::from).collect());
+                let spans =
+                    spans.iter().map(|(start, end)| [*start, *end].into_iter().map(Json::from).collect());
                 members.push(("in", spans.collect()));
             }
             Share::Ramp(ramp) => members.extend(ramp.members("ramp")),
@@ -245,7 +250,10 @@ fn instant(reader: &mut Reader, json: &Json<'_>) -> Option<Instant> {
     Instant::parse(text)
         .map_err(|error| {
             if has_offset(text) {
-                reader.note(code::UNSUPPORTED_TEST, "time zones are not supported yet: write the instant in UTC");
+                reader.note(
+                    code::UNSUPPORTED_TEST,
+                    "time zones are not supported yet: write the instant in UTC",
+                );
             } else {
                 reader.refuse(error.to_string());
             }

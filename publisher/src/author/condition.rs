@@ -90,8 +90,25 @@ const ATTRIBUTE: Members = Members {
     what: "a test of an attribute",
     known: &["attr", "exists", "in", "starts", "ends", "contains", "lt", "lte", "gt", "gte", "absent"],
     pending: &[
-        "as", "fold", "has_all", "matches", "semver", "since", "before", "cidr", "listed", "hashed", "not_in",
-        "not_starts", "not_ends", "not_contains", "not_matches", "has_none", "between", "on", "ignore_case",
+        "as",
+        "fold",
+        "has_all",
+        "matches",
+        "semver",
+        "since",
+        "before",
+        "cidr",
+        "listed",
+        "hashed",
+        "not_in",
+        "not_starts",
+        "not_ends",
+        "not_contains",
+        "not_matches",
+        "has_none",
+        "between",
+        "on",
+        "ignore_case",
     ],
 };
 
@@ -105,10 +122,13 @@ impl Condition {
         let form = match present[..] {
             [form] => form,
             [] => {
-                reader.object(json, Members { what: "a condition", known: &FORMS, pending: PENDING_FORMS })?;
+                reader
+                    .object(json, Members { what: "a condition", known: &FORMS, pending: PENDING_FORMS })?;
                 return reader.none(format!("a condition has exactly one of `{}`", FORMS.join("`, `")));
             }
-            [first, second, ..] => return reader.none(format!("a condition has `{first}` or `{second}`, not both")),
+            [first, second, ..] => {
+                return reader.none(format!("a condition has `{first}` or `{second}`, not both"));
+            }
         };
         match form {
             "attr" => AttributeTest::parse(reader, json).map(Self::Attribute),
@@ -116,7 +136,8 @@ impl Condition {
             "segment" => {
                 reader.object(json, only("a segment condition", &["segment"]))?;
                 reader.optional(json, "segment", |reader, keys| {
-                    operand::set(reader, keys, |reader, key| reader.key(key, SegmentKey::parse)).map(Self::Segment)
+                    operand::set(reader, keys, |reader, key| reader.key(key, SegmentKey::parse))
+                        .map(Self::Segment)
                 })
             }
             "bucket" => {
@@ -174,8 +195,12 @@ impl Condition {
         match self {
             Self::All(conditions) => Json::object([("all", Self::array(conditions, sugar))]),
             Self::Any(conditions) => Json::object([("any", Self::array(conditions, sugar))]),
-            Self::None(conditions) if sugar == Sugar::Kept => Json::object([("none", Self::array(conditions, sugar))]),
-            Self::None(conditions) => Json::object([("not", Json::object([("any", Self::array(conditions, sugar))]))]),
+            Self::None(conditions) if sugar == Sugar::Kept => {
+                Json::object([("none", Self::array(conditions, sugar))])
+            }
+            Self::None(conditions) => {
+                Json::object([("not", Json::object([("any", Self::array(conditions, sugar))]))])
+            }
             Self::Not(condition) => Json::object([("not", condition.json(sugar))]),
             Self::Attribute(test) => test.to_json(),
             Self::Segment(keys) => {
@@ -298,4 +323,3 @@ impl FlagTest {
 const fn only(what: &'static str, known: &'static [&'static str]) -> Members {
     Members { what, known, pending: &[] }
 }
-

@@ -80,7 +80,15 @@ pub struct FlagDefinition {
 const DEFINITION: Members = Members {
     what: "a flag",
     known: &[
-        "key", "type", "variations", "kind", "description", "tags", "owner", "client_visible", "archived",
+        "key",
+        "type",
+        "variations",
+        "kind",
+        "description",
+        "tags",
+        "owner",
+        "client_visible",
+        "archived",
     ],
     pending: &["meta", "checks"],
 };

@@ -63,7 +63,11 @@ impl<'a> Walk<'a> {
             Condition::Any(inner) => self.each("any", inner, Self::condition),
             Condition::None(inner) => self.each("none", inner, Self::condition),
             Condition::Not(inner) => self.within("not", |walk| walk.condition(inner)),
-            Condition::Segment(keys) => keys.iter().for_each(|key| self.at("segment", Mentioned::Segment(key))),
+            Condition::Segment(keys) => {
+                for key in keys {
+                    self.at("segment", Mentioned::Segment(key));
+                }
+            }
             Condition::Flag(test) => self.at("flag", Mentioned::Flag(test)),
             Condition::Bucket { bucket, .. } => {
                 self.within("bucket", |walk| walk.at("salt", Mentioned::Salt(&bucket.salt)));

@@ -82,7 +82,15 @@ const RULE: Members = Members {
     what: "a rule",
     known: &["id", "if", "serve", "rollout", "ramp"],
     pending: &[
-        "exp", "experiment", "layer", "holdout", "schedule", "since", "before", "expires", "time_zone",
+        "exp",
+        "experiment",
+        "layer",
+        "holdout",
+        "schedule",
+        "since",
+        "before",
+        "expires",
+        "time_zone",
     ],
 };
 const ROLLOUT: Members = Members {
@@ -90,8 +98,7 @@ const ROLLOUT: Members = Members {
     known: &["by", "salt", "weights"],
     pending: &["hash", "seed", "tail", "of", "schedule", "steps"],
 };
-const FALLTHROUGH_ROLLOUT: Members =
-    Members { known: &["by", "salt", "weights", "without_key"], ..ROLLOUT };
+const FALLTHROUGH_ROLLOUT: Members = Members { known: &["by", "salt", "weights", "without_key"], ..ROLLOUT };
 const RAMP: Members = Members {
     what: "a ramp",
     known: &["serve", "by", "salt", "steps", "linear"],
@@ -192,7 +199,6 @@ impl RampTo {
         members.extend(self.ramp.members("steps"));
         Json::object(members)
     }
-
 }
 
 impl Fallthrough {
@@ -201,7 +207,8 @@ impl Fallthrough {
         match (json.member("serve"), json.member("rollout")) {
             (Some(_), None) => {
                 if json.member("without_key").is_some() {
-                    reader.within("without_key", |reader| reader.refuse("`without_key` belongs to a rollout"));
+                    reader
+                        .within("without_key", |reader| reader.refuse("`without_key` belongs to a rollout"));
                 }
                 reader.optional(json, "serve", variation).map(Self::Serve)
             }

@@ -92,7 +92,11 @@ impl Segment {
             return matching;
         }
         let included = Condition::keys(&self.include, None);
-        if self.rules.is_empty() { vec![included] } else { vec![Condition::Any(vec![included, all(matching)])] }
+        if self.rules.is_empty() {
+            vec![included]
+        } else {
+            vec![Condition::Any(vec![included, all(matching)])]
+        }
     }
 
     /// The authored form, normal.
@@ -120,9 +124,8 @@ fn all(mut conditions: Vec<Condition>) -> Condition {
 impl SegmentRule {
     fn parse(reader: &mut Reader, json: &Json<'_>) -> Option<Self> {
         reader.object(json, RULE)?;
-        let when = reader.required(json, "if", |reader, conditions| {
-            Condition::parse_all(reader, conditions, 0)
-        })?;
+        let when =
+            reader.required(json, "if", |reader, conditions| Condition::parse_all(reader, conditions, 0))?;
         Some(Self { when })
     }
 

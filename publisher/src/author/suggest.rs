@@ -15,9 +15,7 @@ pub fn closest<'c>(name: &str, candidates: impl IntoIterator<Item = &'c str>) ->
 
 /// `; did you mean …?`, or nothing.
 pub(crate) fn did_you_mean<'c>(name: &str, candidates: impl IntoIterator<Item = &'c str>) -> String {
-    closest(name, candidates)
-        .map(|candidate| format!("; did you mean `{candidate}`?"))
-        .unwrap_or_default()
+    closest(name, candidates).map(|candidate| format!("; did you mean `{candidate}`?")).unwrap_or_default()
 }
 
 #[cfg(test)]

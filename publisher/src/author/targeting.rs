@@ -57,8 +57,19 @@ const TARGETING: Members = Members {
     what: "a targeting",
     known: &["on", "off", "prerequisites", "deny", "targets", "rules", "fallthrough"],
     pending: &[
-        "experiment", "experiments", "layer", "layers", "holdout", "holdouts", "schedule", "schedules", "since",
-        "before", "checks", "lists", "time_zone",
+        "experiment",
+        "experiments",
+        "layer",
+        "layers",
+        "holdout",
+        "holdouts",
+        "schedule",
+        "schedules",
+        "since",
+        "before",
+        "checks",
+        "lists",
+        "time_zone",
     ],
 };
 

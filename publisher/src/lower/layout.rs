@@ -18,7 +18,9 @@ pub struct Range {
 
 /// The wanted layout needs more ranges than a split may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the split would have {ranges} ranges, at most {MAX_RANGES} are allowed; a new salt starts it afresh")]
+#[error(
+    "the split would have {ranges} ranges, at most {MAX_RANGES} are allowed; a new salt starts it afresh"
+)]
 pub struct TooManyRanges {
     /// How many it would have.
     pub ranges: usize,
@@ -39,10 +41,7 @@ pub fn weights(ranges: &[Range]) -> BTreeMap<VariationKey, u64> {
 /// continues their own ranges, else the lowest. So the buckets that change variation are exactly the sum of what
 /// the shrinking ones lose, and nobody leaves a variation that did not shrink. From nothing, the ranges follow one
 /// another in key order. Weights sum to at most [`BUCKETS`]; what is left over is a gap.
-pub fn relayout(
-    ranges: &[Range],
-    wanted: &BTreeMap<VariationKey, u64>,
-) -> Result<Vec<Range>, TooManyRanges> {
+pub fn relayout(ranges: &[Range], wanted: &BTreeMap<VariationKey, u64>) -> Result<Vec<Range>, TooManyRanges> {
     let mut kept = shrink(ranges, wanted);
     for (variation, &weight) in wanted {
         let held: u64 = kept.iter().filter(|range| range.variation == *variation).map(width).sum();
@@ -168,10 +167,13 @@ mod tests {
 
     #[test]
     fn space_that_continues_an_own_range_is_taken_before_lower_space() {
-        let ranges = [("a", 0, 10), ("c", 20, 30)]
-            .map(|(name, start, end)| Range { start, end, variation: variation(name) });
+        let ranges = [("a", 0, 10), ("c", 20, 30)].map(|(name, start, end)| Range {
+            start,
+            end,
+            variation: variation(name),
+        });
         let after = relayout(&ranges, &wanted(&[("a", 10), ("c", 40)])).unwrap();
-        assert_eq!(shown(&after), [(0, 10, "a"), (20, 50, "c")]);
+        assert_eq!(shown(&after), [(0, 10, "a"), (20, 60, "c")]);
     }
 
     #[test]
@@ -203,10 +205,7 @@ mod tests {
     }
 
     fn serving(ranges: &[Range], bucket: u64) -> Option<&VariationKey> {
-        ranges
-            .iter()
-            .find(|range| range.start <= bucket && bucket < range.end)
-            .map(|range| &range.variation)
+        ranges.iter().find(|range| range.start <= bucket && bucket < range.end).map(|range| &range.variation)
     }
 
     /// Buckets that change variation, from `before` to `after`, by who loses them.

@@ -9,7 +9,9 @@ use crate::author::{By, Fallthrough, Off, Rollout, Targeting, Weight};
 
 /// Nobody was there to take the rest: the flag never said whom else to serve.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("it is not clear who gets the rest: set the fallthrough to a rollout with weights, or name an off variation")]
+#[error(
+    "it is not clear who gets the rest: set the fallthrough to a rollout with weights, or name an off variation"
+)]
 pub struct NoRest;
 
 /// The fallthrough that serves `share` of everybody `variation`.
@@ -41,7 +43,11 @@ pub fn roll_out(
 }
 
 /// Who gets a rest that nobody has a share of: the one other variation of the rollout, else the off variation.
-fn heir(others: &BTreeMap<VariationKey, Weight>, off: &Off, variation: &VariationKey) -> Option<VariationKey> {
+fn heir(
+    others: &BTreeMap<VariationKey, Weight>,
+    off: &Off,
+    variation: &VariationKey,
+) -> Option<VariationKey> {
     let mut keys = others.keys();
     match (keys.next(), keys.next()) {
         (Some(only), None) => Some(only.clone()),
@@ -69,10 +75,7 @@ fn apportion(weights: &BTreeMap<VariationKey, Weight>, total: u64) -> BTreeMap<V
     for (_, parts, _) in shares.iter_mut().take(left) {
         *parts = parts.saturating_add(1);
     }
-    shares
-        .into_iter()
-        .filter_map(|(key, parts, _)| Some((key.clone(), Weight::of_parts(parts)?)))
-        .collect()
+    shares.into_iter().filter_map(|(key, parts, _)| Some((key.clone(), Weight::of_parts(parts)?))).collect()
 }
 
 #[cfg(test)]
@@ -98,7 +101,10 @@ mod tests {
     #[test]
     fn the_rest_goes_to_the_off_variation_if_the_fallthrough_was_the_same_or_none() {
         let to_off = r#"{"rollout":{"weights":{"off":70000,"on":30000}}}"#;
-        assert_eq!(rolled(r#"{"on":true,"off":"off","fallthrough":{"serve":"on"}}"#, "on", 30_000).unwrap(), to_off);
+        assert_eq!(
+            rolled(r#"{"on":true,"off":"off","fallthrough":{"serve":"on"}}"#, "on", 30_000).unwrap(),
+            to_off
+        );
         assert_eq!(rolled(r#"{"on":true,"off":"off"}"#, "on", 30_000).unwrap(), to_off);
         assert_eq!(rolled(r#"{"on":true,"off":"on"}"#, "on", 30_000), Err(NoRest));
         assert_eq!(
@@ -122,7 +128,8 @@ mod tests {
 
     #[test]
     fn from_everybody_it_goes_back_to_whom_it_came_from() {
-        let all = r#"{"on":true,"off":"off","fallthrough":{"rollout":{"weights":{"classic":0,"neural":100000}}}}"#;
+        let all =
+            r#"{"on":true,"off":"off","fallthrough":{"rollout":{"weights":{"classic":0,"neural":100000}}}}"#;
         assert_eq!(
             rolled(all, "neural", 50_000).unwrap(),
             r#"{"rollout":{"weights":{"classic":50000,"neural":50000}}}"#

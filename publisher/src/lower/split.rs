@@ -132,7 +132,11 @@ impl Splits {
 
     /// Reads what the log keeps; `None` if it is not of that form, or ranges overlap.
     pub fn from_json(json: &Json<'_>) -> Option<Self> {
-        json.as_object()?.iter().map(|(rule, split)| Some((rule.to_string(), Split::from_json(split)?))).collect::<Option<_>>().map(Self)
+        json.as_object()?
+            .iter()
+            .map(|(rule, split)| Some((rule.to_string(), Split::from_json(split)?)))
+            .collect::<Option<_>>()
+            .map(Self)
     }
 
     /// Whether every rule of `targeting` that buckets has its split, of exactly its weights.

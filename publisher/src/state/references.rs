@@ -49,9 +49,9 @@ impl<'a> Fault<'a> {
     /// Whose fault it is.
     const fn node(&self) -> Node<'a> {
         match self {
-            Self::Dangling { from: node, .. } | Self::Cycle { from: node, .. } | Self::Cost { of: node, .. } => {
-                *node
-            }
+            Self::Dangling { from: node, .. }
+            | Self::Cycle { from: node, .. }
+            | Self::Cost { of: node, .. } => *node,
         }
     }
 }
@@ -70,9 +70,7 @@ impl<'a> Graph<'a> {
 
     fn references(&self, node: Node<'_>) -> &'a [Reference] {
         match node {
-            Node::Flag(key) => {
-                self.environment.live_flag(key).map_or(&[], |flag| &flag.targeting.references)
-            }
+            Node::Flag(key) => self.environment.live_flag(key).map_or(&[], |flag| &flag.targeting.references),
             Node::Segment(key) => self.environment.segments.get(key).map_or(&[], |found| &found.references),
         }
     }
@@ -90,11 +88,9 @@ impl<'a> Graph<'a> {
     fn resolves(&self, reference: &Reference) -> bool {
         match reference {
             Reference::Segment(key) => self.environment.live_segment(key.as_str()).is_some(),
-            Reference::Flag(test) => {
-                self.environment.live_flag(test.flag.as_str()).is_some_and(|flag| {
-                    test.is.iter().all(|variation| flag.flag.definition.variations.contains_key(variation))
-                })
-            }
+            Reference::Flag(test) => self.environment.live_flag(test.flag.as_str()).is_some_and(|flag| {
+                test.is.iter().all(|variation| flag.flag.definition.variations.contains_key(variation))
+            }),
         }
     }
 
@@ -178,7 +174,8 @@ pub(super) fn check(
     let id = &environment.environment.id;
     let place = |node: Node<'_>| format!("{node} in environment `{id}`");
     let own = |of: &dyn Fn(&Reference) -> bool| {
-        let found = mentions.iter().find(|mention| Reference::of(&mention.of).is_some_and(|found| of(&found)));
+        let found =
+            mentions.iter().find(|mention| Reference::of(&mention.of).is_some_and(|found| of(&found)));
         found.map(|mention| mention.pointer.clone()).unwrap_or_default()
     };
     let mut problems = Vec::new();
@@ -197,9 +194,10 @@ pub(super) fn check(
                 Problem::new(code::DANGLING_REFERENCE, "", detail)
             }
             Fault::Cycle { from, path } => {
-                let after = path.iter().position(|node| *node == changed).and_then(|at| {
-                    path.get(at.saturating_add(1)).or_else(|| path.get(1))
-                });
+                let after = path
+                    .iter()
+                    .position(|node| *node == changed)
+                    .and_then(|at| path.get(at.saturating_add(1)).or_else(|| path.get(1)));
                 let pointer =
                     after.map(|next| own(&|mentioned| Node::of(mentioned) == *next)).unwrap_or_default();
                 let circle: Vec<_> = path.iter().map(ToString::to_string).collect();

@@ -7,8 +7,13 @@
     reason = "a test may fail loudly"
 )]
 
+mod authoring;
+mod changes;
+mod invariants;
 mod keys;
 mod log;
+mod lowering;
+mod project;
 mod publication;
 mod sqlite;
 mod store;

@@ -43,7 +43,8 @@ pub fn patch_environment(
     patch: &Json<'_>,
     terms: Terms,
 ) -> Result<Vec<Edit>, Refusal> {
-    let present = state.environment(id.as_str()).ok_or_else(|| Refusal::no_environment(state, id.as_str()))?;
+    let present =
+        state.environment(id.as_str()).ok_or_else(|| Refusal::no_environment(state, id.as_str()))?;
     terms.check(present.revision, true)?;
     let environment = Environment::parse(&merge(&present.environment.to_json(), patch))?;
     if environment.id != *id {

@@ -78,7 +78,9 @@ impl Terms {
     /// Checks the precondition against the revision there is; `written` if somebody has written the entity.
     fn check(self, current: u64, written: bool) -> Result<(), Refusal> {
         match self.precondition {
-            Precondition::Revision(expected) if expected != current => Err(Refusal::StaleRevision { current }),
+            Precondition::Revision(expected) if expected != current => {
+                Err(Refusal::StaleRevision { current })
+            }
             Precondition::Absent if written => Err(Refusal::AlreadyExists),
             _ => Ok(()),
         }

@@ -29,7 +29,8 @@ pub fn put_segment(
     let segment = Segment::parse(body)?;
     let size = lower_segment(key, &segment).len();
     if size > MAX_SEGMENT_LINE_BYTES {
-        let detail = format!("the segment would have {size} bytes, at most {MAX_SEGMENT_LINE_BYTES} are allowed");
+        let detail =
+            format!("the segment would have {size} bytes, at most {MAX_SEGMENT_LINE_BYTES} are allowed");
         return Err(Refusal::invalid("", detail));
     }
     let lines = environment.live_flags().count().saturating_add(environment.live_segments().count());

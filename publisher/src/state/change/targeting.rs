@@ -107,7 +107,9 @@ impl<'a> Place<'a> {
         let mut problems =
             unknown_variations(&authored.mentions(), &self.flag.flag.definition, code::INVALID_REQUEST);
         match settled {
-            Ok(splits) if problems.is_empty() => self.settled(&SettledTargeting::new(authored, splits), terms),
+            Ok(splits) if problems.is_empty() => {
+                self.settled(&SettledTargeting::new(authored, splits), terms)
+            }
             settled => {
                 problems.extend(settled.err().unwrap_or_default());
                 Err(problems.into())

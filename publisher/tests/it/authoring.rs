@@ -1,0 +1,693 @@
+//! The authored form: read, refused, written back.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use flagstone_model::instant::Instant;
+use flagstone_model::json::Json;
+use flagstone_model::key::{FlagKey, RuleId, SegmentKey, VariationKey};
+use flagstone_model::limits;
+use flagstone_model::path::Path;
+use flagstone_model::value::{FlagType, Value};
+use flagstone_publisher::author::{
+    AttributeTest, Bucket, By, Condition, Environment, Fallthrough, FlagDefinition, FlagKind, FlagTest, Off,
+    Operand, Problem, Ramp, RampTo, Rollout, Rule, Segment, SegmentRule, Share, Targeting, Then, Weight,
+    Window,
+};
+use proptest::collection::{btree_map, btree_set, vec};
+use proptest::option;
+use proptest::prelude::*;
+
+use crate::project::{json, places};
+
+const INVALID: &str = "invalid-request";
+const UNSUPPORTED: &str = "unsupported-test";
+
+fn targeting(text: &str) -> Result<Targeting, Vec<Problem>> {
+    Targeting::parse(&json(text))
+}
+
+fn refused(text: &str) -> Vec<(&'static str, String)> {
+    places(&targeting(text).unwrap_err())
+}
+
+/// The problems of one condition, below `/rules/0/if/0`.
+fn condition_refused(condition: &str) -> Vec<(&'static str, String)> {
+    let text = format!(r#"{{"on":true,"rules":[{{"id":"r","if":[{condition}],"serve":"on"}}]}}"#);
+    refused(&text)
+        .into_iter()
+        .map(|(code, at)| (code, at.strip_prefix("/rules/0/if/0").unwrap_or(&at).to_owned()))
+        .collect()
+}
+
+fn condition(text: &str) -> String {
+    let text = format!(r#"{{"on":true,"rules":[{{"id":"r","if":[{text}],"serve":"on"}}]}}"#);
+    let targeting = targeting(&text).unwrap();
+    targeting.rules[0].when[0].to_json().to_string()
+}
+
+#[test]
+fn every_problem_is_told_with_its_place() {
+    let told = refused(
+        r#"{"on":1,"of":"x","deny":{"a b!":["u"]},"rules":[{"id":"rollout","serve":"on"},{"id":"b","if":[{"attr":"","in":[null]}]}],"fallthrough":{"rollout":{"weights":{"on":1,"off":2}}}}"#,
+    );
+    let places: BTreeSet<&str> = told.iter().map(|(_, at)| at.as_str()).collect();
+    for place in [
+        "/on",
+        "/of",
+        "/deny/a b!",
+        "/rules/0/id",
+        "/rules/1",
+        "/rules/1/if/0/attr",
+        "/rules/1/if/0/in/0",
+        "/fallthrough/rollout/weights",
+    ] {
+        assert!(places.contains(place), "{place} in {places:?}");
+    }
+    assert!(told.iter().all(|(code, _)| *code == INVALID));
+}
+
+#[test]
+fn a_pointer_escapes_what_stands_in_a_name() {
+    assert_eq!(refused(r#"{"on":true,"a/b~c":1}"#), [(INVALID, "/a~1b~0c".into())]);
+}
+
+#[test]
+fn an_unknown_member_is_named_with_the_likely_one() {
+    let problems = targeting(r#"{"on":true,"falthrough":{"serve":"on"}}"#).unwrap_err();
+    assert_eq!(problems[0].detail, "a targeting has no member `falthrough`; did you mean `fallthrough`?");
+}
+
+#[test]
+fn parts_that_cannot_be_lowered_yet_are_refused_by_name() {
+    for test in [
+        "has_all", "matches", "semver", "since", "before", "cidr", "listed", "hashed", "not_in", "between",
+        "fold", "as",
+    ] {
+        let told = condition_refused(&format!(r#"{{"attr":"x","in":["a"],"{test}":"y"}}"#));
+        assert_eq!(told, [(UNSUPPORTED, format!("/{test}"))]);
+    }
+    for member in ["tail", "hash", "seed"] {
+        let told = condition_refused(&format!(r#"{{"bucket":{{"salt":"s","in":[],"{member}":1}}}}"#));
+        assert_eq!(told, [(UNSUPPORTED, format!("/bucket/{member}"))]);
+    }
+    for member in ["exp", "experiment", "layer", "holdout", "schedule", "expires"] {
+        let told = refused(&format!(r#"{{"on":true,"rules":[{{"id":"r","serve":"on","{member}":1}}]}}"#));
+        assert_eq!(told, [(UNSUPPORTED, format!("/rules/0/{member}"))]);
+    }
+    assert_eq!(refused(r#"{"on":true,"experiments":[]}"#), [(UNSUPPORTED, "/experiments".into())]);
+    let zoned = r#"{"time":{"since":"2026-12-01T09:00:00+01:00"}}"#;
+    assert_eq!(condition_refused(zoned), [(UNSUPPORTED, "/time/since".into())]);
+}
+
+#[test]
+fn a_condition_has_exactly_one_form_and_its_own_members() {
+    for (text, at) in [
+        ("{}", ""),
+        ("[]", ""),
+        (r#"{"all":[],"any":[]}"#, ""),
+        (r#"{"all":{}}"#, "/all"),
+        (r#"{"not":[]}"#, "/not"),
+        (r#"{"attr":"x"}"#, ""),
+        (r#"{"attr":"x","absent":true}"#, ""),
+        (r#"{"attr":"x","exists":1}"#, "/exists"),
+        (r#"{"attr":"x","in":"a"}"#, "/in"),
+        (r#"{"attr":"x","starts":[1]}"#, "/starts/0"),
+        (r#"{"attr":"x","lt":"1"}"#, "/lt"),
+        (r#"{"attr":"x..y","in":[]}"#, "/attr"),
+        (r#"{"attr":"x","equals":1,"in":[]}"#, "/equals"),
+        (r#"{"segment":"a"}"#, "/segment"),
+        (r#"{"segment":["a b"]}"#, "/segment/0"),
+        (r#"{"segment":["a"],"absent":true}"#, "/absent"),
+        (r#"{"flag":"a"}"#, ""),
+        (r#"{"flag":"a","is":"on"}"#, "/is"),
+        (r#"{"bucket":{"in":[]}}"#, "/bucket"),
+        (r#"{"bucket":{"salt":"","in":[]}}"#, "/bucket/salt"),
+        (r#"{"bucket":{"salt":"s"}}"#, "/bucket"),
+        (r#"{"bucket":{"salt":"s","in":[],"ramp":[]}}"#, "/bucket"),
+        (r#"{"bucket":{"salt":"s","in":[],"linear":true}}"#, "/bucket"),
+        (r#"{"bucket":{"salt":"s","in":[[0]]}}"#, "/bucket/in/0"),
+        (r#"{"bucket":{"salt":"s","in":[[5,5]]}}"#, "/bucket/in/0"),
+        (r#"{"bucket":{"salt":"s","in":[[0,100001]]}}"#, "/bucket/in/0"),
+        (r#"{"bucket":{"salt":"s","in":[[5,9],[0,5]]}}"#, "/bucket/in"),
+        (r#"{"bucket":{"salt":"s","in":[[0,5],[4,9]]}}"#, "/bucket/in"),
+        (r#"{"bucket":{"salt":"s","of":0,"in":[]}}"#, "/bucket/of"),
+        (r#"{"time":{}}"#, "/time"),
+        (r#"{"time":{"since":1}}"#, "/time/since"),
+        (r#"{"time":{"since":"2026-01-01T00:00:00Z","before":"2026-01-01T00:00:00Z"}}"#, "/time"),
+    ] {
+        assert_eq!(condition_refused(text), [(INVALID, at.to_owned())], "{text}");
+    }
+}
+
+#[test]
+fn ramps_rise_in_whole_seconds() {
+    let ramp = |steps: &str| {
+        refused(&format!(r#"{{"on":true,"rules":[{{"id":"r","ramp":{{"serve":"on","steps":{steps}}}}}]}}"#))
+    };
+    for (steps, at) in [
+        ("[]", "/rules/0/ramp/steps"),
+        (r#"[["2026-12-01T09:00:00.5Z",1]]"#, "/rules/0/ramp/steps/0/0"),
+        (r#"[["2026-12-01T09:00:00.500Z",1]]"#, "/rules/0/ramp/steps/0/0"),
+        (r#"[["2026-12-01T09:00:00Z","half"]]"#, "/rules/0/ramp/steps/0/1"),
+        (r#"[["2026-12-01T09:00:00Z",2],["2026-12-01T09:00:00Z",3]]"#, "/rules/0/ramp/steps/1"),
+        (r#"[["2026-12-01T09:00:00Z",2],["2026-12-01T09:00:01Z",1]]"#, "/rules/0/ramp/steps/1"),
+        (r#"[["2026-12-01T09:00:00Z",2],["2037-12-01T09:00:01Z",3]]"#, "/rules/0/ramp/steps/1"),
+    ] {
+        assert_eq!(ramp(steps), [(INVALID, at.to_owned())], "{steps}");
+    }
+}
+
+#[test]
+fn weights_sum_to_100_000_and_may_be_percentages() {
+    let weights = |weights: &str| {
+        targeting(&format!(r#"{{"on":true,"fallthrough":{{"rollout":{{"weights":{weights}}}}}}}"#))
+    };
+    let same = [r#"{"a":33300,"b":66700}"#, r#"{"a":"33.3%","b":"66.7%"}"#, r#"{"b":66700.0,"a":"33.300%"}"#];
+    for text in same {
+        assert_eq!(weights(text).unwrap(), weights(same[0]).unwrap(), "{text}");
+    }
+    for (text, at) in [
+        (r#"{"a":99999}"#, ""),
+        (r#"{"a":100000,"b":1}"#, ""),
+        ("{}", ""),
+        ("[]", ""),
+        (r#"{"a":"100"}"#, "/a"),
+        (r#"{"a":-1}"#, "/a"),
+        (r#"{"a":0.5}"#, "/a"),
+        (r#"{"a":"33.3333%"}"#, "/a"),
+        (r#"{"a":100001}"#, "/a"),
+        (r#"{"/":100000}"#, "/~1"),
+    ] {
+        let told = places(&weights(text).unwrap_err());
+        assert_eq!(told, [(INVALID, format!("/fallthrough/rollout/weights{at}"))], "{text}");
+    }
+}
+
+#[test]
+fn rules_are_named_once_and_not_like_generated_ones() {
+    for id in ["rollout", "deny:on", "target:on", "target:x", ""] {
+        let text = format!(r#"{{"on":true,"rules":[{{"id":"{id}","serve":"on"}}]}}"#);
+        assert_eq!(refused(&text), [(INVALID, "/rules/0/id".into())], "{id}");
+    }
+    assert_eq!(refused(r#"{"on":true,"rules":[{"serve":"on"}]}"#), [(INVALID, "/rules/0".into())]);
+    assert_eq!(
+        refused(r#"{"on":true,"rules":[{"id":"a","serve":"on"},{"id":"a","serve":"off"}]}"#),
+        [(INVALID, "/rules/1/id".into())]
+    );
+    for then in ["", r#","serve":"on","rollout":{"weights":{"on":100000}}"#] {
+        let text = format!(r#"{{"on":true,"rules":[{{"id":"a"{then}}}]}}"#);
+        assert_eq!(refused(&text), [(INVALID, "/rules/0".into())]);
+    }
+}
+
+#[test]
+fn a_targeting_key_stands_under_one_variation() {
+    assert_eq!(
+        refused(r#"{"on":true,"targets":{"a":["u-1","u-2"],"b":["u-2"]}}"#),
+        [(INVALID, "/targets/b".into())]
+    );
+    assert!(targeting(r#"{"on":true,"deny":{"a":["u-1"]},"targets":{"b":["u-1"]}}"#).is_ok());
+}
+
+#[test]
+fn sets_are_sorted_booleans_numbers_strings_and_each_once() {
+    assert_eq!(
+        condition(r#"{"absent":false,"in":["b","a",10,9.5,-0,1e3,true,false,"a",0,"é","z"],"attr":"x~1y"}"#),
+        r#"{"attr":"x~1y","in":[false,true,0,9.5,10,1000,"a","b","z","é"],"absent":false}"#
+    );
+    assert_eq!(condition(r#"{"segment":["b","a","b"]}"#), r#"{"segment":["a","b"]}"#);
+    assert_eq!(condition(r#"{"flag":"f","is":["on","off"]}"#), r#"{"flag":"f","is":["off","on"]}"#);
+}
+
+#[test]
+fn without_key_may_stand_in_the_rollout_or_beside_it() {
+    let beside = r#"{"on":true,"fallthrough":{"rollout":{"weights":{"a":100000}},"without_key":"b"}}"#;
+    let inside = r#"{"on":true,"fallthrough":{"rollout":{"weights":{"a":100000},"without_key":"b"}}}"#;
+    assert_eq!(targeting(inside).unwrap(), targeting(beside).unwrap());
+    assert_eq!(targeting(beside).unwrap().to_json().to_string(), beside);
+    let both = r#"{"on":true,"fallthrough":{"rollout":{"weights":{"a":100000},"without_key":"b"},"without_key":"b"}}"#;
+    assert_eq!(refused(both), [(INVALID, "/fallthrough/rollout".into())]);
+    assert_eq!(
+        refused(r#"{"on":true,"fallthrough":{"serve":"a","without_key":"b"}}"#),
+        [(INVALID, "/fallthrough/without_key".into())]
+    );
+}
+
+#[test]
+fn off_and_fallthrough_may_be_left_to_the_caller() {
+    let said = targeting(r#"{"on":true,"off":null,"fallthrough":null}"#).unwrap();
+    assert_eq!((said.off, said.fallthrough), (Off::CallersDefault, None));
+    assert_eq!(targeting(r#"{"on":true}"#).unwrap().off, Off::Unstated);
+}
+
+// Definitions
+
+fn definition(text: &str) -> Result<FlagDefinition, Vec<Problem>> {
+    FlagDefinition::parse(&json(text))
+}
+
+#[test]
+fn a_bool_flag_has_on_and_off_unless_said() {
+    let flag = definition(r#"{"key":"a","type":"bool"}"#).unwrap();
+    assert_eq!(
+        flag.to_json().to_string(),
+        r#"{"key":"a","type":"bool","variations":{"off":false,"on":true},"kind":"release","tags":[],"client_visible":false}"#
+    );
+}
+
+#[test]
+fn a_definition_that_is_wrong_is_told_where() {
+    for (text, at) in [
+        ("[]", ""),
+        (r#"{"type":"bool"}"#, ""),
+        (r#"{"key":"a"}"#, ""),
+        (r#"{"key":"a b","type":"bool"}"#, "/key"),
+        (r#"{"key":"a","type":"boolean"}"#, "/type"),
+        (r#"{"key":"a","type":"string"}"#, ""),
+        (r#"{"key":"a","type":"string","variations":{}}"#, "/variations"),
+        (r#"{"key":"a","type":"string","variations":{"x":1}}"#, "/variations/x"),
+        (r#"{"key":"a","type":"int","variations":{"x":1.5}}"#, "/variations/x"),
+        (r#"{"key":"a","type":"int","variations":{"x":9007199254740992}}"#, "/variations/x"),
+        (r#"{"key":"a","type":"bool","variations":{" x":true}}"#, "/variations/ x"),
+        (r#"{"key":"a","type":"bool","kind":"killswitch"}"#, "/kind"),
+        (r#"{"key":"a","type":"bool","tags":[""]}"#, "/tags/0"),
+        (r#"{"key":"a","type":"bool","owner":7}"#, "/owner"),
+        (r#"{"key":"a","type":"bool","clientVisible":true}"#, "/clientVisible"),
+    ] {
+        assert_eq!(places(&definition(text).unwrap_err()), [(INVALID, at.to_owned())], "{text}");
+    }
+    assert_eq!(
+        places(&definition(r#"{"key":"a","type":"bool","meta":{}}"#).unwrap_err()),
+        [(UNSUPPORTED, "/meta".into())]
+    );
+}
+
+#[test]
+fn int_values_may_be_spelled_as_floats() {
+    let flag = definition(r#"{"key":"a","type":"int","variations":{"x":1.0,"y":-0}}"#).unwrap();
+    assert!(flag.to_json().to_string().contains(r#"{"x":1,"y":0}"#));
+}
+
+// Limits, each at its edge
+
+fn within(limit: usize, text: impl Fn(usize) -> String) {
+    assert!(targeting(&text(limit)).is_ok(), "{limit} is allowed");
+    assert!(targeting(&text(limit + 1)).is_err(), "{limit} and one more is refused");
+}
+
+fn list(count: usize, item: impl Fn(usize) -> String) -> String {
+    (0..count).map(item).collect::<Vec<_>>().join(",")
+}
+
+fn with_condition(condition: &str) -> String {
+    format!(r#"{{"on":true,"rules":[{{"id":"r","if":[{condition}],"serve":"on"}}]}}"#)
+}
+
+#[test]
+fn limits_of_a_targeting_hold_at_their_edges() {
+    within(limits::MAX_RULES, |n| {
+        format!(r#"{{"on":true,"rules":[{}]}}"#, list(n, |i| format!(r#"{{"id":"{i}","serve":"on"}}"#)))
+    });
+    within(limits::MAX_RULES - 3, |n| {
+        let rules = list(n, |i| format!(r#"{{"id":"{i}","serve":"on"}}"#));
+        format!(
+            r#"{{"on":true,"deny":{{"a":[1]}},"targets":{{"a":[2]}},"rules":[{rules}],"fallthrough":{{"rollout":{{"weights":{{"a":100000}}}}}}}}"#
+        )
+    });
+    within(limits::MAX_LEAVES, |n| {
+        let leaf = r#"{"attr":"a","exists":true}"#.to_owned();
+        with_condition(&format!(r#"{{"any":[{}]}}"#, list(n, |_| leaf.clone())))
+    });
+    within(limits::MAX_OPERANDS, |n| {
+        with_condition(&format!(r#"{{"attr":"a","in":[{}]}}"#, list(n, |i| i.to_string())))
+    });
+    within(limits::MAX_OPERANDS, |n| {
+        format!(r#"{{"on":true,"deny":{{"a":[{}]}}}}"#, list(n, |i| i.to_string()))
+    });
+    within(limits::MAX_OPERAND_BYTES, |n| {
+        with_condition(&format!(r#"{{"attr":"a","in":["{}"]}}"#, "x".repeat(n)))
+    });
+    within(limits::MAX_PATH_SEGMENTS, |n| {
+        with_condition(&format!(r#"{{"attr":"{}","exists":true}}"#, vec!["a"; n].join(".")))
+    });
+    within(limits::MAX_RANGES, |n| {
+        let spans = list(n, |i| format!("[{},{}]", i * 2, i * 2 + 1));
+        with_condition(&format!(r#"{{"bucket":{{"salt":"s","in":[{spans}]}}}}"#))
+    });
+    within(limits::MAX_RAMP_POINTS, |n| {
+        let points = list(n, |i| format!(r#"["2026-12-01T{:02}:{:02}:00Z",{i}]"#, i / 60, i % 60));
+        with_condition(&format!(r#"{{"bucket":{{"salt":"s","ramp":[{points}]}}}}"#))
+    });
+    within(limits::MAX_RULE_ID_CHARS, |n| {
+        format!(r#"{{"on":true,"rules":[{{"id":"{}","serve":"on"}}]}}"#, "é".repeat(n))
+    });
+    let nested = |form: &str, n: usize| {
+        let leaf = r#"{"attr":"a","exists":true}"#.to_owned();
+        with_condition(&(0..n).fold(leaf, |inner, _| match form {
+            "not" => format!(r#"{{"not":{inner}}}"#),
+            form => format!(r#"{{"{form}":[{inner}]}}"#),
+        }))
+    };
+    within(limits::MAX_CONDITION_NESTING, |n| nested("all", n));
+    within(limits::MAX_CONDITION_NESTING, |n| nested("not", n));
+    // `none` is `not` of `any` on the wire.
+    within(limits::MAX_CONDITION_NESTING / 2, |n| nested("none", n));
+}
+
+#[test]
+fn limits_of_a_definition_hold_at_their_edges() {
+    let within = |limit: usize, text: &dyn Fn(usize) -> String| {
+        assert!(definition(&text(limit)).is_ok(), "{limit} is allowed");
+        assert!(definition(&text(limit + 1)).is_err(), "{limit} and one more is refused");
+    };
+    within(limits::MAX_VARIATIONS, &|n| {
+        let variations = list(n, |i| format!(r#""v{i}":{i}"#));
+        format!(r#"{{"key":"a","type":"int","variations":{{{variations}}}}}"#)
+    });
+    within(limits::MAX_KEY_BYTES, &|n| format!(r#"{{"key":"{}","type":"bool"}}"#, "k".repeat(n)));
+    within(limits::MAX_VARIATION_KEY_BYTES, &|n| {
+        format!(r#"{{"key":"a","type":"int","variations":{{"{}":1}}}}"#, "k".repeat(n))
+    });
+    // The line's own object and its `values` are around a value; the document's own are, too.
+    let deep = |n: usize| format!(r#"{{"v":{}1{}}}"#, "[".repeat(n), "]".repeat(n));
+    let parse = |n: usize| {
+        let text = format!(r#"{{"key":"a","type":"json","variations":{}}}"#, deep(n));
+        let options = flagstone_model::json::ParseOptions {
+            max_depth: 100,
+            duplicates: flagstone_model::json::Duplicates::Refuse,
+        };
+        FlagDefinition::parse(&Json::parse_with(text.as_bytes(), options).unwrap())
+    };
+    assert!(parse(limits::MAX_JSON_DEPTH - 2).is_ok());
+    assert!(parse(limits::MAX_JSON_DEPTH - 1).is_err());
+}
+
+#[test]
+fn limits_of_a_segment_hold_at_their_edges() {
+    let segment = |text: &str| Segment::parse(&json(text));
+    let keys = |n: usize| list(n, |i| format!(r#""u-{i}""#));
+    for member in ["include", "exclude"] {
+        assert!(segment(&format!(r#"{{"{member}":[{}]}}"#, keys(limits::MAX_OPERANDS))).is_ok());
+        assert!(segment(&format!(r#"{{"{member}":[{}]}}"#, keys(limits::MAX_OPERANDS + 1))).is_err());
+    }
+    let nested = |n: usize| {
+        let leaf = r#"{"attr":"a","exists":true}"#.to_owned();
+        (0..n).fold(leaf, |inner, _| format!(r#"{{"all":[{inner}]}}"#))
+    };
+    let plain = |n: usize| segment(&format!(r#"{{"rules":[{{"if":[{}]}}]}}"#, nested(n)));
+    assert!(plain(8).is_ok());
+    assert!(plain(9).is_err());
+    // `any` of include and rules, `all` of exclude and rules, `any` of rules.
+    let full = |n: usize| {
+        let rule = format!(r#"{{"if":[{}]}}"#, nested(n));
+        segment(&format!(r#"{{"include":["a"],"exclude":["b"],"rules":[{rule},{rule}]}}"#))
+    };
+    assert!(full(5).is_ok());
+    assert_eq!(places(&full(6).unwrap_err()), [(INVALID, "/rules".into())]);
+}
+
+// parse ∘ to_json = identity
+
+fn key() -> impl Strategy<Value = String> {
+    "[a-z][a-z0-9-]{0,6}"
+}
+
+fn variation() -> impl Strategy<Value = VariationKey> {
+    "[a-e]".prop_map(|name| VariationKey::parse(&name).unwrap())
+}
+
+fn number() -> impl Strategy<Value = f64> {
+    prop_oneof![any::<i32>().prop_map(f64::from), (-1e300..1e300f64), Just(0.1), Just(1e21), Just(-1e-7)]
+        .prop_map(|number| number + 0.0)
+}
+
+fn operand() -> impl Strategy<Value = Operand> {
+    prop_oneof![
+        any::<bool>().prop_map(Operand::Bool),
+        number().prop_map(Operand::Number),
+        "\\PC{0,8}".prop_map(|text| Operand::String(text.into())),
+    ]
+}
+
+fn target() -> impl Strategy<Value = Operand> {
+    operand().prop_filter("a key is no boolean", |operand| !matches!(operand, Operand::Bool(_)))
+}
+
+fn sorted<T: Ord + Clone + std::fmt::Debug>(
+    item: impl Strategy<Value = T>,
+    min: usize,
+) -> impl Strategy<Value = Vec<T>> {
+    btree_set(item, min..5).prop_map(|set| set.into_iter().collect())
+}
+
+fn path() -> impl Strategy<Value = Path> {
+    vec("[a-zA-Z~.]{1,4}", 1..4).prop_map(|names| {
+        let text =
+            names.iter().map(|name| name.replace('~', "~0").replace('.', "~1")).collect::<Vec<_>>().join(".");
+        Path::parse(&text).unwrap()
+    })
+}
+
+fn by() -> impl Strategy<Value = By> {
+    option::of(path()).prop_map(|path| path.map(By::of).unwrap_or_default())
+}
+
+fn instant() -> impl Strategy<Value = Instant> {
+    (0i64..4_000_000_000).prop_map(|seconds| Instant::from_millis(seconds * 1_000))
+}
+
+fn ramp(min: usize) -> impl Strategy<Value = Ramp> {
+    (0i64..4_000_000_000, vec((1i64..100_000_000, 0u64..=1_000), min..6), any::<bool>()).prop_map(
+        |(start, steps, linear)| {
+            let (mut at, mut share) = (start, 0);
+            let points = steps
+                .into_iter()
+                .map(|(seconds, growth)| {
+                    at += seconds;
+                    share += growth;
+                    (Instant::from_millis(at * 1_000), share)
+                })
+                .collect();
+            Ramp { points, linear }
+        },
+    )
+}
+
+fn bucket() -> impl Strategy<Value = Bucket> {
+    let share = prop_oneof![
+        btree_set(0u64..=100_000, 0..8).prop_map(|bounds| {
+            let bounds: Vec<u64> = bounds.into_iter().collect();
+            Share::In(bounds.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect())
+        }),
+        ramp(0).prop_map(Share::Ramp),
+    ];
+    let of = prop_oneof![Just(100_000u64), Just(1 << 32), 100_001u64..4_000_000];
+    (by(), key(), of, share).prop_map(|(by, salt, of, share)| Bucket { by, salt, of, share })
+}
+
+fn attribute() -> impl Strategy<Value = AttributeTest> {
+    let texts = || option::of(sorted("\\PC{0,6}".prop_map(Arc::<str>::from), 0));
+    let numbers = (option::of(number()), option::of(number()), option::of(number()), option::of(number()));
+    let sets = (option::of(sorted(operand(), 0)), texts(), texts(), texts());
+    (path(), any::<bool>(), sets, numbers, option::of(any::<bool>())).prop_map(
+        |(path, exists, (is_in, starts, ends, contains), (lt, lte, gt, gte), absent)| AttributeTest {
+            path,
+            exists: Some(exists),
+            is_in,
+            starts,
+            ends,
+            contains,
+            lt,
+            lte,
+            gt,
+            gte,
+            absent,
+        },
+    )
+}
+
+fn flag_test() -> impl Strategy<Value = FlagTest> {
+    (key(), sorted(variation(), 0))
+        .prop_map(|(flag, is)| FlagTest { flag: FlagKey::parse(&flag).unwrap(), is })
+}
+
+fn condition_tree() -> impl Strategy<Value = Condition> {
+    let window =
+        (option::of(instant()), option::of(instant())).prop_filter_map("a span of time", |span| match span {
+            (None, None) => None,
+            (Some(a), Some(b)) if a >= b => None,
+            (since, before) => Some(Window { since, before }),
+        });
+    let leaf = prop_oneof![
+        4 => attribute().prop_map(Condition::Attribute),
+        1 => sorted(key().prop_map(|key| SegmentKey::parse(&key).unwrap()), 0).prop_map(Condition::Segment),
+        1 => flag_test().prop_map(Condition::Flag),
+        1 => (bucket(), option::of(any::<bool>()))
+            .prop_map(|(bucket, absent)| Condition::Bucket { bucket, absent }),
+        1 => window.prop_map(Condition::Time),
+    ];
+    leaf.prop_recursive(3, 12, 3, |inner| {
+        prop_oneof![
+            vec(inner.clone(), 0..3).prop_map(Condition::All),
+            vec(inner.clone(), 0..3).prop_map(Condition::Any),
+            vec(inner.clone(), 0..3).prop_map(Condition::None),
+            inner.prop_map(|inner| Condition::Not(Box::new(inner))),
+        ]
+    })
+}
+
+fn rollout() -> impl Strategy<Value = Rollout> {
+    (by(), option::of(key()), btree_set(variation(), 1..5), vec(0u64..=100_000, 4)).prop_map(
+        |(by, salt, variations, mut cuts)| {
+            cuts.truncate(variations.len() - 1);
+            cuts.extend([0, 100_000]);
+            cuts.sort_unstable();
+            let parts = cuts.windows(2).map(|pair| Weight::of_parts(pair[1] - pair[0]).unwrap());
+            Rollout { by, salt, weights: variations.into_iter().zip(parts).collect() }
+        },
+    )
+}
+
+fn then() -> impl Strategy<Value = Then> {
+    prop_oneof![
+        variation().prop_map(Then::Serve),
+        rollout().prop_map(Then::Rollout),
+        (variation(), by(), option::of(key()), ramp(1))
+            .prop_map(|(serve, by, salt, ramp)| Then::Ramp(RampTo { serve, by, salt, ramp })),
+    ]
+}
+
+fn keys() -> impl Strategy<Value = BTreeMap<VariationKey, Vec<Operand>>> {
+    btree_map(variation(), sorted(target(), 1), 0..3).prop_map(|keys| {
+        let mut seen = BTreeSet::new();
+        let mut kept = BTreeMap::new();
+        for (variation, mut keys) in keys {
+            keys.retain(|key| seen.insert(key.clone()));
+            if !keys.is_empty() {
+                kept.insert(variation, keys);
+            }
+        }
+        kept
+    })
+}
+
+pub(crate) fn any_targeting() -> impl Strategy<Value = Targeting> {
+    let off =
+        prop_oneof![Just(Off::Unstated), Just(Off::CallersDefault), variation().prop_map(Off::Variation)];
+    let rules = btree_map("[a-z ]{1,5}x", (vec(condition_tree(), 0..3), then()), 0..4).prop_map(|rules| {
+        rules
+            .into_iter()
+            .map(|(id, (when, then))| Rule { id: RuleId::parse(&id).unwrap(), when, then })
+            .collect::<Vec<_>>()
+    });
+    let fallthrough = option::of(prop_oneof![
+        variation().prop_map(Fallthrough::Serve),
+        (rollout(), option::of(variation()))
+            .prop_map(|(rollout, without_key)| Fallthrough::Rollout { rollout, without_key }),
+    ]);
+    (any::<bool>(), off, vec(flag_test(), 0..3), keys(), keys(), rules, fallthrough).prop_map(
+        |(on, off, prerequisites, deny, targets, rules, fallthrough)| Targeting {
+            on,
+            off,
+            prerequisites,
+            deny,
+            targets,
+            rules,
+            fallthrough,
+        },
+    )
+}
+
+fn any_json() -> impl Strategy<Value = String> {
+    let leaf = prop_oneof![
+        Just("null".to_owned()),
+        any::<bool>().prop_map(|truth| truth.to_string()),
+        number().prop_map(|number| Json::from(number).to_string()),
+        "[a-z\\\\\"]{0,4}".prop_map(|text| Json::from(text).to_string()),
+    ];
+    leaf.prop_recursive(3, 10, 3, |inner| {
+        prop_oneof![
+            vec(inner.clone(), 0..3).prop_map(|all| format!("[{}]", all.join(","))),
+            btree_map("[a-z]{1,3}", inner, 0..3).prop_map(|all| {
+                let members: Vec<_> =
+                    all.iter().rev().map(|(name, value)| format!("\"{name}\":{value}")).collect();
+                format!("{{{}}}", members.join(","))
+            }),
+        ]
+    })
+}
+
+fn any_definition() -> impl Strategy<Value = FlagDefinition> {
+    let text = || option::of("\\PC{0,12}");
+    let kinds = proptest::sample::select(FlagKind::ALL.to_vec());
+    let types = proptest::sample::select(FlagType::ALL.to_vec());
+    let values =
+        btree_map(variation(), (any::<bool>(), "\\PC{0,6}", any::<i32>(), number(), any_json()), 1..4);
+    (key(), types, values, kinds, text(), sorted("[a-z]{1,4}", 0), text(), any::<[bool; 2]>()).prop_map(
+        |(key, flag_type, values, kind, description, tags, owner, [client_visible, archived])| {
+            let value =
+                |(truth, text, int, float, json_text): (bool, String, i32, f64, String)| match flag_type {
+                    FlagType::Bool => Value::Bool(truth),
+                    FlagType::String => Value::String(text.into()),
+                    FlagType::Int => Value::Int(int.into()),
+                    FlagType::Float => Value::Float(float),
+                    // By way of its canonical text, which is what the normal form keeps.
+                    FlagType::Json => Value::Json(Arc::new(json(&json(&json_text).to_canonical()))),
+                };
+            let variations = values.into_iter().map(|(name, of)| (name, value(of))).collect();
+            FlagDefinition {
+                key: FlagKey::parse(&key).unwrap(),
+                flag_type,
+                variations,
+                kind,
+                description,
+                tags,
+                owner,
+                client_visible,
+                archived,
+            }
+        },
+    )
+}
+
+fn any_segment() -> impl Strategy<Value = Segment> {
+    let rules = vec(vec(condition_tree(), 0..3).prop_map(|when| SegmentRule { when }), 0..3);
+    (option::of("\\PC{0,9}"), sorted(target(), 0), sorted(target(), 0), rules)
+        .prop_map(|(description, include, exclude, rules)| Segment { description, include, exclude, rules })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(256) })]
+
+    #[test]
+    fn a_targeting_reads_back_as_it_was_written(targeting in any_targeting()) {
+        let written = targeting.to_json().to_string();
+        let read = Targeting::parse(&json(&written)).unwrap();
+        prop_assert_eq!(&read, &targeting);
+        prop_assert_eq!(read.to_json().to_string(), written);
+    }
+
+    #[test]
+    fn a_definition_reads_back_as_it_was_written(definition in any_definition()) {
+        let written = definition.to_json().to_string();
+        let read = FlagDefinition::parse(&json(&written)).unwrap();
+        prop_assert_eq!(&read, &definition);
+        prop_assert_eq!(read.to_json().to_string(), written);
+    }
+
+    #[test]
+    fn a_segment_reads_back_as_it_was_written(segment in any_segment()) {
+        let written = segment.to_json().to_string();
+        match Segment::parse(&json(&written)) {
+            Ok(read) => prop_assert_eq!(read, segment),
+            Err(problems) => prop_assert!(problems.iter().all(|problem| problem.detail.contains("nest"))),
+        }
+    }
+
+    #[test]
+    fn reading_never_panics(text in any_json()) {
+        let any = json(&text);
+        let _ = (Targeting::parse(&any), Segment::parse(&any), FlagDefinition::parse(&any), Environment::parse(&any));
+    }
+}
