@@ -182,3 +182,12 @@ impl Signature {
         format!("{{\"keyid\":\"{}\",\"sig\":\"{}\"}}", self.keyid, base64::encode(&self.bytes))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn private_keys_are_wiped_when_they_are_dropped() {
+        fn wiped<T: zeroize::ZeroizeOnDrop>() {}
+        wiped::<ed25519_dalek::SigningKey>();
+    }
+}
