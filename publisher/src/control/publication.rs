@@ -113,8 +113,11 @@ impl ControlPlane {
 /// Builds lines from the folded log, and remembers what it built: the next content shares what did not change.
 pub(super) struct Lines {
     pub(super) folded: Arc<Folded>,
-    pub(super) built: Mutex<BTreeMap<Stream, (Vec<Arc<str>>, Content)>>,
+    pub(super) built: Mutex<BTreeMap<Stream, Last>>,
 }
+
+/// The lines last built for a stream, and the content they make.
+pub(super) type Last = (Vec<Arc<str>>, Content);
 
 #[async_trait]
 impl LineSource for Lines {
@@ -151,11 +154,6 @@ impl Lines {
 fn difference(before: &[Arc<str>], after: &[Arc<str>]) -> Result<DeltaLines, ContentError> {
     let (mut before, mut after) = (before.iter().peekable(), after.iter().peekable());
     let (mut upserts, mut drops) = (String::new(), String::new());
-    let drop_line = |drops: &mut String, line: &str| {
-        if let Some(Head { name, key }) = Head::parse(line.as_bytes()) {
-            *drops += &format!("{{\"drop\":\"{name}\",\"key\":\"{key}\"}}\n");
-        }
-    };
     loop {
         match (before.peek(), after.peek()) {
             (None, None) => break,
@@ -166,7 +164,9 @@ fn difference(before: &[Arc<str>], after: &[Arc<str>]) -> Result<DeltaLines, Con
             (Some(old), new)
                 if new.is_none_or(|new| Head::parse(old.as_bytes()) < Head::parse(new.as_bytes())) =>
             {
-                drop_line(&mut drops, old);
+                if let Some(Head { name, key }) = Head::parse(old.as_bytes()) {
+                    drops.extend(["{\"drop\":\"", name, "\",\"key\":\"", key, "\"}\n"]);
+                }
                 before.next();
             }
             (old, Some(new)) => {

@@ -249,10 +249,9 @@ impl ControlPlane {
         environment: &Arc<EnvironmentState>,
     ) -> Result<Arc<Snapshot>, ControlError> {
         let compiled = &self.inner.compiled;
-        if let Some((of, snapshot)) = compiled.lock().unwrap_or_else(PoisonError::into_inner).get(id) {
-            if Arc::ptr_eq(of, environment) {
-                return Ok(Arc::clone(snapshot));
-            }
+        let last = compiled.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned();
+        if let Some((_, snapshot)) = last.filter(|(of, _)| Arc::ptr_eq(of, environment)) {
+            return Ok(snapshot);
         }
         let lines = build(state, id, &ViewId::server())?;
         let snapshot = Arc::new(Snapshot::compile(lines.iter().map(|line| line.as_bytes())).0);

@@ -156,7 +156,7 @@ impl ControlPlane {
                     return Ok((entry, state));
                 }
                 Appended::Lost { .. } => {
-                    tracing::debug!(seq = entry.seq(), attempt, "another entry got in first")
+                    tracing::debug!(seq = entry.seq(), attempt, "another entry got in first");
                 }
             }
         }
