@@ -51,7 +51,8 @@ pub struct LogHead {
 
 /// The members of a manifest's payload, in the order they are written (FORMAT T-1.5).
 ///
-/// Plain data: what a publisher fills in. A client only ever reads one through a verified [`Manifest`].
+/// Plain data: what a publisher fills in. A client only ever reads one through a verified
+/// [`Manifest`](crate::manifest::Manifest).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ManifestBody {
     /// Whose it is.
