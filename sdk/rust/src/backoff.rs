@@ -143,13 +143,13 @@ mod tests {
     #[test]
     fn retry_after_is_honoured_up_to_an_hour() {
         let mut pace = Pace::new(None);
-        assert_eq!(pace.after_failure(Some(Duration::from_secs(120)), &HALF), Duration::from_secs(120));
-        assert_eq!(pace.after_failure(Some(Duration::from_secs(86_400)), &HALF), Duration::from_secs(3_600));
+        assert_eq!(pace.after_failure(Some(Duration::from_mins(2)), &HALF), Duration::from_mins(2));
+        assert_eq!(pace.after_failure(Some(Duration::from_hours(24)), &HALF), Duration::from_hours(1));
     }
 
     #[test]
     fn early_retries_end_with_the_budget_and_return_with_success() {
-        let mut pace = Pace::new(Some(Duration::from_secs(300)));
+        let mut pace = Pace::new(Some(Duration::from_mins(5)));
         let early = (0..40).filter(|_| pace.after_failure(None, &HALF) < Duration::from_secs(200)).count();
         assert_eq!(early, 10);
         for _ in 0..11 {
@@ -165,7 +165,7 @@ mod tests {
         pace.suggest(Some(Duration::from_millis(1)));
         assert_eq!(pace.interval(), Duration::from_secs(1));
         pace.suggest(Some(Duration::from_secs(u64::MAX / 2)));
-        assert_eq!(pace.interval(), Duration::from_secs(3_600));
+        assert_eq!(pace.interval(), Duration::from_hours(1));
         pace.suggest(None);
         assert_eq!(pace.interval(), Duration::from_secs(10));
         let mut pace = Pace::new(Some(Duration::from_millis(200)));

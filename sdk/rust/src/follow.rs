@@ -265,7 +265,9 @@ impl Follower {
             None => self.by_snapshot(&manifest).await?,
         };
         let apply = self.shared.clock.monotonic().saturating_sub(start);
-        let applied = Applied { manifest, loaded: prepared.loaded, stored, source: Source::Network };
+        let mut applied = Applied { manifest, loaded: prepared.loaded, stored, source: Source::Network };
+        // Kept before it is served, so that no restart is behind what was seen; but a disk never stops an update.
+        self.keep(&mut applied).await;
         self.serve(applied, Some(prepared.changed), cost(apply));
         Ok(Refreshed::Swapped)
     }
@@ -284,6 +286,10 @@ impl Follower {
         let inline = manifest.inline_delta().filter(|(first, _)| **first == delta).map(|(_, bytes)| bytes);
         let bytes = match inline {
             Some(bytes) => bytes.to_vec(),
+            None if manifest.inline_is_foreign() && manifest.deltas().first() == Some(&delta) => {
+                self.delta_failed(&Failure::refused(Object::Delta, "digest-mismatch", ForeignInline));
+                return None;
+            }
             None => {
                 if delta.object.size >= manifest.snapshot().size
                     || delta.object.within(Caps::SNAPSHOT).is_err()
@@ -295,6 +301,7 @@ impl Follower {
                     Ok(bytes) => bytes,
                     Err(error) => {
                         self.delta_failed(&error.failure);
+                        self.rest(delta.object.sha256, error.failure);
                         return None;
                     }
                 }
@@ -315,10 +322,7 @@ impl Follower {
             Ok((prepared, stored)) => Some((prepared, stored, start)),
             Err(failure) => {
                 self.delta_failed(&failure);
-                // Other bytes under its digest may be an unsigned inline line's fault; a wrong delta stays wrong.
-                if failure.code() != "digest-mismatch" {
-                    self.rest(digest, failure);
-                }
+                self.rest(digest, failure);
                 None
             }
         }
@@ -453,27 +457,35 @@ impl Follower {
         self.shared.swap(served, changed, cost);
     }
 
+    /// Writes the file if it is due.
+    async fn keep(&mut self, applied: &mut Applied) {
+        let (Some(keeper), Some(root), Some(stored)) = (&mut self.keeper, &self.root, &applied.stored) else {
+            return;
+        };
+        let moment = self.shared.moment();
+        let now_ms = Anchor::now_ms(self.shared.board().freshness.anchor(), moment);
+        let keep = || Keep {
+            root: Arc::clone(root),
+            manifest: Arc::clone(&applied.manifest),
+            content: applied.loaded.content.clone(),
+            stored: stored.clone(),
+        };
+        let Some(ended) = keeper.save(now_ms, moment.monotonic, &applied.manifest, keep).await else {
+            return;
+        };
+        self.shared.board().disk = ended.disk;
+        if let Some((content, stored)) = ended.stored
+            && applied.manifest.content() == content
+        {
+            applied.stored = Some(stored);
+        }
+    }
+
     /// Ends a poll: the file, the bits, and whether another base URL might know more.
     async fn finish(&mut self, cost: Cost) {
-        if let (Some(keeper), Some(root), Some(applied)) = (&mut self.keeper, &self.root, &self.applied) {
-            let moment = self.shared.moment();
-            let now_ms = Anchor::now_ms(self.shared.board().freshness.anchor(), moment);
-            let keep = || Keep {
-                root: Arc::clone(root),
-                manifest: Arc::clone(&applied.manifest),
-                content: applied.loaded.content.clone(),
-                stored: applied.stored.clone().unwrap_or_else(|| Stored::snapshot(&[])),
-            };
-            if applied.stored.is_some()
-                && let Some(ended) = keeper.save(now_ms, moment.monotonic, &applied.manifest, keep).await
-            {
-                self.shared.board().disk = ended.disk;
-                if let (Some((content, stored)), Some(applied)) = (ended.stored, &mut self.applied)
-                    && applied.manifest.content() == content
-                {
-                    applied.stored = Some(stored);
-                }
-            }
+        if let Some(mut applied) = self.applied.take() {
+            self.keep(&mut applied).await;
+            self.applied = Some(applied);
         }
         let moment = self.shared.moment();
         let frozen = {
@@ -531,6 +543,11 @@ impl Follower {
         self.bases.get(self.base).map(|base| format!("{base}{path}")).unwrap_or_default()
     }
 }
+
+/// The manifest carries an inline line that is not the first delta's.
+#[derive(Debug, thiserror::Error)]
+#[error("the inline delta is not the one that was signed")]
+struct ForeignInline;
 
 fn announced(manifest: &Manifest) -> Announced {
     Announced {

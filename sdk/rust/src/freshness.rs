@@ -259,7 +259,7 @@ mod tests {
     const HOUR_MS: i64 = 3_600_000;
     const TEN_YEARS_MS: i64 = 315_576_000_000;
     const ANNOUNCED: Announced =
-        Announced { issued_ms: ISSUED, expires_ms: ISSUED + HOUR_MS, heartbeat: Duration::from_secs(300) };
+        Announced { issued_ms: ISSUED, expires_ms: ISSUED + HOUR_MS, heartbeat: Duration::from_mins(5) };
 
     fn at(seconds: u64) -> Moment {
         moment(seconds, 0)
@@ -297,7 +297,7 @@ mod tests {
         let mut freshness = started();
         assert_eq!(names(&freshness, at(30)), "");
         assert_eq!(names(&freshness, at(31)), "unreachable");
-        freshness.poll_every(Duration::from_secs(60));
+        freshness.poll_every(Duration::from_mins(1));
         assert_eq!(names(&freshness, at(180)), "");
         assert_eq!(names(&freshness, at(181)), "unreachable");
         freshness.answered(at(181));
@@ -368,11 +368,14 @@ mod tests {
         let mut freshness = started();
         for _ in 0..3 {
             let left = freshness.next_change(at(0)).unwrap();
-            let before = left - Duration::from_millis(1);
-            let moment = |left| Moment { monotonic: left, wall_ms: ISSUED };
+            let before = left.saturating_sub(Duration::from_millis(1));
+            let moment = |left: Duration| Moment {
+                monotonic: left,
+                wall_ms: ISSUED + i64::try_from(left.as_millis()).unwrap(),
+            };
             assert_eq!(freshness.bits(moment(before)), StatusBits::default());
             assert!(!freshness.bits(moment(left)).is_empty());
-            freshness.poll_every(Duration::from_secs(300));
+            freshness.poll_every(Duration::from_mins(5));
         }
     }
 }

@@ -1,4 +1,78 @@
-//! The Flagstone SDK for Rust: signed feature flags, evaluated in process.
+//! Follows one signed stream of feature flags and evaluates them in process.
+//!
+//! ```
+//! use flagstone::{Client, Connection, Context, Reason};
+//!
+//! let connection: Connection = "flagstone://cdn.example?project=shop&environment=production&view=server\
+//!     &root=1:04862e2461b74b1612c58325e4dba3edca6c1330dcef495a72cc6ed5bfbd2565".parse()?;
+//!
+//! // Here a bundle is served offline; with `.build()` instead, the client polls on tokio.
+//! let bundle = include_bytes!("../../../testdata/example/stream.bundle");
+//! let client = Client::builder(connection).bundle(bundle).offline()?;
+//!
+//! let context = Context::with_targeting_key("u-1").set("email", "ada@example.com");
+//! assert!(client.bool("new-checkout", false, &context));
+//!
+//! let details = client.bool_details("new-checkout", false, &context);
+//! assert_eq!(details.reason, Reason::TargetingMatch);
+//! assert_eq!(details.rule.as_deref(), Some("beta"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! In a service, the connection string is configuration and the SDK key a secret:
+//!
+//! ```no_run
+//! # async fn start(text: &str, key: String) -> Result<flagstone::Client, Box<dyn std::error::Error>> {
+//! use std::time::Duration;
+//!
+//! let client = flagstone::Client::builder(text.parse()?)
+//!     .sdk_key(key)
+//!     .cache_dir("/var/cache/shop/flags")
+//!     .build()?;
+//! // With a good bundle in the cache this returns at once.
+//! client.wait_for_ready(Duration::from_secs(5)).await?;
+//! client.on_change(|change| tracing::info!(version = change.version, keys = ?change.keys, "flags changed"));
+//! # Ok(client)
+//! # }
+//! ```
+//!
+//! # Reading order
+//!
+//! 1. [`Connection`]: where a stream is, and whom to trust for it.
+//! 2. [`Builder`] and [`Client`]: set up once, clone anywhere, ask on any thread.
+//! 3. [`Details`]: a value and why it was served, in OpenFeature's words.
+//! 4. [`Status`], [`StatusBits`], [`Event`]: how fresh what is served is, and when that changed.
+//! 5. [`transport`], [`Clock`], [`Randomness`]: what tests put in place of the network, time, and chance.
+//!
+//! # Invariants
+//!
+//! * **Asking never waits.** Getters do no I/O, take no lock, never panic, and return no error type. A swap is one
+//!   pointer; readers go on with what they hold. A call by name with details allocates nothing.
+//! * **The last good snapshot is never given up.** No failure, expiry, freeze, or attack makes a flag go back to the
+//!   default value: that is returned only before anything was loaded, or where the flag itself says so. What is wrong
+//!   is a status bit and a stable code.
+//! * **Nothing is served that was not verified**: root pin, signatures, names, order, digests before decompression,
+//!   content hash. The cache directory is trusted no more than the network (FORMAT T-1 to T-3, T-5).
+//! * **Never backwards.** What was seen in memory or on disk is the floor; an older manifest is ignored, a
+//!   contradicting one is refused, and both payload digests are kept in [`Status::equivocation`].
+//! * **An ETag is kept only of what is applied**, so that no failure can make later polls look unchanged.
+//! * **Bounded.** Every body is cut off at its limit, every request has a deadline, and an outage does not make a
+//!   client ask more than it would have.
+//!
+//! # When polls happen
+//!
+//! At once, then splayed over one interval, then every interval ± 10 %: the one given to the builder, else the one
+//! the manifest suggests, else ten seconds. One request is in flight. A failure moves on to the next base URL, which
+//! is kept until it fails; when all have failed, pauses grow from one second to a minute with full jitter, and
+//! `Retry-After` is honoured for up to an hour.
+//!
+//! # What it does not do
+//!
+//! * It writes nothing but its cache file, and reads no environment variable but those of the system's proxy.
+//! * It records no exposures yet, and fetches no list objects: conditions that ask a list are undecidable.
+//! * It does not walk to newer root documents yet: a manifest of another root or epoch is `untrusted`, and what is
+//!   served stays.
+//! * Evaluation is `flagstone-eval`'s, and every check of bytes is `flagstone-bundle`'s: none of it is repeated here.
 
 mod backoff;
 mod builder;

@@ -123,7 +123,8 @@ impl Keeper {
         manifest: &Manifest,
         keep: impl FnOnce() -> Keep,
     ) -> Option<Ended> {
-        if self.saving.is_none() {
+        let hanging = self.saving.is_some();
+        if !hanging {
             let due = self.saved.is_none_or(|(content, issued_ms)| {
                 content != manifest.content()
                     || (now_ms.saturating_sub(issued_ms) > REWRITE_AFTER_MS
@@ -140,15 +141,13 @@ impl Keeper {
             }));
         }
         let saving = self.saving.as_mut()?;
-        // A disk that hangs must not hold up the next poll; the save goes on and is asked about later.
-        let ended = tokio::time::timeout(PATIENCE, saving).await.ok()?;
+        // A disk that hangs must not hold up flags: the save goes on, and later polls only look whether it ended.
+        let patience = if hanging { Duration::ZERO } else { PATIENCE };
+        let ended = tokio::time::timeout(patience, saving).await.ok()?;
         self.saving = None;
-        let (keep, saved) = match ended {
-            Ok(ended) => ended,
-            Err(_) => {
-                self.not_before = Some(monotonic.saturating_add(PAUSE));
-                return Some(Ended { disk: Disk::MemoryOnly(io::ErrorKind::Other), stored: None });
-            }
+        let Ok((keep, saved)) = ended else {
+            self.not_before = Some(monotonic.saturating_add(PAUSE));
+            return Some(Ended { disk: Disk::MemoryOnly(io::ErrorKind::Other), stored: None });
         };
         let disk = match saved {
             // Busy: somebody else is writing; the next poll looks again.

@@ -1,0 +1,22 @@
+//! The client against a stream signed here and a CDN in memory: each attack and fault is a scenario of a legitimate
+//! update, the attack, the old state surviving under the named code, and the next legitimate update taken.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test may fail loudly"
+)]
+
+mod disk;
+mod endless;
+mod events;
+mod forged;
+mod format;
+mod freeze;
+mod network;
+mod objects;
+mod rollback;
+mod socket;
+mod start;
+mod world;
