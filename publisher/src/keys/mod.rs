@@ -10,12 +10,14 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use flagstone_bundle::framing::{PayloadType, assemble};
-use flagstone_bundle::key::{KEY_BYTES, SigningKey};
+use flagstone_bundle::key::{KEY_BYTES, Signature, SigningKey};
 use flagstone_bundle::limits::MAX_ROOT_LIFETIME_MS;
+use flagstone_bundle::manifest::Stream;
 use flagstone_bundle::root::{Delegation, Pin, Role, Root, RootBody, RootKey, Scope, UnverifiedRoot};
 use flagstone_model::digest::Digest;
-use flagstone_model::key::{EnvironmentId, ProjectId};
+use flagstone_model::key::ProjectId;
 use zeroize::Zeroizing;
 
 use crate::store::{ObjectPath, ObjectStore, PutNew, StoreError};
@@ -131,13 +133,6 @@ impl Keys {
         self.root.pin()
     }
 
-    /// Who signs for an environment: its own key if it is named in the root, else that of `*`.
-    pub fn signer(&self, environment: &EnvironmentId) -> Option<Arc<dyn ManifestSigner>> {
-        let named = self.signers.get(&Scope::Environment(environment.clone()));
-        let signer = named.or_else(|| self.signers.get(&Scope::Others))?;
-        Some(Arc::clone(signer) as Arc<dyn ManifestSigner>)
-    }
-
     /// Puts the root document where clients find it, unless it is there.
     pub async fn publish_root(&self, store: &dyn ObjectStore) -> Result<(), KeysError> {
         let path = root_path(self.root.project(), self.root.number())?;
@@ -148,6 +143,18 @@ impl Keys {
             }
         }
         Ok(())
+    }
+}
+
+#[async_trait]
+impl ManifestSigner for Keys {
+    /// Signs with the environment's own key if the root names it, else with that of `*`.
+    async fn sign(&self, stream: &Stream, payload: &[u8]) -> Result<Vec<Signature>, SignError> {
+        let named = self.signers.get(&Scope::Environment(stream.environment.clone()));
+        match named.or_else(|| self.signers.get(&Scope::Others)) {
+            Some(signer) if *self.root.project() == stream.project => signer.sign(stream, payload).await,
+            _ => Err(SignError::NoKey),
+        }
     }
 }
 
@@ -247,7 +254,8 @@ fn read_key(path: &Path) -> Result<Option<SigningKey>, KeysError> {
 #[cfg(unix)]
 fn is_private(path: &Path) -> io::Result<bool> {
     use std::os::unix::fs::PermissionsExt as _;
-    Ok(fs::metadata(path)?.permissions().mode() & 0o077 == 0)
+    let others = fs::metadata(path)?.permissions().mode() & 0o077;
+    Ok(others == 0)
 }
 
 #[cfg(not(unix))]

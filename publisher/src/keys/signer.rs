@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use flagstone_bundle::framing::PayloadType;
 use flagstone_bundle::key::{KeyId, Signature, SigningKey};
+use flagstone_bundle::manifest::Stream;
 
 /// Why a manifest was not signed.
 #[derive(Debug, thiserror::Error)]
@@ -14,20 +15,26 @@ pub enum SignError {
         /// What the adapter met.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// There is no key for this stream.
+    #[error("no key to sign for this stream")]
+    NoKey,
 }
 
 impl SignError {
     /// The stable code of this error.
     pub const fn code(&self) -> &'static str {
-        "signer-unavailable"
+        match self {
+            Self::Unavailable { .. } => "signer-unavailable",
+            Self::NoKey => "signing-key-missing",
+        }
     }
 }
 
 /// Signs manifests of an environment. What it signed is verified before it is used.
 #[async_trait]
 pub trait ManifestSigner: Send + Sync {
-    /// Signs the payload of a manifest, with one key or, while keys change, with several.
-    async fn sign(&self, payload: &[u8]) -> Result<Vec<Signature>, SignError>;
+    /// Signs the payload of a stream's manifest, with one key or, while keys change, with several.
+    async fn sign(&self, stream: &Stream, payload: &[u8]) -> Result<Vec<Signature>, SignError>;
 }
 
 /// Signs with a key in memory, which is wiped when the signer goes.
@@ -48,7 +55,7 @@ impl FileSigner {
 
 #[async_trait]
 impl ManifestSigner for FileSigner {
-    async fn sign(&self, payload: &[u8]) -> Result<Vec<Signature>, SignError> {
+    async fn sign(&self, _stream: &Stream, payload: &[u8]) -> Result<Vec<Signature>, SignError> {
         Ok(vec![self.0.sign(PayloadType::Manifest, payload)])
     }
 }

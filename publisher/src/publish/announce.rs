@@ -1,0 +1,209 @@
+//! Steps 5 to 10 of FORMAT T-4.5: from proven bytes to a manifest that clients see.
+
+use flagstone_bundle::container::{Caps, StoredObject};
+use flagstone_bundle::framing::{PayloadType, assemble};
+use flagstone_bundle::manifest::{
+    LogHead, Manifest, ManifestBody, ManifestError, Stream, UnverifiedManifest,
+};
+
+use super::error::PublishError;
+use super::layout::Layout;
+use super::{Inner, MINIMUM_LIFETIME_MS};
+use crate::publication::Claim;
+use crate::store::{Expect, Object, ObjectPath, PutIf, PutNew};
+
+/// How often an announcement is tried against other writers.
+const TRIES: usize = 5;
+
+/// What the bucket announces.
+pub(super) struct Bucket {
+    /// The state the manifest must be in to be replaced.
+    pub(super) expect: Expect,
+    /// The manifest, if it verifies.
+    pub(super) manifest: Option<Manifest>,
+}
+
+/// What became of a claimed announcement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Announced {
+    /// Clients see it, or a newer one.
+    Yes,
+    /// Another publisher claimed a later serial before this one was announced.
+    Overtaken,
+}
+
+/// Whether this version is in the archive already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Archived {
+    /// It was announced before, and so archived.
+    Yes,
+    /// Perhaps not.
+    Unknown,
+}
+
+impl Inner {
+    /// Reads the announced manifest. Bytes that do not verify are nobody's announcement and may be replaced; those of
+    /// a later root or format say that this publisher may not write at all.
+    pub(super) async fn bucket(&self, stream: &Stream) -> Result<Bucket, PublishError> {
+        let Some(Object { bytes, etag }) = self.store.get(&Layout::of(stream).manifest()?).await? else {
+            return Ok(Bucket { expect: Expect::Absent, manifest: None });
+        };
+        Ok(Bucket { expect: Expect::Is(etag), manifest: self.verified(stream, &bytes)? })
+    }
+
+    fn verified(&self, stream: &Stream, bytes: &[u8]) -> Result<Option<Manifest>, PublishError> {
+        match self.verify(stream, bytes) {
+            Ok(manifest) => Ok(Some(manifest)),
+            Err(
+                source @ (ManifestError::RootAhead { .. }
+                | ManifestError::EpochAhead { .. }
+                | ManifestError::Unsupported { .. }),
+            ) => Err(PublishError::Outdated { source }),
+            Err(error) => {
+                tracing::warn!(%stream, code = error.code(), detail = error.detail(), "a stored manifest does not verify");
+                Ok(None)
+            }
+        }
+    }
+
+    fn verify(&self, stream: &Stream, bytes: &[u8]) -> Result<Manifest, ManifestError> {
+        UnverifiedManifest::parse(bytes)?.verify(&self.root, stream)
+    }
+
+    /// Step 5: stores bytes under their digest, unless they are there.
+    pub(super) async fn upload(
+        &self,
+        path: &ObjectPath,
+        object: &StoredObject,
+        bytes: &[u8],
+    ) -> Result<(), PublishError> {
+        for _ in 0..TRIES {
+            match self.store.put_new(path, bytes).await? {
+                PutNew::Created => return Ok(()),
+                PutNew::Exists { size } if size == object.size => return Ok(()),
+                // Torn by a store that is not atomic, or damaged by somebody with write access.
+                PutNew::Exists { .. } => {}
+            }
+            tracing::warn!(%path, "a stored object has not the size of its digest and is replaced");
+            if let Some(present) = self.store.head(path).await? {
+                self.store.put_if(path, bytes, &Expect::Is(present.etag)).await?;
+            }
+        }
+        Err(PublishError::ObjectTaken)
+    }
+
+    /// Steps 7 to 10. `inline` is the stored bytes of the claim's first delta, where it stands inline.
+    pub(super) async fn announce(
+        &self,
+        stream: &Stream,
+        claim: &Claim,
+        covered: LogHead,
+        inline: Option<&[u8]>,
+        archived: Archived,
+        expect: Expect,
+    ) -> Result<Announced, PublishError> {
+        let file = self.sign(stream, claim, covered, inline).await?;
+        if archived == Archived::Unknown {
+            self.archive(stream, claim, &file).await?;
+        }
+        if self.put(stream, claim, &file, expect).await? == Announced::Overtaken {
+            return Ok(Announced::Overtaken);
+        }
+        self.publications.announced(stream, claim.serial).await?;
+        tracing::info!(
+            %stream,
+            version = claim.version,
+            serial = claim.serial,
+            seq = covered.seq,
+            lines = claim.lines,
+            bytes = file.len(),
+            "announced"
+        );
+        Ok(Announced::Yes)
+    }
+
+    /// Step 7: signs, and verifies as a client will.
+    async fn sign(
+        &self,
+        stream: &Stream,
+        claim: &Claim,
+        covered: LogHead,
+        inline: Option<&[u8]>,
+    ) -> Result<Vec<u8>, PublishError> {
+        let lifetime = self.options.heartbeat_ms.saturating_mul(12).max(MINIMUM_LIFETIME_MS);
+        let body = ManifestBody {
+            stream: stream.clone(),
+            root: self.root.number(),
+            epoch: claim.epoch,
+            version: claim.version,
+            serial: claim.serial,
+            issued_ms: claim.issued_ms,
+            expires_ms: claim.issued_ms.saturating_add_unsigned(lifetime),
+            heartbeat_ms: self.options.heartbeat_ms,
+            poll_ms: self.options.poll_ms,
+            builder: claim.builder,
+            content: claim.content,
+            lines: claim.lines,
+            snapshot: claim.snapshot,
+            deltas: claim.deltas.clone(),
+            log: Some(covered),
+        };
+        let payload = body.to_payload();
+        let signatures = self.signer.sign(stream, &payload).await?;
+        let unverifiable = |source| PublishError::Unverifiable { source };
+        let file = assemble(PayloadType::Manifest, &payload, &signatures, inline)
+            .map_err(|error| unverifiable(error.into()))?;
+        let manifest = self.verify(stream, &file).map_err(unverifiable)?;
+        if let Some((delta, inline)) = manifest.inline_delta() {
+            delta.object.open(inline, Caps::SNAPSHOT).map_err(super::Refusal::from)?;
+        }
+        Ok(file)
+    }
+
+    /// Step 8: a claimed version is archived once, and always with the same content.
+    async fn archive(&self, stream: &Stream, claim: &Claim, file: &[u8]) -> Result<(), PublishError> {
+        let path = Layout::of(stream).archive(claim.epoch, claim.version)?;
+        for _ in 0..TRIES {
+            if self.store.put_new(&path, file).await? == PutNew::Created {
+                return Ok(());
+            }
+            let Some(Object { bytes, etag }) = self.store.get(&path).await? else { continue };
+            match self.verified(stream, &bytes)? {
+                Some(present) if present.version() == claim.version && present.content() == claim.content => {
+                    return Ok(());
+                }
+                Some(_) => return Err(PublishError::ArchiveDiffers { version: claim.version }),
+                // Not a manifest of this stream, so it proves nothing and stands in nobody's way.
+                None => {
+                    self.store.put_if(&path, file, &Expect::Is(etag)).await?;
+                }
+            }
+        }
+        Err(PublishError::ObjectTaken)
+    }
+
+    /// Step 9: moves the pointer, unless it has moved on.
+    async fn put(
+        &self,
+        stream: &Stream,
+        claim: &Claim,
+        file: &[u8],
+        mut expect: Expect,
+    ) -> Result<Announced, PublishError> {
+        let path = Layout::of(stream).manifest()?;
+        for _ in 0..TRIES {
+            if self.publications.read(stream).await?.serial() != claim.serial {
+                return Ok(Announced::Overtaken);
+            }
+            if let PutIf::Written { .. } = self.store.put_if(&path, file, &expect).await? {
+                return Ok(Announced::Yes);
+            }
+            let bucket = self.bucket(stream).await?;
+            if bucket.manifest.is_some_and(|present| present.serial() >= claim.serial) {
+                return Ok(Announced::Yes);
+            }
+            expect = bucket.expect;
+        }
+        Err(PublishError::Contended)
+    }
+}

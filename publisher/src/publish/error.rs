@@ -1,0 +1,112 @@
+//! Why nothing was announced.
+
+use flagstone_bundle::manifest::ManifestError;
+
+use super::proof::Refusal;
+use super::source::SourceError;
+use crate::keys::SignError;
+use crate::log::LogError;
+use crate::publication::PublicationError;
+use crate::store::StoreError;
+
+/// Why a stream was not published. Whatever it is, the manifest that was announced last stays announced.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PublishError {
+    /// What was built is not fit to be announced.
+    #[error("the built content is refused")]
+    Refused(#[from] Refusal),
+    /// There are no lines.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The log did not do its part.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The publication items did not do their part.
+    #[error(transparent)]
+    Publication(#[from] PublicationError),
+    /// The object store did not do its part.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The signer did not do its part.
+    #[error(transparent)]
+    Sign(#[from] SignError),
+    /// What was signed does not verify against the newest root.
+    #[error("the signed manifest does not verify")]
+    Unverifiable {
+        /// What a client would say.
+        source: ManifestError,
+    },
+    /// The bucket holds a verified manifest that nobody claimed: a stolen key, a restored table, or a second
+    /// publication store. Nothing is published until an operator has looked (FORMAT T-4.5, T-4.7).
+    #[error(
+        "the announced manifest has version {version} and serial {serial}, claimed are {claimed_version} and \
+         {claimed_serial}"
+    )]
+    Unclaimed {
+        /// Version in the bucket.
+        version: u64,
+        /// Serial in the bucket.
+        serial: u64,
+        /// Newest claimed version.
+        claimed_version: u64,
+        /// Newest claimed serial.
+        claimed_serial: u64,
+    },
+    /// The archive holds other content under a claimed version: as serious as [`Self::Unclaimed`].
+    #[error("the archive holds other content as version {version}")]
+    ArchiveDiffers {
+        /// Which version.
+        version: u64,
+    },
+    /// The bucket holds a manifest of a later root or format: this publisher is out of date and must not write.
+    #[error("the announced manifest is of a later root or release")]
+    Outdated {
+        /// What a client would say.
+        source: ManifestError,
+    },
+    /// The log ends before what was published from it, or differs there: it was restored or replaced.
+    #[error("the log ends at {head}, or differs there, while {covered} is published")]
+    LogBehind {
+        /// Where it ends.
+        head: u64,
+        /// What is published.
+        covered: u64,
+    },
+    /// An object's place is taken by other bytes, which come back each time they are replaced.
+    #[error("an object could not be stored under its digest")]
+    ObjectTaken,
+    /// Other publishers were faster, each time; the sweep goes on.
+    #[error("other publishers were faster")]
+    Contended,
+    /// The work was stopped with the program.
+    #[error("the publisher was stopped")]
+    Stopped,
+}
+
+impl PublishError {
+    /// The stable code of this error.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Refused(refusal) => refusal.code(),
+            Self::Source(error) => error.code(),
+            Self::Log(error) => error.code(),
+            Self::Publication(error) => error.code(),
+            Self::Store(error) => error.code(),
+            Self::Sign(error) => error.code(),
+            Self::Unverifiable { .. } => "own-manifest-unverifiable",
+            Self::Unclaimed { .. } => "unclaimed-manifest",
+            Self::ArchiveDiffers { .. } => "archive-differs",
+            Self::Outdated { .. } => "publisher-outdated",
+            Self::LogBehind { .. } => "log-behind",
+            Self::ObjectTaken => "object-taken",
+            Self::Contended => "contended",
+            Self::Stopped => "stopped",
+        }
+    }
+
+    /// Whether the stream stays stopped until an operator has looked.
+    pub const fn is_alarm(&self) -> bool {
+        matches!(self, Self::Unclaimed { .. } | Self::ArchiveDiffers { .. } | Self::LogBehind { .. })
+    }
+}

@@ -1,0 +1,264 @@
+//! Publishing: from the log to a manifest that clients see (FORMAT T-4.5 to T-4.8).
+//!
+//! read the item, then the log's head → fold and build → prove with the SDK's own loader → create-only uploads →
+//! **claim** → sign and verify → archive → compare-and-set the manifest → note that it is announced. Everything before
+//! the claim may be done twice and harms nothing; everything after it is done again, under a later serial, by whoever
+//! comes next. So a crash anywhere converges, and two publishers lose nothing.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use flagstone_bundle::manifest::Stream;
+use flagstone_bundle::root::Root;
+
+use crate::clock::Clock;
+use crate::keys::ManifestSigner;
+use crate::log::ChangeLog;
+use crate::publication::{Lease, Publication, Publications};
+use crate::store::ObjectStore;
+
+mod announce;
+mod cumulative;
+mod error;
+mod known;
+mod layout;
+mod proof;
+mod run;
+mod source;
+
+pub use error::PublishError;
+pub use layout::{Access, Layout};
+pub use proof::Refusal;
+pub use source::{Built, LineSource, SourceError};
+
+use known::Known;
+use run::Ask;
+
+/// Shortest time for which a manifest of the server view is current: one hour.
+const MINIMUM_LIFETIME_MS: u64 = 60 * 60 * 1_000;
+/// How long others leave a publisher alone with a stream.
+const LEASE_MS: i64 = 5_000;
+/// How often a publisher without the lease looks whether it is done.
+const WAIT: Duration = Duration::from_millis(50);
+/// How often the holder of the lease looks for what came in meanwhile.
+const ROUNDS: usize = 3;
+
+/// How streams are published.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Number of the code that makes the lines.
+    pub builder: u64,
+    /// A newer serial appears at least this often, in milliseconds.
+    pub heartbeat_ms: u64,
+    /// How often clients should poll, in milliseconds.
+    pub poll_ms: Option<u64>,
+    /// The zstd level of snapshots.
+    pub zstd_level: i32,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { builder: 1, heartbeat_ms: 300_000, poll_ms: None, zstd_level: 3 }
+    }
+}
+
+/// The ports of a publisher.
+#[derive(Clone)]
+pub struct Ports {
+    /// The log.
+    pub log: Arc<dyn ChangeLog>,
+    /// The publication items.
+    pub publications: Arc<dyn Publications>,
+    /// The objects.
+    pub store: Arc<dyn ObjectStore>,
+    /// The lines.
+    pub source: Arc<dyn LineSource>,
+    /// The signatures.
+    pub signer: Arc<dyn ManifestSigner>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// How far a stream has got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Newest claimed version.
+    pub version: u64,
+    /// Newest claimed serial.
+    pub serial: u64,
+    /// The seq up to which the log is in that version.
+    pub covered_seq: u64,
+    /// Whether clients see it.
+    pub state: PublicationState,
+}
+
+/// Whether clients see a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PublicationState {
+    /// They do.
+    Announced,
+    /// Not yet; the sweep will see to it.
+    Pending,
+}
+
+impl PublicationState {
+    /// The word in an API answer.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Announced => "announced",
+            Self::Pending => "pending",
+        }
+    }
+}
+
+impl Progress {
+    fn of(item: &Publication, seq: u64) -> Self {
+        let done = item.is_announced() && item.covered_seq() >= seq;
+        Self {
+            version: item.version(),
+            serial: item.serial(),
+            covered_seq: item.covered_seq(),
+            state: if done { PublicationState::Announced } else { PublicationState::Pending },
+        }
+    }
+}
+
+/// Publishes streams. Cheap to clone; clones share what they remember.
+#[derive(Clone)]
+pub struct Publisher {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    log: Arc<dyn ChangeLog>,
+    publications: Arc<dyn Publications>,
+    store: Arc<dyn ObjectStore>,
+    source: Arc<dyn LineSource>,
+    signer: Arc<dyn ManifestSigner>,
+    clock: Arc<dyn Clock>,
+    root: Root,
+    options: Options,
+    holder: String,
+    streams: Mutex<HashMap<Stream, Arc<tokio::sync::Mutex<Known>>>>,
+}
+
+impl Publisher {
+    /// A publisher under the newest trusted root.
+    pub fn new(root: Root, ports: Ports, options: Options) -> Self {
+        let mut random = [0; 8];
+        // Two holders of one name would only publish side by side, which the claim allows for.
+        let _ = getrandom::fill(&mut random);
+        let holder = format!("{}-{:016x}", std::process::id(), u64::from_le_bytes(random));
+        let Ports { log, publications, store, source, signer, clock } = ports;
+        let streams = Mutex::default();
+        let inner = Inner { log, publications, store, source, signer, clock, root, options, holder, streams };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Announces what the log holds up to `seq`, or waits for whoever does, for at most `budget` (FORMAT T-4.6).
+    ///
+    /// A lone change waits for nothing. Of many at once the first publishes for all that are there by then. Work that
+    /// outlasts the budget goes on, and the answer is that it is pending.
+    pub async fn publish(
+        &self,
+        stream: &Stream,
+        seq: u64,
+        budget: Duration,
+    ) -> Result<Progress, PublishError> {
+        let (publisher, owned) = (self.clone(), stream.clone());
+        let work = tokio::spawn(async move { publisher.publish_through(&owned, seq, budget).await });
+        match tokio::time::timeout(budget, work).await {
+            Ok(Ok(done)) => done,
+            Ok(Err(_)) => Err(PublishError::Stopped),
+            Err(_) => self.progress(stream, seq).await,
+        }
+    }
+
+    /// How far the stream has got, and whether clients see the log up to `seq`.
+    pub async fn progress(&self, stream: &Stream, seq: u64) -> Result<Progress, PublishError> {
+        Ok(Progress::of(&self.inner.publications.read(stream).await?, seq))
+    }
+
+    /// Puts right whatever is not: changes nobody published, announcements a crash cut off, a pointer that was
+    /// overwritten, a snapshot that is gone; and sends a heartbeat when it is time. To be called every minute or so.
+    pub async fn sweep(&self, stream: &Stream) -> Result<Progress, PublishError> {
+        self.alone(stream, Ask::Sweep).await
+    }
+
+    /// Builds the stream anew at the same seq: a step of deploying a newer builder.
+    pub async fn rebuild(&self, stream: &Stream) -> Result<Progress, PublishError> {
+        self.alone(stream, Ask::Rebuild).await
+    }
+
+    /// Runs under the lease, or leaves the stream to its holder.
+    async fn alone(&self, stream: &Stream, ask: Ask) -> Result<Progress, PublishError> {
+        let known = self.known(stream);
+        let mut known = known.lock().await;
+        if self.take_lease(stream).await? {
+            let done = self.run(stream, &mut known, ask).await;
+            let released = self.release(stream).await;
+            done.and(released)?;
+        }
+        self.progress(stream, 0).await
+    }
+
+    async fn publish_through(
+        &self,
+        stream: &Stream,
+        seq: u64,
+        budget: Duration,
+    ) -> Result<Progress, PublishError> {
+        // In this process callers take turns; those who waited mostly find that they are done.
+        let known = self.known(stream);
+        let mut known = known.lock().await;
+        let mut waited = Duration::ZERO;
+        loop {
+            let item = self.inner.publications.read(stream).await?;
+            let progress = Progress::of(&item, seq);
+            if progress.state == PublicationState::Announced {
+                return Ok(progress);
+            }
+            if self.take_lease(stream).await? {
+                let done = self.lead(stream, &mut known).await;
+                let released = self.release(stream).await;
+                done.and(released)?;
+                return self.progress(stream, seq).await;
+            }
+            if waited >= budget {
+                return Ok(progress);
+            }
+            self.inner.publications.want(stream, seq).await?;
+            tokio::time::sleep(WAIT).await;
+            waited = waited.saturating_add(WAIT);
+        }
+    }
+
+    /// Publishes, and again what came in meanwhile, a few times.
+    async fn lead(&self, stream: &Stream, known: &mut Known) -> Result<(), PublishError> {
+        for _ in 0..ROUNDS {
+            self.run(stream, known, Ask::Changes).await?;
+            let covered = self.inner.publications.read(stream).await?.covered_seq();
+            let head = self.inner.log.head(&stream.project).await?.map_or(0, |head| head.seq);
+            if head <= covered {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    async fn take_lease(&self, stream: &Stream) -> Result<bool, PublishError> {
+        let now_ms = self.inner.clock.now_ms();
+        let lease = Lease { holder: self.inner.holder.clone(), until_ms: now_ms.saturating_add(LEASE_MS) };
+        Ok(self.inner.publications.lease(stream, &lease, now_ms).await?)
+    }
+
+    async fn release(&self, stream: &Stream) -> Result<(), PublishError> {
+        Ok(self.inner.publications.release(stream, &self.inner.holder).await?)
+    }
+
+    fn known(&self, stream: &Stream) -> Arc<tokio::sync::Mutex<Known>> {
+        let mut streams = self.inner.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(streams.entry(stream.clone()).or_default())
+    }
+}

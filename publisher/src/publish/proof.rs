@@ -1,0 +1,175 @@
+//! Whether a content may be announced: asked of the SDK's own loader (FORMAT T-4.5, step 4).
+
+use flagstone_bundle::ObjectError;
+use flagstone_bundle::container::{Caps, ContainerError, StoredObject, encode_zstd_level};
+use flagstone_bundle::content::{Content, ContentError};
+use flagstone_bundle::delta::DeltaLines;
+use flagstone_bundle::manifest::Stream;
+use flagstone_eval::{BrokenReference, Problem, Snapshot};
+use flagstone_model::json::Json;
+
+/// Most faults that are told one by one.
+const TOLD: usize = 10;
+
+/// Why a content may not be announced. It is the builder's fault: a client would serve less than was written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// A client could not read it at all.
+    #[error(transparent)]
+    Unreadable(#[from] ObjectError),
+    /// Lines or parts of lines that this release's SDK can not read or does not understand.
+    #[error(
+        "{count} places in the lines are not understood, the first in the {kind} `{key}` at {pointer:?}: {code}"
+    )]
+    NotUnderstood {
+        /// How many.
+        count: usize,
+        /// Kind of the first one's line.
+        kind: String,
+        /// Key of the first one's line.
+        key: String,
+        /// Where in that line.
+        pointer: String,
+        /// What is wrong there.
+        code: &'static str,
+    },
+    /// References that lead nowhere, in a circle, or too far.
+    #[error("{count} references are broken, the first from {from} to {to}: {code}")]
+    BrokenReference {
+        /// How many.
+        count: usize,
+        /// Whose the first one is.
+        from: String,
+        /// Where it leads.
+        to: String,
+        /// What is wrong with it.
+        code: &'static str,
+    },
+    /// The environment line is missing or names another stream.
+    #[error("the environment line is missing or names another stream")]
+    WrongStream,
+    /// What was stored does not read back as what was built.
+    #[error("the stored content does not read back as it was built")]
+    ReadBack,
+    /// A delta does not lead to the content.
+    #[error("the delta since version {since} does not lead to the content")]
+    Delta {
+        /// Its base.
+        since: u64,
+    },
+}
+
+impl From<ContainerError> for Refusal {
+    fn from(error: ContainerError) -> Self {
+        Self::Unreadable(error.into())
+    }
+}
+
+impl From<ContentError> for Refusal {
+    fn from(error: ContentError) -> Self {
+        Self::Unreadable(error.into())
+    }
+}
+
+impl Refusal {
+    /// The stable code of this refusal.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Unreadable(_) => "content-unreadable",
+            Self::NotUnderstood { .. } => "content-not-understood",
+            Self::BrokenReference { .. } => "reference-broken",
+            Self::WrongStream => "content-of-another-stream",
+            Self::ReadBack => "content-not-read-back",
+            Self::Delta { .. } => "delta-wrong",
+        }
+    }
+
+    fn not_understood(problems: &[Problem], headless: usize) -> Self {
+        for problem in problems.iter().take(TOLD) {
+            let (kind, key, pointer) = (&problem.kind, &problem.key, &problem.pointer);
+            tracing::error!(%kind, %key, %pointer, why = problem.why.code(), "a built line is not understood");
+        }
+        let first = problems.first();
+        Self::NotUnderstood {
+            count: problems.len().saturating_add(headless),
+            kind: first.map_or("line", |problem| &*problem.kind).to_owned(),
+            key: first.map_or("", |problem| &*problem.key).to_owned(),
+            pointer: first.map(|problem| problem.pointer.clone()).unwrap_or_default(),
+            code: first.map_or("headless", |problem| problem.why.code()),
+        }
+    }
+
+    fn broken(references: &[BrokenReference]) -> Option<Self> {
+        let first = references.first()?;
+        Some(Self::BrokenReference {
+            count: references.len(),
+            from: format!("{:?}", first.from),
+            to: format!("{:?}", first.to),
+            code: first.code,
+        })
+    }
+}
+
+/// A content that a client would load and understand in full, and its compiled form.
+#[derive(Debug, Clone)]
+pub(super) struct Proven {
+    pub(super) content: Content,
+    snapshot: Snapshot,
+}
+
+impl Proven {
+    /// Proves a content from its first line.
+    pub(super) fn whole(stream: &Stream, content: Content) -> Result<Self, Refusal> {
+        let (snapshot, report) = Snapshot::compile(content.lines());
+        if !report.is_clean() {
+            return Err(Refusal::not_understood(&report.problems, report.headless_lines));
+        }
+        Self::checked(stream, content, snapshot)
+    }
+
+    /// Proves the next content from what changed, on the SDK's own path of an update: cost follows the change.
+    pub(super) fn next(
+        &self,
+        stream: &Stream,
+        content: Content,
+        change: &DeltaLines,
+    ) -> Result<Self, Refusal> {
+        let update = self.snapshot.update(change.upserts(), change.drops());
+        if !update.report.is_clean() {
+            return Err(Refusal::not_understood(&update.report.problems, update.report.headless_lines));
+        }
+        Self::checked(stream, content, update.snapshot)
+    }
+
+    fn checked(stream: &Stream, content: Content, snapshot: Snapshot) -> Result<Self, Refusal> {
+        if let Some(refusal) = Refusal::broken(&snapshot.broken_references()) {
+            return Err(refusal);
+        }
+        if !names(&content, stream) {
+            return Err(Refusal::WrongStream);
+        }
+        Ok(Self { content, snapshot })
+    }
+
+    /// Stores the whole content and reads it back as a client does.
+    pub(super) fn store(&self, level: i32) -> Result<(Vec<u8>, StoredObject), Refusal> {
+        let (stored, object) = encode_zstd_level(&self.content.raw(), level)?;
+        let read = Content::parse(&object.open(&stored, Caps::SNAPSHOT)?)?;
+        // Line by line the same, so of the same content hash.
+        if read == self.content { Ok((stored, object)) } else { Err(Refusal::ReadBack) }
+    }
+}
+
+/// Whether there is exactly one environment line, and it names this stream.
+fn names(content: &Content, stream: &Stream) -> bool {
+    // Lines are sorted, so environment lines are neighbours; only checks and unknown kinds stand before them.
+    let head = b"{\"environment\":".as_slice();
+    let mut found = content.lines().skip_while(|line| *line < head).take_while(|line| line.starts_with(head));
+    let (Some(line), None) = (found.next(), found.next()) else { return false };
+    let Ok(json) = Json::parse(line) else { return false };
+    let says = |member, id| json.member(member).and_then(Json::as_str) == Some(id);
+    says("environment", stream.environment.as_str())
+        && says("project", stream.project.as_str())
+        && says("view", stream.view.as_str())
+}

@@ -1,0 +1,345 @@
+//! One run over a stream: FORMAT T-4.5 from its first step to its last.
+
+use std::sync::Arc;
+
+use flagstone_bundle::container::Caps;
+use flagstone_bundle::content::Content;
+use flagstone_bundle::manifest::{LogHead, Manifest, Stream};
+
+use super::announce::{Announced, Archived, Bucket};
+use super::cumulative::Chosen;
+use super::error::PublishError;
+use super::known::{Known, Order, Prepared, Previous};
+use super::layout::Layout;
+use super::proof::Refusal;
+use super::source::{Built, SourceError};
+use super::{Inner, Publisher};
+use crate::log::Head;
+use crate::publication::{Claim, Publication};
+use crate::store::StoreError;
+
+/// How often a run starts again because another publisher was faster.
+const TRIES: usize = 8;
+
+/// What a run is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ask {
+    /// Announce what the log holds.
+    Changes,
+    /// That, and a heartbeat if it is time.
+    Sweep,
+    /// Build anew at the same seq: after an upgrade of the builder.
+    Rebuild,
+}
+
+/// What one try has to do.
+enum Next {
+    Nothing,
+    SameContent,
+    NewContent(Built),
+}
+
+impl Publisher {
+    pub(super) async fn run(&self, stream: &Stream, known: &mut Known, ask: Ask) -> Result<(), PublishError> {
+        for _ in 0..TRIES {
+            // The manifest first: a claim comes before its announcement, so one above the item is never a race.
+            let bucket = self.inner.bucket(stream).await?;
+            let item = self.inner.publications.read(stream).await?;
+            refuse_unclaimed(&bucket, &item)?;
+            let Some((item, next)) = self.inner.next(stream, &bucket, item, ask).await? else { continue };
+            let done = match next {
+                Next::Nothing => return Ok(()),
+                Next::SameContent => self.announce_again(stream, known, &item, bucket).await?,
+                Next::NewContent(built) => self.publish_content(stream, known, &item, bucket, built).await?,
+            };
+            if done == Announced::Yes {
+                return Ok(());
+            }
+        }
+        Err(PublishError::Contended)
+    }
+
+    /// Steps 4 to 10 for a content that is new.
+    async fn publish_content(
+        &self,
+        stream: &Stream,
+        known: &mut Known,
+        item: &Publication,
+        bucket: Bucket,
+        built: Built,
+    ) -> Result<Announced, PublishError> {
+        let inner = &self.inner;
+        let epoch = inner.epoch(stream);
+        let before = item.claim.as_ref().filter(|claim| claim.epoch == epoch);
+        let previous = match before {
+            Some(claim) => inner.previous(stream, known, claim).await?,
+            None => None,
+        };
+        let issued_ms = inner.issue(item, &bucket);
+        let version = item.version().saturating_add(1);
+        let (lines, content) = (built.content.len() as u64, built.content.content_hash());
+        let order = Order {
+            stream: stream.clone(),
+            version,
+            at_ms: issued_ms,
+            content: built.content,
+            previous,
+            history: before.map(|claim| claim.history.clone()).unwrap_or_default(),
+            known: known.clone(),
+            level: inner.options.zstd_level,
+        };
+        let source = Arc::clone(&inner.source);
+        let Prepared { proven, object, stored, chosen, history } =
+            blocking(move || order.prepare(&*source)).await?;
+        let layout = Layout::of(stream);
+        let snapshot_path = layout.snapshot(&object)?;
+        match &chosen {
+            None => inner.upload(&snapshot_path, &object, &stored).await?,
+            Some(Chosen { delta, stored: delta_bytes, .. }) => {
+                let delta_path = layout.delta(&delta.object)?;
+                tokio::try_join!(
+                    inner.upload(&snapshot_path, &object, &stored),
+                    inner.upload(&delta_path, &delta.object, delta_bytes),
+                )?;
+            }
+        }
+        let claim = Claim {
+            epoch,
+            version,
+            serial: item.serial().saturating_add(1),
+            issued_ms,
+            builder: inner.options.builder,
+            content,
+            lines,
+            snapshot: object,
+            deltas: chosen.iter().map(|chosen| chosen.delta.clone()).collect(),
+            inline: chosen.as_ref().is_some_and(|chosen| chosen.inline),
+            history,
+        };
+        let covered = log_head(&built.head);
+        if !inner.publications.claim(stream, item.serial(), &claim, covered).await? {
+            return Ok(Announced::Overtaken);
+        }
+        known.push(version, proven);
+        let inline = chosen.as_ref().filter(|chosen| chosen.inline).map(|chosen| &*chosen.stored);
+        inner.announce(stream, &claim, covered, inline, Archived::Unknown, bucket.expect).await
+    }
+
+    /// A new serial for what is claimed already: a heartbeat, or what a run that stopped had left undone.
+    async fn announce_again(
+        &self,
+        stream: &Stream,
+        known: &Known,
+        item: &Publication,
+        bucket: Bucket,
+    ) -> Result<Announced, PublishError> {
+        let inner = &self.inner;
+        let Some((before, covered)) = item.claim.as_ref().zip(item.covered) else {
+            return Ok(Announced::Yes);
+        };
+        let mut claim = before.clone();
+        claim.serial = before.serial.saturating_add(1);
+        claim.issued_ms = inner.issue(item, &bucket);
+        self.keep_stored(stream, known, &mut claim, covered).await?;
+        let inline = inner.stored_delta(stream, &mut claim).await?;
+        if !inner.publications.claim(stream, before.serial, &claim, covered).await? {
+            return Ok(Announced::Overtaken);
+        }
+        let archived = if item.is_announced() { Archived::Yes } else { Archived::Unknown };
+        inner.announce(stream, &claim, covered, inline.as_deref(), archived, bucket.expect).await
+    }
+
+    /// Step 5 for refs that are used again: what is announced must be there, and is stored anew if it is not.
+    async fn keep_stored(
+        &self,
+        stream: &Stream,
+        known: &Known,
+        claim: &mut Claim,
+        covered: LogHead,
+    ) -> Result<(), PublishError> {
+        let inner = &self.inner;
+        let layout = Layout::of(stream);
+        let present = inner.store.head(&layout.snapshot(&claim.snapshot)?).await?;
+        if present.is_some_and(|present| present.size == claim.snapshot.size) {
+            return Ok(());
+        }
+        tracing::warn!(%stream, version = claim.version, "an announced snapshot is missing and is stored again");
+        let proven = match known.proven(claim) {
+            Some(proven) => proven,
+            None => {
+                let built = inner.source.build(stream, covered.seq).await?;
+                if built.content.content_hash() != claim.content {
+                    return Err(SourceError::new("content-lost", "the log now gives other lines").into());
+                }
+                let of = stream.clone();
+                Arc::new(blocking(move || super::proof::Proven::whole(&of, built.content)).await?)
+            }
+        };
+        let level = inner.options.zstd_level;
+        let (stored, object) = blocking(move || proven.store(level)).await?;
+        inner.upload(&layout.snapshot(&object)?, &object, &stored).await?;
+        claim.snapshot = object;
+        Ok(())
+    }
+}
+
+impl Inner {
+    /// Steps 2 and 3: what is there to do. `None`: another publisher was faster, so look again.
+    async fn next(
+        &self,
+        stream: &Stream,
+        bucket: &Bucket,
+        mut item: Publication,
+        ask: Ask,
+    ) -> Result<Option<(Publication, Next)>, PublishError> {
+        let Some(head) = self.log.head(&stream.project).await? else {
+            return match item.covered_seq() {
+                0 => Ok(Some((item, Next::Nothing))),
+                covered => Err(PublishError::LogBehind { head: 0, covered }),
+            };
+        };
+        let covered = item.covered_seq();
+        let differs =
+            item.covered.is_some_and(|covered| covered.seq == head.seq && covered.hash != head.hash);
+        if head.seq < covered || differs {
+            return Err(PublishError::LogBehind { head: head.seq, covered });
+        }
+        let new_epoch = item.claim.as_ref().is_none_or(|claim| claim.epoch != self.epoch(stream));
+        // An older builder publishes real changes, but never the same seq again: two releases would take turns.
+        let newest = item.claim.as_ref().is_none_or(|claim| claim.builder <= self.options.builder);
+        if head.seq > covered || new_epoch || (ask == Ask::Rebuild && newest) {
+            let built = self.source.build(stream, head.seq).await?;
+            if built.head.seq < head.seq {
+                return Err(SourceError::new("source-behind", "the lines are older than the log").into());
+            }
+            let same = |claim: &Claim| claim.content == built.content.content_hash();
+            if new_epoch || !item.claim.as_ref().is_some_and(same) {
+                return Ok(Some((item, Next::NewContent(built))));
+            }
+            let now_covered = log_head(&built.head);
+            if !self.publications.cover(stream, item.serial(), now_covered).await? {
+                return Ok(None);
+            }
+            item.covered = Some(now_covered);
+        }
+        let is_ours = bucket.manifest.as_ref().is_some_and(|seen| seen.serial() == item.serial());
+        if is_ours && !item.is_announced() {
+            // Stopped between the last two steps.
+            self.publications.announced(stream, item.serial()).await?;
+            item.announced_serial = item.serial();
+        }
+        let due = ask == Ask::Sweep && self.is_heartbeat_due(&item);
+        let next = if is_ours && !due { Next::Nothing } else { Next::SameContent };
+        Ok(Some((item, next)))
+    }
+
+    /// A fifth before the promised time, for the next sweep may come late.
+    fn is_heartbeat_due(&self, item: &Publication) -> bool {
+        let heartbeat = self.options.heartbeat_ms - self.options.heartbeat_ms / 5;
+        let due = |claim: &Claim| {
+            let next = claim.issued_ms.saturating_add_unsigned(heartbeat);
+            self.clock.now_ms() >= next
+        };
+        item.claim.as_ref().is_some_and(due)
+    }
+
+    /// Now, but never before what was issued already.
+    fn issue(&self, item: &Publication, bucket: &Bucket) -> i64 {
+        let claimed = item.claim.as_ref().map_or(0, |claim| claim.issued_ms);
+        let announced = bucket.manifest.as_ref().map_or(0, Manifest::issued_ms);
+        self.clock.now_ms().max(claimed).max(announced)
+    }
+
+    /// The trust generation of the stream's environment; signing fails where there is none.
+    fn epoch(&self, stream: &Stream) -> u64 {
+        self.root.delegation(&stream.environment).map_or(1, |delegation| delegation.epoch)
+    }
+
+    /// The claimed content: remembered, else read back from the store. Without it there is no delta.
+    async fn previous(
+        &self,
+        stream: &Stream,
+        known: &Known,
+        claim: &Claim,
+    ) -> Result<Option<Previous>, PublishError> {
+        if let Some(previous) = known.of(claim) {
+            return Ok(Some(previous));
+        }
+        let path = Layout::of(stream).snapshot(&claim.snapshot)?;
+        let stored = match self.store.get(&path).await {
+            Ok(Some(stored)) => stored.bytes,
+            Ok(None) | Err(StoreError::TooLarge { .. }) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let (claim, stream) = (claim.clone(), stream.clone());
+        let read = move || {
+            let raw = claim.snapshot.open(&stored, Caps::SNAPSHOT)?;
+            let content = Content::parse(&raw)?;
+            content.check(claim.lines, claim.content)?;
+            Ok(Previous::found(&stream, content))
+        };
+        match blocking(read).await {
+            Ok(previous) => Ok(Some(previous)),
+            Err(PublishError::Refused(refusal)) => {
+                tracing::warn!(%path, code = refusal.code(), "a stored snapshot is damaged; no delta is made");
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The inline bytes of a claim that is announced again: for two heartbeats, and only while they can be read.
+    async fn stored_delta(
+        &self,
+        stream: &Stream,
+        claim: &mut Claim,
+    ) -> Result<Option<Vec<u8>>, PublishError> {
+        let Some(delta) = claim.deltas.first() else { return Ok(None) };
+        let Some(stored) = self.store.get(&Layout::of(stream).delta(&delta.object)?).await? else {
+            claim.deltas.clear();
+            claim.inline = false;
+            return Ok(None);
+        };
+        if delta.object.open(&stored.bytes, Caps::SNAPSHOT).is_err() {
+            claim.deltas.clear();
+        }
+        let kept = self.options.heartbeat_ms.saturating_mul(2);
+        let at_ms = claim.history.last().map_or(0, |step| step.at_ms);
+        let fresh = claim.issued_ms <= at_ms.saturating_add_unsigned(kept);
+        claim.inline = claim.inline && fresh && !claim.deltas.is_empty();
+        Ok(claim.inline.then_some(stored.bytes))
+    }
+}
+
+/// A manifest that verifies and that nobody claimed stops the stream (FORMAT T-4.5, T-4.7).
+fn refuse_unclaimed(bucket: &Bucket, item: &Publication) -> Result<(), PublishError> {
+    let Some(seen) = &bucket.manifest else { return Ok(()) };
+    let (version, serial) = (seen.version(), seen.serial());
+    let claimed = item.claim.as_ref();
+    let above = version > item.version() || serial > item.serial();
+    let other = claimed.is_some_and(|claim| {
+        claim.epoch == seen.epoch() && claim.version == version && claim.content != seen.content()
+    });
+    if above || other {
+        return Err(PublishError::Unclaimed {
+            version,
+            serial,
+            claimed_version: item.version(),
+            claimed_serial: item.serial(),
+        });
+    }
+    Ok(())
+}
+
+const fn log_head(head: &Head) -> LogHead {
+    LogHead { seq: head.seq, hash: head.hash }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
+) -> Result<T, PublishError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => Ok(done?),
+        Err(_) => Err(PublishError::Stopped),
+    }
+}

@@ -1,0 +1,10 @@
+//! Publishing, from an appended entry to what a client has loaded.
+
+mod alarms;
+mod deltas;
+mod faults;
+mod happy;
+mod race;
+mod refusals;
+mod repair;
+mod world;
