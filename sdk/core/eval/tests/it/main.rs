@@ -15,6 +15,7 @@ mod forward;
 mod laws;
 mod references;
 mod update;
+mod vectors;
 
 use flagstone_eval::{Snapshot, batch};
 use flagstone_model::instant::Instant;
