@@ -1,6 +1,5 @@
 //! Salts: named once, kept for ever, and never two of one seed (FORMAT M-5.1, M-5.5).
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use flagstone_model::key::FlagKey;
@@ -43,26 +42,39 @@ impl UsedSalt {
     }
 }
 
-/// The salts of an environment, by seed.
+/// The salts of an environment.
+///
+/// A change asks about few salts among many, so they are only gathered, and looked through when asked.
 #[derive(Debug, Clone, Default)]
-pub struct Salts {
-    by_seed: HashMap<u32, Vec<UsedSalt>>,
+pub struct Salts<'a> {
+    elsewhere: Vec<&'a UsedSalt>,
+    own: Vec<UsedSalt>,
 }
 
-impl Salts {
+impl<'a> Salts<'a> {
+    /// The salts in use elsewhere.
+    pub fn elsewhere(salts: impl IntoIterator<Item = &'a UsedSalt>) -> Self {
+        Self { elsewhere: salts.into_iter().collect(), own: Vec::new() }
+    }
+
     /// Adds a salt that is in use.
     pub fn insert(&mut self, salt: UsedSalt) {
-        self.by_seed.entry(salt.seed).or_default().push(salt);
+        self.own.push(salt);
+    }
+
+    /// The salts of this seed.
+    fn of_seed(&self, seed: u32) -> impl Iterator<Item = &UsedSalt> {
+        self.elsewhere.iter().copied().chain(&self.own).filter(move |used| used.seed == seed)
     }
 
     /// A different salt in use that has the seed of `salt`.
     pub fn collision(&self, salt: &str) -> Option<&str> {
-        self.by_seed.get(&seed(salt))?.iter().find_map(|used| (*used.salt != *salt).then_some(&*used.salt))
+        self.of_seed(seed(salt)).find_map(|used| (*used.salt != *salt).then_some(&*used.salt))
     }
 
     fn is_free(&self, salt: &str) -> bool {
         let taken = |used: &UsedSalt| *used.salt != *salt || used.chosen == Chosen::ByPublisher;
-        !self.by_seed.get(&seed(salt)).is_some_and(|used| used.iter().any(taken))
+        !self.of_seed(seed(salt)).any(taken)
     }
 
     /// `wanted`, or with `.2`, `.3`, … appended until no other salt has its seed and no other default is equal.
@@ -75,19 +87,15 @@ impl Salts {
     }
 }
 
-impl Extend<UsedSalt> for Salts {
-    fn extend<I: IntoIterator<Item = UsedSalt>>(&mut self, salts: I) {
-        salts.into_iter().for_each(|salt| self.insert(salt));
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use super::*;
 
-    fn salts(all: &[(&str, Chosen)]) -> Salts {
+    fn salts(all: &[(&str, Chosen)]) -> Salts<'static> {
         let mut salts = Salts::default();
-        salts.extend(all.iter().map(|(salt, chosen)| UsedSalt::new(*salt, *chosen)));
+        all.iter().for_each(|(salt, chosen)| salts.insert(UsedSalt::new(*salt, *chosen)));
         salts
     }
 

@@ -71,7 +71,7 @@ impl Splits {
         flag: &FlagKey,
         targeting: &Targeting,
         before: Option<(&Targeting, &Self)>,
-        mut taken: Salts,
+        mut taken: Salts<'_>,
     ) -> Result<Self, Vec<Problem>> {
         let mut problems = Vec::new();
         let kept = |rule: &str| {
@@ -193,14 +193,14 @@ fn authored_salts(targeting: &Targeting) -> impl Iterator<Item = (String, &str)>
 }
 
 /// Takes the salts an author wrote, refusing those that collide.
-fn take_authored(targeting: &Targeting, taken: &mut Salts, problems: &mut Vec<Problem>) {
+fn take_authored(targeting: &Targeting, taken: &mut Salts<'_>, problems: &mut Vec<Problem>) {
     for (pointer, salt) in authored_salts(targeting) {
         take(salt, pointer, taken, problems);
     }
 }
 
 /// Takes one salt, or says that it has the seed of another.
-pub(crate) fn take(salt: &str, pointer: String, taken: &mut Salts, problems: &mut Vec<Problem>) {
+pub(crate) fn take(salt: &str, pointer: String, taken: &mut Salts<'_>, problems: &mut Vec<Problem>) {
     match taken.collision(salt) {
         Some(other) => problems.push(Problem::new(
             code::SALT_COLLISION,

@@ -136,12 +136,10 @@ impl State {
 
 impl EnvironmentState {
     /// The salts in use, but for those of one entity.
-    fn salts(&self, but_flag: Option<&str>, but_segment: Option<&str>) -> Salts {
-        let mut salts = Salts::default();
+    fn salts(&self, but_flag: Option<&str>, but_segment: Option<&str>) -> Salts<'_> {
         let flags = self.live_flags().filter(|(key, _)| but_flag != Some(key.as_str()));
-        salts.extend(flags.flat_map(|(_, flag)| &flag.targeting.salts).cloned());
+        let of_flags = flags.flat_map(|(_, flag)| &flag.targeting.salts);
         let segments = self.live_segments().filter(|(key, _)| but_segment != Some(key.as_str()));
-        salts.extend(segments.flat_map(|(_, segment)| &segment.salts).cloned());
-        salts
+        Salts::elsewhere(of_flags.chain(segments.flat_map(|(_, segment)| &segment.salts)))
     }
 }
