@@ -53,13 +53,15 @@ pub struct Options {
     pub heartbeat_ms: u64,
     /// How often clients should poll, in milliseconds.
     pub poll_ms: Option<u64>,
-    /// The zstd level of snapshots.
+    /// The zstd level of snapshots. Each change waits for it once, and each client that starts cold downloads the
+    /// result: at 10 000 flags (2.5 MB) level 3 takes 3 ms for 221 kB, 7 takes 18 ms for 176 kB, 9 takes 25 ms for
+    /// 168 kB, 12 takes 83 ms for 163 kB.
     pub zstd_level: i32,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { builder: 1, heartbeat_ms: 300_000, poll_ms: None, zstd_level: 3 }
+        Self { builder: 1, heartbeat_ms: 300_000, poll_ms: None, zstd_level: 7 }
     }
 }
 
@@ -225,10 +227,10 @@ impl Publisher {
                 done.and(released)?;
                 return self.progress(stream, seq).await;
             }
+            self.inner.publications.want(stream, seq).await?;
             if waited >= budget {
                 return Ok(progress);
             }
-            self.inner.publications.want(stream, seq).await?;
             tokio::time::sleep(WAIT).await;
             waited = waited.saturating_add(WAIT);
         }
