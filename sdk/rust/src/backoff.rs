@@ -12,6 +12,8 @@ const SHORTEST_SUGGESTED: Duration = Duration::from_secs(1);
 const LONGEST_SUGGESTED: Duration = Duration::from_hours(1);
 /// Least interval the user may set.
 const SHORTEST: Duration = Duration::from_millis(10);
+/// Longest interval the user may set.
+const LONGEST: Duration = Duration::from_hours(24 * 366);
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 const LONGEST_BACKOFF: Duration = Duration::from_mins(1);
 const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(1);
@@ -34,7 +36,7 @@ pub(crate) struct Pace {
 impl Pace {
     pub(crate) fn new(chosen: Option<Duration>) -> Self {
         Self {
-            chosen: chosen.map(|chosen| chosen.max(SHORTEST)),
+            chosen: chosen.map(|chosen| chosen.clamp(SHORTEST, LONGEST)),
             suggested: None,
             polls: 0,
             failures: 0,

@@ -237,6 +237,37 @@ mod tests {
         assert_eq!(cache.read().unwrap().unwrap(), b"one");
     }
 
+    /// FAULTS F16: old or new, never a mixture, and never back.
+    #[test]
+    fn many_writers_leave_a_whole_file_that_is_the_newest() {
+        let directory = tempfile::tempdir().unwrap();
+        let whole = |number: u8| vec![number; 90];
+        let number = |there: &[u8]| {
+            assert_eq!(there, whole(there[0]), "torn");
+            there[0]
+        };
+        let newest = std::sync::atomic::AtomicU8::new(0);
+        std::thread::scope(|scope| {
+            for writer in 0..16 {
+                let (cache, newest) = (cache(directory.path()), &newest);
+                scope.spawn(move || {
+                    for round in 1..=12 {
+                        let mine = round * 16 + writer;
+                        // A busy lock is no answer here: it is asked again.
+                        while cache.save(&whole(mine), |there| number(there) < mine).unwrap() == Saved::Busy {
+                            std::thread::yield_now();
+                        }
+                        let there = number(&cache.read().unwrap().unwrap());
+                        assert!(there >= mine, "{there} after {mine}");
+                        newest.fetch_max(mine, std::sync::atomic::Ordering::SeqCst);
+                    }
+                });
+            }
+        });
+        assert_eq!(number(&cache(directory.path()).read().unwrap().unwrap()), newest.into_inner());
+        assert_eq!(names(directory.path()).len(), 2);
+    }
+
     #[test]
     fn a_file_over_the_limit_is_not_read() {
         let directory = tempfile::tempdir().unwrap();

@@ -1,7 +1,7 @@
 //! The client: getters on one side, the poll loop on the other, one pointer between them.
 
 use core::time::Duration;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use flagstone_model::context::Context;
 use flagstone_model::details::ErrorCode;
@@ -9,7 +9,7 @@ use flagstone_model::json::Json;
 use flagstone_model::value::{FlagType, Value};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::AbortHandle;
+use tokio::task::JoinHandle;
 
 use crate::builder::Builder;
 use crate::connection::Connection;
@@ -35,14 +35,23 @@ pub struct Client {
 #[derive(Debug)]
 struct Polling {
     requests: mpsc::Sender<Waiting>,
-    task: AbortHandle,
+    task: Mutex<Option<JoinHandle<()>>>,
     shared: Arc<Shared>,
+}
+
+impl Polling {
+    /// Ends the poll loop at its next pause, which it has at least once a poll.
+    fn stop(&self) -> Option<JoinHandle<()>> {
+        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        task.abort();
+        self.shared.hush();
+        Some(task)
+    }
 }
 
 impl Drop for Polling {
     fn drop(&mut self) {
-        self.task.abort();
-        self.shared.hush();
+        self.stop();
     }
 }
 
@@ -92,8 +101,8 @@ impl Client {
 
     pub(crate) fn polling(follower: Follower, shared: Arc<Shared>, runtime: &Handle) -> Self {
         let (requests, receiver) = mpsc::channel(QUEUE);
-        let task = runtime.spawn(run(follower, Arc::clone(&shared), receiver)).abort_handle();
-        let polling = Polling { requests, task, shared: Arc::clone(&shared) };
+        let task = runtime.spawn(run(follower, Arc::clone(&shared), receiver));
+        let polling = Polling { requests, task: Mutex::new(Some(task)), shared: Arc::clone(&shared) };
         Self { shared, polling: Some(Arc::new(polling)) }
     }
 
@@ -234,11 +243,9 @@ impl Client {
 
     /// Ends the polling of all clones. Evaluation goes on with what is loaded.
     pub async fn close(&self) {
-        let Some(polling) = &self.polling else { return };
-        polling.task.abort();
-        self.shared.hush();
-        while !polling.task.is_finished() {
-            tokio::task::yield_now().await;
+        if let Some(task) = self.polling.as_ref().and_then(|polling| polling.stop()) {
+            // It was aborted, so an error is what it ends with.
+            let _ = task.await;
         }
     }
 

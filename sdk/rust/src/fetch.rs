@@ -163,6 +163,13 @@ impl Fetcher {
                 .map_err(late)?
                 .map_err(|error| lost(object, error))?;
             let Some(chunk) = next else { break };
+            if chunk.is_empty() {
+                // Nothing, at once, for ever: that is no progress, and the deadline has to see it.
+                if Instant::now() >= deadline {
+                    return Err(Failure::Timeout { object }.into());
+                }
+                tokio::task::yield_now().await;
+            }
             self.traffic.bytes.fetch_add(chunk.len() as u64, Ordering::Relaxed);
             if bytes.len().saturating_add(chunk.len()) > wanted.max_bytes {
                 return Err(too_large().into());

@@ -70,6 +70,8 @@
 //!
 //! * It writes nothing but its cache file, and reads no environment variable but those of the system's proxy.
 //! * It records no exposures yet, and fetches no list objects: conditions that ask a list are undecidable.
+//! * A stale snapshot is served and said to be stale; a strict mode that refuses new content under `expired` comes
+//!   with root walking.
 //! * It does not walk to newer root documents yet: a manifest of another root or epoch is `untrusted`, and what is
 //!   served stays.
 //! * Evaluation is `flagstone-eval`'s, and every check of bytes is `flagstone-bundle`'s: none of it is repeated here.

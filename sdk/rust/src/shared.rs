@@ -235,7 +235,7 @@ impl Shared {
 
     fn tell(&self, board: &Board, kind: EventKind, keys: &Arc<[Arc<str>]>, cost: Cost) {
         let event = self.event(board, kind, keys, cost);
-        tracing::info!(
+        tracing::debug!(
             event = kind.as_str(),
             version = event.version,
             serial = event.serial,
@@ -283,5 +283,58 @@ impl Shared {
                 tracing::error!("a listener of flag changes panicked");
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+    use flagstone_model::context::Context;
+    use flagstone_model::digest::Digest;
+
+    fn served(version: u64) -> Served {
+        let line = format!(
+            "{{\"flag\":\"n\",\"type\":\"int\",\"rev\":1,\"on\":true,\"values\":{{\"v\":{version}}},\"fallthrough\":\"v\"}}"
+        );
+        let (snapshot, report) = Snapshot::compile([line.as_bytes()]);
+        assert!(report.is_clean());
+        let digest = Digest::of(line.as_bytes());
+        let position = Position { epoch: 1, version, serial: version, content: digest, payload: digest };
+        Served { snapshot, position, issued_ms: 0, source: Source::Network, anchor: None }
+    }
+
+    /// FAULTS F18: readers see versions rise, each whole, while a writer swaps as fast as it can.
+    #[test]
+    fn readers_never_wait_and_the_writer_frees_what_they_left() {
+        const SWAPS: u64 = 2_000;
+        let shared = Shared::new(Duration::from_secs(10), Disk::Off, Arc::new(SystemClock::new()));
+        shared.swap(served(1), Some(Vec::new()), Cost::default());
+        let weak = Arc::downgrade(&shared.served().unwrap());
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    let mut newest = 0;
+                    while newest < SWAPS {
+                        newest = shared.with_served(|served, now, _| {
+                            let served = served.unwrap();
+                            let details = served.snapshot.evaluate("n", None, &Context::new(), now);
+                            let value = details.value.unwrap().to_json().as_integer().unwrap();
+                            let version = served.position.version;
+                            assert_eq!(u64::try_from(value).unwrap(), version);
+                            assert!(version >= newest);
+                            version
+                        });
+                    }
+                });
+            }
+            for version in 2..=SWAPS {
+                shared.swap(served(version), Some(Vec::new()), Cost::default());
+            }
+        });
+        shared.review(Cost::default());
+        assert!(shared.board().retired.is_empty());
+        assert!(weak.upgrade().is_none());
+        assert_eq!(shared.status().counters.swaps, SWAPS - 1);
     }
 }
