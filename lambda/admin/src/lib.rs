@@ -1,1 +1,127 @@
 //! The Flagstone admin API over HTTP, cloud-free.
+//!
+//! Two routers: [`router`] is the API over a [`ControlPlane`], [`cdn::router`] serves published objects as a CDN
+//! would. Both are plain axum routers without a server, so that `flagstone dev`, a Lambda function, and a test run the
+//! same code:
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use flagstone_admin::auth::{AdminToken, Principal};
+//! use flagstone_admin::cdn::{self, KeyScope, StaticSdkKeys};
+//! use flagstone_model::key::{EnvironmentId, ProjectId};
+//! use flagstone_publisher::control::ControlPlane;
+//! use flagstone_publisher::log::ActorKind;
+//! use flagstone_publisher::store::ObjectStore;
+//!
+//! fn app(control: ControlPlane, bucket: Arc<dyn ObjectStore>) -> Result<axum::Router, Box<dyn std::error::Error>> {
+//!     let admin = Principal { kind: ActorKind::Token, id: "admin".into(), name: None };
+//!     let scope = KeyScope {
+//!         project: ProjectId::parse("demo")?,
+//!         environment: EnvironmentId::parse("production")?,
+//!     };
+//!     let keys = StaticSdkKeys::new([("fsk_3vD9".into(), scope)]);
+//!     let tokens = Arc::new(AdminToken::new("fat_Yq81", admin));
+//!     Ok(flagstone_admin::router(control, tokens).merge(cdn::router(bucket, Arc::new(keys))))
+//! }
+//! ```
+//!
+//! # Reading order
+//!
+//! 1. [`router`]: the table of routes.
+//! 2. [`auth`]: who asks; [`auth::Tokens`] is the port behind which tokens are kept.
+//! 3. [`cdn`]: objects, cache headers, and [`cdn::SdkKeys`].
+//!
+//! # Invariants
+//!
+//! * A request is read whole and checked before anything is written. What is refused is a problem document (RFC 9457)
+//!   with a stable `code` that names the member (`pointer`), the parameter, or the header at fault.
+//! * Bodies are read strictly: at most [`MAX_BODY_BYTES`], 32 levels, no member twice, none that is unknown.
+//! * Tokens and SDK keys are compared by their SHA-256. Neither they nor query strings, bodies, or attributes of
+//!   contexts stand in an answer to somebody else or in a log line.
+//! * A write that has begun goes on when its caller goes away.
+//!
+//! # What it does not do
+//!
+//! It opens no socket, ends no TLS, and limits no rate. It decides nothing about flags: that is `flagstone-publisher`.
+
+use std::fmt;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware;
+use axum::routing::{get, post};
+use flagstone_publisher::control::ControlPlane;
+
+mod access;
+mod answer;
+pub mod auth;
+mod call;
+pub mod cdn;
+mod cursor;
+mod etag;
+mod percent;
+mod problem;
+mod query;
+mod routes;
+
+use auth::Tokens;
+use problem::Problem;
+use routes::{environments, evaluate, flags, log, publication, segments, targeting};
+
+/// Largest body of a request, in bytes.
+pub const MAX_BODY_BYTES: usize = 1024 * 1024;
+
+/// What the handlers share.
+#[derive(Clone)]
+pub(crate) struct Service {
+    control: ControlPlane,
+    tokens: Arc<dyn Tokens>,
+}
+
+impl fmt::Debug for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Service").finish_non_exhaustive()
+    }
+}
+
+/// The API of one project: everything under `/v1`, and `/healthz`.
+///
+/// Every other path is the problem `not-found`, and every other method `method-not-allowed`. All answers have
+/// `x-request-id`.
+pub fn router(control: ControlPlane, tokens: Arc<dyn Tokens>) -> Router {
+    let service = Service { control, tokens };
+    // Whole paths, not nested routers: those would hide the part of the path that tells two lists or requests apart.
+    let p = |rest: &str| format!("/v1/projects/{{project}}{rest}");
+    let e = |rest: &str| format!("/v1/projects/{{project}}/environments/{{environment}}{rest}");
+    Router::new()
+        .route(&p("/flags"), get(flags::list).post(flags::create))
+        .route(&p("/flags/{flag}"), get(flags::read).patch(flags::patch).delete(flags::archive))
+        .route(&p("/environments"), get(environments::list).post(environments::create))
+        .route(&e(""), get(environments::read).patch(environments::patch))
+        .route(&e("/flags"), get(targeting::list))
+        .route(&e("/flags/{flag}"), get(targeting::read).put(targeting::put))
+        .route(&e("/flags/{flag}/on"), post(targeting::on))
+        .route(&e("/flags/{flag}/off"), post(targeting::off))
+        .route(&e("/flags/{flag}/rollout"), post(targeting::rollout))
+        .route(&e("/flags/{flag}/restore"), post(targeting::restore))
+        .route(&e("/flags/{flag}/history"), get(targeting::history))
+        .route(&e("/segments"), get(segments::list))
+        .route(&e("/segments/{segment}"), get(segments::read).put(segments::put).delete(segments::delete))
+        .route(&e("/evaluate"), post(evaluate::evaluate))
+        .route(&e("/publication"), get(publication::read))
+        .route(&e("/publish"), post(publication::publish))
+        .route(&p("/log"), get(log::list))
+        .route_layer(middleware::from_fn_with_state(service.clone(), auth::require))
+        .route("/healthz", get(health))
+        .fallback(async || Problem::not_found())
+        .method_not_allowed_fallback(async || Problem::method_not_allowed())
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(middleware::from_fn(access::observe))
+        .with_state(service)
+}
+
+async fn health() -> axum::response::Response {
+    answer::json(axum::http::StatusCode::OK, r#"{"status":"ok"}"#.to_owned())
+}

@@ -1,0 +1,128 @@
+//! Answers: entities, writes, and pages.
+
+use std::collections::BTreeMap;
+
+use axum::http::header::{CONTENT_TYPE, ETAG};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use flagstone_model::json::Json;
+use flagstone_model::key::{EnvironmentId, ViewId};
+use flagstone_publisher::control::{Entity, Published, Written};
+
+use crate::cursor;
+use crate::etag::{self, EntityTags};
+use crate::query::Page;
+
+/// Members that the server adds to every entity. A body may repeat them, so that what was read can be edited and sent
+/// back.
+pub(crate) const OWN_MEMBERS: [&str; 5] = ["key", "environment", "revision", "seq", "publication"];
+
+const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
+
+/// A JSON answer.
+pub(crate) fn json(status: StatusCode, text: String) -> Response {
+    (status, [(CONTENT_TYPE, "application/json")], text).into_response()
+}
+
+/// An entity with the members the server adds: `key` and `environment` first, `revision` last.
+pub(crate) fn members(
+    key: &str,
+    environment: Option<&EnvironmentId>,
+    body: Json<'static>,
+    revision: u64,
+) -> Json<'static> {
+    let mut members = vec![("key".into(), Json::from(key.to_owned()))];
+    if let Some(environment) = environment {
+        members.push(("environment".into(), Json::from(environment.to_string())));
+    }
+    if let Json::Object(body) = body {
+        members.extend(body.into_iter().filter(|(name, _)| !OWN_MEMBERS.contains(&&**name)));
+    }
+    members.push(("revision".into(), Json::from(revision)));
+    Json::Object(members)
+}
+
+/// The answer to reading one entity: itself, or 304 if the caller has it.
+pub(crate) fn entity(
+    environment: Option<&EnvironmentId>,
+    entity: Entity,
+    known: Option<&EntityTags>,
+) -> Response {
+    let tag = etag::of_revision(entity.revision);
+    let mut response = if known.is_some_and(|known| known.matches_weakly(&tag)) {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        let members = members(&entity.key, environment, entity.body, entity.revision);
+        json(StatusCode::OK, members.to_string())
+    };
+    response.headers_mut().insert(ETAG, etag::value_of_revision(entity.revision));
+    response
+}
+
+/// The answer to a write.
+pub(crate) fn written(
+    key: &str,
+    environment: Option<&EnvironmentId>,
+    waited: bool,
+    written: Written,
+) -> Response {
+    let mut entity = members(key, environment, written.entity, written.revision);
+    if let Json::Object(members) = &mut entity {
+        members.push(("seq".into(), Json::from(written.seq)));
+        members.push(("publication".into(), publication(&written.publication)));
+    }
+    let status = if written.created { StatusCode::CREATED } else { StatusCode::OK };
+    let mut response = json(status, entity.to_string());
+    response.headers_mut().insert(ETAG, etag::value_of_revision(written.revision));
+    if !waited {
+        response.headers_mut().insert(PREFERENCE_APPLIED, HeaderValue::from_static("respond-async"));
+    }
+    response
+}
+
+/// `{environment: {view: {version, state}}}`
+pub(crate) fn publication(
+    publication: &BTreeMap<EnvironmentId, BTreeMap<ViewId, Published>>,
+) -> Json<'static> {
+    Json::object(publication.iter().map(|(environment, views)| {
+        let views = views.iter().map(|(view, published)| (view.to_string(), self::published(published)));
+        (environment.to_string(), Json::object(views))
+    }))
+}
+
+/// `{version, state}`
+pub(crate) fn published(published: &Published) -> Json<'static> {
+    Json::object([
+        ("version", Json::from(published.version)),
+        ("state", Json::from(published.state.as_str())),
+    ])
+}
+
+/// A page of items, each beside its position in the list, in the list's order.
+///
+/// `items` may hold more than the page: then there is a next one.
+pub(crate) fn page(list: &str, page: &Page, items: Vec<(String, Json<'static>)>) -> Response {
+    let more = items.len() > page.limit;
+    let items: Vec<_> = items.into_iter().take(page.limit).collect();
+    let next = items.last().filter(|_| more).map(|(position, _)| cursor::write(list, position));
+    let items = items.into_iter().map(|(_, item)| item).collect();
+    let next = next.map(|next| ("next", Json::from(next)));
+    let body = Json::object([("items", items)].into_iter().chain(next));
+    json(StatusCode::OK, body.to_string())
+}
+
+/// A page of entities, which are in the order of their keys.
+pub(crate) fn entities(
+    list: &str,
+    page: &Page,
+    environment: Option<&EnvironmentId>,
+    entities: Vec<Entity>,
+) -> Response {
+    let later = |entity: &Entity| page.after.as_ref().is_none_or(|after| entity.key > *after);
+    let items = entities.into_iter().filter(later).take(page.limit.saturating_add(1));
+    let items = items.map(|entity| {
+        let members = members(&entity.key, environment, entity.body, entity.revision);
+        (entity.key, members)
+    });
+    self::page(list, page, items.collect())
+}

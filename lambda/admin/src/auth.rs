@@ -1,0 +1,167 @@
+//! Who asks: bearer tokens behind a port.
+
+use async_trait::async_trait;
+use axum::extract::{Request, State};
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use flagstone_model::digest::Digest;
+use flagstone_publisher::log::ActorKind;
+
+use crate::Service;
+use crate::problem::Problem;
+
+/// Longest token that is looked at, in bytes.
+const MAX_TOKEN_BYTES: usize = 512;
+const CHALLENGE: &str = "Bearer realm=\"flagstone\"";
+const CHALLENGE_INVALID: &str = "Bearer realm=\"flagstone\", error=\"invalid_token\"";
+
+/// Who a token belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Principal {
+    /// What it is.
+    pub kind: ActorKind,
+    /// Its opaque id. It enters the log's chain and is never erased: nothing personal.
+    pub id: String,
+    /// Its name for people, kept where it can be erased.
+    pub name: Option<String>,
+}
+
+/// Why credentials could not be checked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AuthError {
+    /// Where they are kept did not answer; trying later may help.
+    #[error("credentials cannot be checked now")]
+    Unavailable {
+        /// What the adapter met.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+impl AuthError {
+    /// The stable code of this error.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Unavailable { .. } => "auth-unavailable",
+        }
+    }
+}
+
+/// Knows tokens, by their SHA-256 only.
+#[async_trait]
+pub trait Tokens: Send + Sync {
+    /// Whose token has this SHA-256, if it is anybody's.
+    async fn authenticate(&self, token_sha256: &Digest) -> Result<Option<Principal>, AuthError>;
+}
+
+/// One token that may do everything.
+#[derive(Debug)]
+pub struct AdminToken {
+    sha256: Digest,
+    principal: Principal,
+}
+
+impl AdminToken {
+    /// Knows `token`, and keeps only its SHA-256.
+    pub fn new(token: &str, principal: Principal) -> Self {
+        Self { sha256: Digest::of(token.as_bytes()), principal }
+    }
+}
+
+#[async_trait]
+impl Tokens for AdminToken {
+    async fn authenticate(&self, token_sha256: &Digest) -> Result<Option<Principal>, AuthError> {
+        Ok(same(&self.sha256, token_sha256).then(|| self.principal.clone()))
+    }
+}
+
+/// Whether two digests are equal, in a time that tells nothing of where they differ.
+pub(crate) fn same(a: &Digest, b: &Digest) -> bool {
+    let differing = a.as_bytes().iter().zip(b.as_bytes()).fold(0, |bits, (a, b)| bits | (a ^ b));
+    core::hint::black_box(differing) == 0
+}
+
+/// Lets a request pass whose token is known, with its [`Principal`] in the extensions.
+pub(crate) async fn require(State(service): State<Service>, mut request: Request, next: Next) -> Response {
+    match principal(&service, request.headers()).await {
+        Ok(principal) => {
+            request.extensions_mut().insert(principal);
+            next.run(request).await
+        }
+        Err(problem) => problem.into_response(),
+    }
+}
+
+async fn principal(service: &Service, headers: &HeaderMap) -> Result<Principal, Problem> {
+    let Some(token) = bearer(headers) else {
+        return Err(Problem::unauthenticated("send `Authorization: Bearer TOKEN`", CHALLENGE));
+    };
+    match service.tokens.authenticate(&Digest::of(token)).await {
+        Ok(Some(principal)) => Ok(principal),
+        Ok(None) => Err(Problem::unauthenticated("the token is not known", CHALLENGE_INVALID)),
+        Err(error) => {
+            tracing::error!(
+                target: "flagstone_admin",
+                code = error.code(),
+                error = &error as &(dyn std::error::Error + 'static),
+                "a token could not be checked"
+            );
+            Err(Problem::busy(1))
+        }
+    }
+}
+
+/// The token of the one `Authorization` header there may be.
+fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let (Some(value), None) = (values.next(), values.next()) else { return None };
+    let (scheme, token) = value.as_bytes().split_at_checked("Bearer ".len())?;
+    let token = token.trim_ascii();
+    let plausible = !token.is_empty() && token.len() <= MAX_TOKEN_BYTES;
+    (scheme.eq_ignore_ascii_case(b"Bearer ") && plausible).then_some(token)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn a_bearer_token_is_read_from_one_header_only() {
+        let read = |values: &[&str]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(AUTHORIZATION, HeaderValue::from_str(value).unwrap());
+            }
+            bearer(&headers).map(<[u8]>::to_vec)
+        };
+        assert_eq!(read(&["Bearer abc"]), Some(b"abc".to_vec()));
+        assert_eq!(read(&["bearer  abc "]), Some(b"abc".to_vec()));
+        let long = format!("Bearer {}", "x".repeat(MAX_TOKEN_BYTES + 1));
+        for none in [
+            &[][..],
+            &["Bearer"],
+            &["Bearer "],
+            &["Basic abc"],
+            &["abc"],
+            &["Bearer a", "Bearer a"],
+            &[&long],
+        ] {
+            assert_eq!(read(none), None, "{none:?}");
+        }
+    }
+
+    #[test]
+    fn digests_are_the_same_only_if_every_bit_is() {
+        let digest = Digest::of(b"token");
+        assert!(same(&digest, &Digest::of(b"token")));
+        for byte in 0..32 {
+            let mut other = *digest.as_bytes();
+            other[byte] ^= 1;
+            assert!(!same(&digest, &Digest::from_bytes(other)), "{byte}");
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! Published objects over HTTP, as a CDN serves them (FORMAT T-3.7).
+//!
+//! Only the shapes of published objects are served: a bucket may also hold what is nobody's business, and there is no
+//! way to list it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use axum::middleware;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use flagstone_model::digest::Digest;
+use flagstone_model::key::{EnvironmentId, ProjectId, ViewId};
+use flagstone_publisher::store::{Etag, ObjectPath, ObjectStore, StoreError};
+
+use crate::auth::AuthError;
+use crate::problem::{Problem, code};
+use crate::{access, etag};
+
+/// Where the router serves.
+const ROUTE: &str = "/cdn/{*path}";
+const PREFIX: &str = "/cdn/";
+/// The header with the SDK key: `Authorization` belongs to the bucket's own access control.
+const KEY_HEADER: HeaderName = HeaderName::from_static("x-flagstone-key");
+/// Longest SDK key that is looked at, in bytes.
+const MAX_KEY_BYTES: usize = 512;
+/// A manifest is fresh for a second at the edge, and better old than none.
+const MANIFEST_CACHE: &str =
+    "public, max-age=0, s-maxage=1, stale-while-revalidate=0, stale-if-error=86400, no-transform";
+/// Everything else never changes under its name.
+const OBJECT_CACHE: &str = "public, max-age=31536000, immutable, no-transform";
+
+/// What an SDK key opens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyScope {
+    /// The project whose snapshots, deltas, and lists it reads.
+    pub project: ProjectId,
+    /// The environment whose manifests it reads.
+    pub environment: EnvironmentId,
+}
+
+/// Knows SDK keys, by their SHA-256 only.
+#[async_trait]
+pub trait SdkKeys: Send + Sync {
+    /// What the key with this SHA-256 opens, if it is one.
+    async fn scope(&self, key_sha256: &Digest) -> Result<Option<KeyScope>, AuthError>;
+}
+
+/// SDK keys that are known from the start. One scope may have several, so that they can be rotated.
+#[derive(Clone, Default)]
+pub struct StaticSdkKeys {
+    scopes: BTreeMap<Digest, KeyScope>,
+}
+
+impl StaticSdkKeys {
+    /// Knows these keys, and keeps only their SHA-256.
+    pub fn new(keys: impl IntoIterator<Item = (String, KeyScope)>) -> Self {
+        let scopes = keys.into_iter().map(|(key, scope)| (Digest::of(key.as_bytes()), scope));
+        Self { scopes: scopes.collect() }
+    }
+}
+
+impl fmt::Debug for StaticSdkKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.scopes.values()).finish()
+    }
+}
+
+#[async_trait]
+impl SdkKeys for StaticSdkKeys {
+    async fn scope(&self, key_sha256: &Digest) -> Result<Option<KeyScope>, AuthError> {
+        Ok(self.scopes.get(key_sha256).cloned())
+    }
+}
+
+#[derive(Clone)]
+struct Edge {
+    store: Arc<dyn ObjectStore>,
+    keys: Arc<dyn SdkKeys>,
+}
+
+/// `GET` and `HEAD` of `/cdn/{path}`.
+///
+/// It has no fallback of its own, so that it can be merged into the router of the API.
+pub fn router(store: Arc<dyn ObjectStore>, keys: Arc<dyn SdkKeys>) -> Router {
+    Router::new()
+        .route(ROUTE, get(serve).fallback(async || Problem::method_not_allowed()))
+        .layer(middleware::from_fn(access::observe))
+        .with_state(Edge { store, keys })
+}
+
+async fn serve(State(edge): State<Edge>, request: Request) -> Result<Response, Problem> {
+    // The path is taken as it came: no object's name needs an escape, so an escape is nobody's.
+    let path = request.uri().path().strip_prefix(PREFIX).unwrap_or_default();
+    let asked = Asked::parse(path).ok_or_else(missing)?;
+    if let Some(need) = &asked.need {
+        edge.admit(request.headers(), need).await?;
+    }
+    let known = etag::read(request.headers(), &IF_NONE_MATCH).ok().flatten();
+    if let Some(known) = known {
+        let head = edge.store.head(&asked.path).await.map_err(broken)?.ok_or_else(missing)?;
+        if known.matches_weakly(head.etag.as_str()) {
+            return Ok(asked.answer(StatusCode::NOT_MODIFIED.into_response(), &head.etag));
+        }
+    }
+    if request.method() == Method::HEAD {
+        let head = edge.store.head(&asked.path).await.map_err(broken)?.ok_or_else(missing)?;
+        let length = [(CONTENT_LENGTH, HeaderValue::from(head.size))];
+        return Ok(asked.answer(length.into_response(), &head.etag));
+    }
+    let object = edge.store.get(&asked.path).await.map_err(broken)?.ok_or_else(missing)?;
+    Ok(asked.answer(object.bytes.into_response(), &object.etag))
+}
+
+impl Edge {
+    async fn admit(&self, headers: &HeaderMap, need: &Need) -> Result<(), Problem> {
+        let mut given = headers.get_all(&KEY_HEADER).iter();
+        let key = match (given.next(), given.next()) {
+            (Some(key), None) if !key.is_empty() && key.len() <= MAX_KEY_BYTES => key,
+            _ => {
+                return Err(Problem::unauthenticated(
+                    "send the SDK key of this environment as `x-flagstone-key`",
+                    "FlagstoneKey",
+                ));
+            }
+        };
+        match self.keys.scope(&Digest::of(key.as_bytes())).await {
+            Ok(Some(scope)) if need.is_met_by(&scope) => Ok(()),
+            Ok(_) => {
+                let detail = "the SDK key does not open this";
+                Err(Problem::new(StatusCode::FORBIDDEN, code::FORBIDDEN, detail))
+            }
+            Err(error) => {
+                tracing::error!(
+                    target: "flagstone_admin",
+                    code = error.code(),
+                    error = &error as &(dyn std::error::Error + 'static),
+                    "an SDK key could not be checked"
+                );
+                Err(Problem::busy(1))
+            }
+        }
+    }
+}
+
+/// An object that has the shape of a published one.
+struct Asked {
+    path: ObjectPath,
+    is_manifest: bool,
+    /// The key it takes; none for what is open.
+    need: Option<Need>,
+}
+
+/// What a key must open.
+struct Need {
+    project: String,
+    /// For what belongs to one environment alone.
+    environment: Option<String>,
+}
+
+impl Need {
+    fn is_met_by(&self, scope: &KeyScope) -> bool {
+        self.project == scope.project.as_str()
+            && self.environment.as_ref().is_none_or(|environment| environment == scope.environment.as_str())
+    }
+}
+
+impl Asked {
+    fn parse(text: &str) -> Option<Self> {
+        let path = ObjectPath::parse(text).ok()?;
+        let parts: Vec<&str> = text.split('/').collect();
+        let [access, project, "v1", ref rest @ ..] = parts[..] else { return None };
+        ProjectId::parse(project).ok()?;
+        let environment = match *rest {
+            ["e", environment, view, "manifest"] | ["e", environment, view, "m", _] => {
+                ViewId::parse(view).ok()?;
+                Some(EnvironmentId::parse(environment).ok()?.to_string())
+            }
+            ["s" | "d", _] => None,
+            ["k", _] if access == "closed" => None,
+            ["root", number] if access == "open" && number.bytes().all(|digit| digit.is_ascii_digit()) => {
+                None
+            }
+            _ => return None,
+        };
+        let need = match access {
+            "open" => None,
+            "closed" => Some(Need { project: project.to_owned(), environment }),
+            _ => return None,
+        };
+        let is_manifest = matches!(*rest, ["e", _, _, "manifest"]);
+        Some(Self { path, is_manifest, need })
+    }
+
+    fn answer(&self, mut response: Response, etag: &Etag) -> Response {
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+        let cache = if self.is_manifest { MANIFEST_CACHE } else { OBJECT_CACHE };
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static(cache));
+        if let Ok(etag) = HeaderValue::try_from(etag.as_str()) {
+            headers.insert(ETAG, etag);
+        }
+        response
+    }
+}
+
+fn missing() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, code::NOT_FOUND, "there is no such object")
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "used as a function of `map_err`")]
+fn broken(error: StoreError) -> Problem {
+    tracing::error!(
+        target: "flagstone_admin",
+        code = error.code(),
+        error = &error as &(dyn std::error::Error + 'static),
+        "an object could not be read"
+    );
+    Problem::busy(1)
+}

@@ -1,0 +1,55 @@
+//! Environments.
+
+use axum::extract::State;
+use axum::http::HeaderValue;
+use axum::http::header::LOCATION;
+use flagstone_model::json::Json;
+use flagstone_publisher::control::Operation;
+
+use super::{Answer, Subject, authored, plain, revision, without_own, write};
+use crate::call::{Call, Media};
+use crate::problem::Problem;
+use crate::{Service, answer, percent};
+
+pub(crate) async fn list(State(service): State<Service>, call: Call) -> Answer {
+    let page = call.query(&["limit", "cursor"])?.page(call.path())?;
+    Ok(answer::entities(call.path(), &page, None, service.control.environments().await?))
+}
+
+pub(crate) async fn create(State(service): State<Service>, call: Call) -> Answer {
+    let mut body = without_own(call.json(Media::Json)?.into_owned(), &["revision", "seq", "publication"]);
+    // An answer has the id as `key` too, so a body may.
+    if let Json::Object(members) = &mut body
+        && let Some(at) = members.iter().position(|(name, _)| name == "key")
+    {
+        let (_, key) = members.remove(at);
+        match members.iter().find(|(name, _)| name == "id") {
+            Some((_, id)) if *id != key => return Err(Problem::body("/key", "`id` says something else")),
+            Some(_) => {}
+            None => members.push(("id".into(), key)),
+        }
+    }
+    let id = body.member("id").and_then(Json::as_str).unwrap_or_default().to_owned();
+    let terms = call.creation(None).await?;
+    let subject = Subject { key: &id, environment: None };
+    let mut response = write(&service, Operation::CreateEnvironment(body), terms, subject).await?;
+    let location = format!("{}/{}", call.path(), percent::encode_segment(&id));
+    if let Ok(location) = HeaderValue::try_from(location) {
+        response.headers_mut().insert(LOCATION, location);
+    }
+    Ok(response)
+}
+
+pub(crate) async fn read(State(service): State<Service>, call: Call) -> Answer {
+    plain(&call)?;
+    let known = call.if_none_match()?;
+    Ok(answer::entity(None, service.control.environment(&call.environment()?).await?, known.as_ref()))
+}
+
+pub(crate) async fn patch(State(service): State<Service>, call: Call) -> Answer {
+    let environment = call.environment()?;
+    let subject = Subject { key: environment.as_str(), environment: None };
+    let body = authored(call.json(Media::MergePatch)?, subject)?;
+    let terms = call.write(None, async { revision(service.control.environment(&environment).await) }).await?;
+    write(&service, Operation::PatchEnvironment(environment.clone(), body), terms, subject).await
+}

@@ -1,0 +1,119 @@
+//! The routes, and what they have in common.
+
+use axum::response::Response;
+use flagstone_model::json::Json;
+use flagstone_model::key::EnvironmentId;
+use flagstone_publisher::author;
+use flagstone_publisher::control::{ControlError, Entity, Operation, Write};
+
+use crate::call::{Call, check_reason};
+use crate::problem::Problem;
+use crate::{Service, answer};
+
+pub(crate) mod environments;
+pub(crate) mod evaluate;
+pub(crate) mod flags;
+pub(crate) mod log;
+pub(crate) mod publication;
+pub(crate) mod segments;
+pub(crate) mod targeting;
+
+/// What a handler answers.
+pub(crate) type Answer = Result<Response, Problem>;
+
+/// The entity that an operation is about, as its path names it.
+#[derive(Debug, Clone, Copy)]
+struct Subject<'a> {
+    key: &'a str,
+    environment: Option<&'a EnvironmentId>,
+}
+
+/// Makes a change and answers with what it led to.
+///
+/// The change runs on even if the caller goes away: what is in the log should be announced.
+async fn write(service: &Service, operation: Operation, write: Write, subject: Subject<'_>) -> Answer {
+    let control = service.control.clone();
+    let waited = write.wait;
+    let done = tokio::spawn(async move { control.write(operation, write).await }).await;
+    let written = done.map_err(|_| Problem::internal())??;
+    Ok(answer::written(subject.key, subject.environment, waited, written))
+}
+
+/// The revision of an entity; 0 if there is none.
+fn revision(found: Result<Entity, ControlError>) -> Result<u64, Problem> {
+    match found {
+        Ok(entity) => Ok(entity.revision),
+        Err(error) => match Problem::from(error) {
+            problem if problem.is_not_found() => Ok(0),
+            problem => Err(problem),
+        },
+    }
+}
+
+/// A body without the members the server adds. `key` and `environment` must say what the path says.
+fn authored(body: Json<'_>, subject: Subject<'_>) -> Result<Json<'static>, Problem> {
+    let members = match body.into_owned() {
+        Json::Object(members) => members,
+        other => return Ok(other),
+    };
+    let environment = subject.environment.map(EnvironmentId::as_str);
+    let mut kept = Vec::with_capacity(members.len());
+    for (name, value) in members {
+        let path_says = match &*name {
+            "key" => Some(subject.key),
+            "environment" if environment.is_some() => environment,
+            "revision" | "seq" | "publication" => continue,
+            _ => {
+                kept.push((name, value));
+                continue;
+            }
+        };
+        if value.as_str() != path_says {
+            return Err(Problem::body(&format!("/{name}"), format!("the path has another {name}")));
+        }
+    }
+    Ok(Json::Object(kept))
+}
+
+/// A body without some members.
+fn without_own(mut body: Json<'static>, names: &[&str]) -> Json<'static> {
+    if let Json::Object(members) = &mut body {
+        members.retain(|(name, _)| !names.contains(&&**name));
+    }
+    body
+}
+
+/// Takes `reason` out of the body of an action, which may be left out altogether.
+fn reason(body: Option<Json<'_>>) -> Result<(Json<'static>, Option<String>), Problem> {
+    let mut members = match body.map(Json::into_owned) {
+        Some(Json::Object(members)) => members,
+        _ => Vec::new(),
+    };
+    let at = members.iter().position(|(name, _)| name == "reason");
+    let reason = match at.map(|at| members.remove(at).1) {
+        None => None,
+        Some(Json::String(text)) => {
+            check_reason(&text).map_err(|detail| Problem::body("/reason", detail))?;
+            Some(text.into_owned())
+        }
+        Some(_) => return Err(Problem::body("/reason", "a string is wanted here")),
+    };
+    Ok((Json::Object(members), reason))
+}
+
+/// The same for an action that has nothing else to say.
+fn only_reason(body: Option<Json<'_>>) -> Result<Option<String>, Problem> {
+    let (rest, reason) = reason(body)?;
+    match rest.as_object().and_then(<[_]>::first) {
+        None => Ok(reason),
+        Some((name, _)) => {
+            let detail = format!("the body has the member `reason` and no other, not `{name}`");
+            Err(Problem::body(&author::pointer([&**name]), detail))
+        }
+    }
+}
+
+/// A read has no parameters.
+fn plain(call: &Call) -> Result<(), Problem> {
+    call.query(&[]).map(|_| ())
+}

@@ -1,0 +1,134 @@
+//! Flags in an environment: targeting, the switch, rollouts, and history.
+
+use axum::extract::State;
+use axum::response::Response;
+use flagstone_model::json::Json;
+use flagstone_model::key::{EnvironmentId, FlagKey};
+use flagstone_publisher::control::{HistoryItem, Operation, Write};
+
+use super::{Answer, Subject, authored, only_reason, plain, reason, revision, write};
+use crate::call::{Call, Media};
+use crate::problem::Problem;
+use crate::{Service, answer};
+
+pub(crate) async fn list(State(service): State<Service>, call: Call) -> Answer {
+    let page = call.query(&["limit", "cursor"])?.page(call.path())?;
+    let environment = call.environment()?;
+    let targetings = service.control.targetings(&environment).await?;
+    Ok(answer::entities(call.path(), &page, Some(&environment), targetings))
+}
+
+pub(crate) async fn read(State(service): State<Service>, call: Call) -> Answer {
+    plain(&call)?;
+    let known = call.if_none_match()?;
+    let environment = call.environment()?;
+    let targeting = service.control.targeting(&environment, &call.flag()?).await?;
+    Ok(answer::entity(Some(&environment), targeting, known.as_ref()))
+}
+
+pub(crate) async fn put(State(service): State<Service>, call: Call) -> Answer {
+    let target = Target::of(&call)?;
+    let body = authored(call.json(Media::Json)?, target.subject())?;
+    let terms = target.terms(&service, &call, None).await?;
+    target.write(&service, Operation::PutTargeting(target.environment(), target.flag(), body), terms).await
+}
+
+pub(crate) async fn on(State(service): State<Service>, call: Call) -> Answer {
+    switch(&service, &call, true).await
+}
+
+pub(crate) async fn off(State(service): State<Service>, call: Call) -> Answer {
+    switch(&service, &call, false).await
+}
+
+async fn switch(service: &Service, call: &Call, on: bool) -> Answer {
+    let target = Target::of(call)?;
+    let reason = only_reason(call.optional_json(Media::Json)?)?;
+    let terms = target.terms(service, call, reason).await?;
+    target.write(service, Operation::Switch(target.environment(), target.flag(), on), terms).await
+}
+
+pub(crate) async fn rollout(State(service): State<Service>, call: Call) -> Answer {
+    let target = Target::of(&call)?;
+    let (body, reason) = reason(Some(call.json(Media::Json)?))?;
+    let terms = target.terms(&service, &call, reason).await?;
+    target.write(&service, Operation::Rollout(target.environment(), target.flag(), body), terms).await
+}
+
+pub(crate) async fn restore(State(service): State<Service>, call: Call) -> Answer {
+    let target = Target::of(&call)?;
+    let (body, reason) = reason(Some(call.json(Media::Json)?))?;
+    let terms = target.terms(&service, &call, reason).await?;
+    target
+        .write(&service, Operation::RestoreTargeting(target.environment(), target.flag(), body), terms)
+        .await
+}
+
+pub(crate) async fn history(State(service): State<Service>, call: Call) -> Answer {
+    let page = call.query(&["limit", "cursor"])?.page(call.path())?;
+    let target = Target::of(&call)?;
+    let before = page.after.as_ref().and_then(|seq| seq.parse().ok());
+    let limit = page.limit.saturating_add(1);
+    let items = service.control.history(&target.environment, &target.flag, before, limit).await?;
+    let items = items.into_iter().map(|item| (item.seq.to_string(), history_item(item)));
+    Ok(answer::page(call.path(), &page, items.collect()))
+}
+
+fn history_item(item: HistoryItem) -> Json<'static> {
+    let name = item.actor_name.map(|name| ("name", Json::from(name)));
+    let actor = [
+        ("type", Json::from(item.actor.kind.as_str())),
+        ("id", Json::from(item.actor.id)),
+        ("via", Json::from(item.actor.via)),
+    ];
+    let (before, after) = item.revision;
+    let members = [
+        Some(("seq", Json::from(item.seq))),
+        Some(("time", Json::from(item.time.to_string()))),
+        Some(("actor", Json::object(actor.into_iter().chain(name)))),
+        Some(("entity", Json::from(item.entity))),
+        Some(("revision", [Json::from(before), Json::from(after)].into_iter().collect())),
+        item.reason.map(|reason| ("reason", Json::from(reason))),
+        Some(("from", item.from.unwrap_or(Json::Null))),
+        Some(("to", item.to.unwrap_or(Json::Null))),
+    ];
+    Json::object(members.into_iter().flatten())
+}
+
+/// A flag in an environment, as the path names it.
+struct Target {
+    environment: EnvironmentId,
+    flag: FlagKey,
+}
+
+impl Target {
+    fn of(call: &Call) -> Result<Self, Problem> {
+        Ok(Self { environment: call.environment()?, flag: call.flag()? })
+    }
+
+    fn environment(&self) -> EnvironmentId {
+        self.environment.clone()
+    }
+
+    fn flag(&self) -> FlagKey {
+        self.flag.clone()
+    }
+
+    fn subject(&self) -> Subject<'_> {
+        Subject { key: self.flag.as_str(), environment: Some(&self.environment) }
+    }
+
+    async fn terms(&self, service: &Service, call: &Call, reason: Option<String>) -> Result<Write, Problem> {
+        let current = async { revision(service.control.targeting(&self.environment, &self.flag).await) };
+        call.write(reason, current).await
+    }
+
+    async fn write(
+        &self,
+        service: &Service,
+        operation: Operation,
+        terms: Write,
+    ) -> Result<Response, Problem> {
+        write(service, operation, terms, self.subject()).await
+    }
+}

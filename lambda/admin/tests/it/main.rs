@@ -1,0 +1,19 @@
+//! The API and the CDN, asked like a server asks them, over everything in memory.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test may fail loudly"
+)]
+
+mod cdn;
+mod conditions;
+mod faults;
+mod idempotency;
+mod lifecycle;
+mod lists;
+mod logs;
+mod refusals;
+mod routes;
+mod world;
