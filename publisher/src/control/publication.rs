@@ -22,6 +22,8 @@ use crate::state::change::Refusal;
 
 /// How long a write waits for its announcement (FORMAT T-4.6).
 const BUDGET: Duration = Duration::from_millis(2_500);
+/// The environment that is published last.
+const PRODUCTION: &str = "production";
 
 impl ControlPlane {
     /// Publishes an environment up to the head of the log, and waits for it within the budget.
@@ -75,18 +77,24 @@ impl ControlPlane {
 
     /// Publishes a change that is in the log, and says how far it has got. Whatever fails is left to the sweep: the
     /// change is made.
+    ///
+    /// Production comes last, and no environment waits for one that fails (FORMAT T-4.8); all share one budget.
     pub(super) async fn publish_to(
         &self,
         environments: &[EnvironmentId],
         seq: u64,
         wait: bool,
     ) -> BTreeMap<EnvironmentId, BTreeMap<ViewId, Published>> {
+        let begun = tokio::time::Instant::now();
         let budget = if wait { BUDGET } else { Duration::ZERO };
         let published = |progress: Progress| Published { version: progress.version, state: progress.state };
         let mut all = BTreeMap::new();
-        for environment in environments {
+        let (last, first): (Vec<_>, Vec<_>) =
+            environments.iter().partition(|environment| environment.as_str() == PRODUCTION);
+        for environment in first.into_iter().chain(last) {
             let stream = self.stream(environment);
-            let progress = match self.inner.publisher.publish(&stream, seq, budget).await {
+            let left = budget.saturating_sub(begun.elapsed());
+            let progress = match self.inner.publisher.publish(&stream, seq, left).await {
                 Ok(progress) => published(progress),
                 Err(error) => {
                     tracing::error!(%environment, seq, code = error.code(), %error, "a change is not yet published");

@@ -9,11 +9,14 @@
 
 mod authoring;
 mod changes;
+mod control;
 mod invariants;
 mod keys;
 mod log;
 mod lowering;
 mod project;
 mod publication;
+mod publish;
 mod sqlite;
 mod store;
+mod streams;
