@@ -1,0 +1,258 @@
+//! The client of the admin API: one request, one answer, every refusal a [`Failure`].
+
+mod problem;
+mod transport;
+
+use flagstone_model::json::Json;
+use flagstone_model::key::{EnvironmentId, FlagKey, ProjectId, SegmentKey};
+use reqwest::Method;
+
+use crate::api::transport::{Sent, Transport};
+use crate::args::{ApiArgs, WriteArgs};
+use crate::failure::{Failure, closest};
+use crate::surroundings::Surroundings;
+
+const DEFAULT_URL: &str = "http://127.0.0.1:8080";
+const DEFAULT_PROJECT: &str = "demo";
+const DEFAULT_ENVIRONMENT: &str = "production";
+
+/// What the server answered.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    /// The body.
+    pub(crate) body: Json<'static>,
+    /// The entity's revision, as its ETag says.
+    pub(crate) revision: Option<u64>,
+}
+
+impl Answer {
+    /// A member of the body, as text.
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
+        self.body.member(name).and_then(Json::as_str)
+    }
+
+    /// The elements of a list.
+    pub(crate) fn items(&self) -> &[Json<'static>] {
+        self.body.member("items").and_then(Json::as_array).unwrap_or_default()
+    }
+}
+
+/// What a write expects of the entity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Expected {
+    /// It does not exist yet, or the request says so itself.
+    Nothing,
+    /// It must not exist.
+    Absent,
+    /// It has this revision.
+    Revision(u64),
+}
+
+/// One project, and one environment of it, at an admin API.
+#[derive(Debug)]
+pub(crate) struct Api {
+    transport: Transport,
+    project: ProjectId,
+    environment: EnvironmentId,
+}
+
+impl Api {
+    /// Sets it up; nothing is sent yet.
+    pub(crate) fn new(args: &ApiArgs, surroundings: &Surroundings) -> Result<Self, Failure> {
+        let project = project(args.project.as_ref(), surroundings)?;
+        let environment = match (&args.environment, &surroundings.environment) {
+            (Some(environment), _) => environment.clone(),
+            (None, named) => {
+                let named = named.as_deref().unwrap_or(DEFAULT_ENVIRONMENT);
+                EnvironmentId::parse(named)
+                    .map_err(|error| Failure::usage(format!("FLAGSTONE_ENV: {error}")))?
+            }
+        };
+        let url = args.url.as_deref().or(surroundings.url.as_deref()).unwrap_or(DEFAULT_URL);
+        let token = surroundings.token.clone().ok_or_else(|| {
+            Failure::usage("there is no token: set FLAGSTONE_TOKEN")
+                .hint("`flagstone dev` prints its token each time it starts")
+        })?;
+        Ok(Self { transport: Transport::new(url, token)?, project, environment })
+    }
+
+    pub(crate) const fn environment(&self) -> &EnvironmentId {
+        &self.environment
+    }
+
+    /// The path of something in the project.
+    pub(crate) fn in_project(&self, rest: &str) -> String {
+        format!("/v1/projects/{}/{rest}", self.project)
+    }
+
+    /// The path of something in the environment.
+    pub(crate) fn in_environment(&self, rest: &str) -> String {
+        format!("/v1/projects/{}/environments/{}/{rest}", self.project, self.environment)
+    }
+
+    /// The path of a flag's definition.
+    pub(crate) fn definition(&self, key: &FlagKey) -> String {
+        self.in_project(&format!("flags/{}", escaped(key.as_str())))
+    }
+
+    /// The path of a flag's targeting.
+    pub(crate) fn targeting(&self, key: &FlagKey) -> String {
+        self.in_environment(&format!("flags/{}", escaped(key.as_str())))
+    }
+
+    /// The path of a segment.
+    pub(crate) fn segment(&self, key: &SegmentKey) -> String {
+        self.in_environment(&format!("segments/{}", escaped(key.as_str())))
+    }
+
+    /// Reads.
+    pub(crate) async fn get(&self, path: &str) -> Result<Answer, Failure> {
+        self.finish(Sent::new(Method::GET, path)).await
+    }
+
+    /// Reads, where there may be nothing.
+    pub(crate) async fn find(&self, path: &str) -> Result<Option<Answer>, Failure> {
+        match self.get(path).await {
+            Ok(answer) => Ok(Some(answer)),
+            Err(failure) if is_missing(&failure, &["flag-not-found", "segment-not-found"]) => Ok(None),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Asks something that changes nothing.
+    pub(crate) async fn ask(&self, path: &str, body: &Json<'_>) -> Result<Answer, Failure> {
+        self.finish(Sent::new(Method::POST, path).with_body(body)).await
+    }
+
+    /// Reads a list to its end.
+    pub(crate) async fn list(&self, path: &str) -> Result<Vec<Json<'static>>, Failure> {
+        const PAGE: u32 = 1000;
+        let mut items = Vec::new();
+        let mut page = format!("{path}?limit={PAGE}");
+        loop {
+            let answer = self.get(&page).await?;
+            items.extend_from_slice(answer.items());
+            match answer.text("next") {
+                Some(cursor) => page = format!("{path}?limit={PAGE}&cursor={}", escaped(cursor)),
+                None => return Ok(items),
+            }
+        }
+    }
+
+    /// Changes something. The same key goes with every try, so that it happens once.
+    pub(crate) async fn write(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Json<'_>>,
+        expected: Expected,
+        how: &WriteArgs,
+    ) -> Result<Answer, Failure> {
+        let path = if how.confirm { format!("{path}?confirm=true") } else { path.to_owned() };
+        let mut sent = Sent::new(method, &path).with_header("idempotency-key", random_id()?);
+        if let Some(body) = body {
+            sent = sent.with_body(body);
+        }
+        sent = match expected {
+            Expected::Nothing => sent,
+            Expected::Absent => sent.with_header("if-none-match", "*".to_owned()),
+            Expected::Revision(revision) => sent.with_header("if-match", format!("\"{revision}\"")),
+        };
+        if let Some(reason) = &how.reason {
+            sent = sent.with_header("x-flagstone-reason", escaped(reason));
+        }
+        if how.no_wait {
+            sent = sent.with_header("prefer", "respond-async".to_owned());
+        }
+        self.finish(sent).await
+    }
+
+    async fn finish(&self, sent: Sent<'_>) -> Result<Answer, Failure> {
+        let received = self.transport.send(&sent).await?;
+        if (200..300).contains(&received.status) {
+            let body = if received.body.is_empty() {
+                Json::Null
+            } else {
+                Json::parse(&received.body)
+                    .map_err(|error| {
+                        Failure::refused("bad-answer", format!("the answer is no JSON ({error})"))
+                            .hint("is FLAGSTONE_URL the address of a Flagstone admin API?")
+                    })?
+                    .into_owned()
+            };
+            let of_body = body.member("revision").and_then(Json::as_integer);
+            let of_body = of_body.and_then(|revision| u64::try_from(revision).ok());
+            return Ok(Answer { body, revision: received.revision.or(of_body) });
+        }
+        let failure = problem::failure(received.status, &received.body);
+        Err(self.with_suggestion(failure, sent.path).await)
+    }
+
+    /// A slip of the keyboard: the server's suggestion, or the nearest name there is.
+    async fn with_suggestion(&self, failure: Failure, path: &str) -> Failure {
+        if failure.suggestion.is_some() {
+            return failure;
+        }
+        let mut segments = path.split(['/', '?']).skip_while(|segment| *segment != "projects").skip(2);
+        let mut named = |place: &str| {
+            segments.by_ref().skip_while(|segment| *segment != place).nth(1).unwrap_or_default().to_owned()
+        };
+        let (list, member, name) = match failure.code.as_str() {
+            "flag-not-found" => (self.in_project("flags"), "key", named("flags")),
+            "segment-not-found" => (self.in_environment("segments"), "key", named("segments")),
+            "environment-not-found" => (self.in_project("environments"), "key", self.environment.to_string()),
+            _ => return failure,
+        };
+        // Only the first page: a guess is not worth more.
+        let Ok(received) = self.transport.send(&Sent::new(Method::GET, &list)).await else { return failure };
+        let body = Json::parse(&received.body).unwrap_or(Json::Null);
+        let items = body.member("items").and_then(Json::as_array).unwrap_or_default();
+        let keys = items.iter().filter_map(|item| item.member(member)?.as_str());
+        let suggestion = closest(&name, keys);
+        failure.suggest(suggestion)
+    }
+}
+
+/// The project that is meant.
+pub(crate) fn project(
+    named: Option<&ProjectId>,
+    surroundings: &Surroundings,
+) -> Result<ProjectId, Failure> {
+    match (named, &surroundings.project) {
+        (Some(project), _) => Ok(project.clone()),
+        (None, named) => ProjectId::parse(named.as_deref().unwrap_or(DEFAULT_PROJECT))
+            .map_err(|error| Failure::usage(format!("FLAGSTONE_PROJECT: {error}"))),
+    }
+}
+
+/// Whether a failure says that something is not there.
+pub(crate) fn is_missing(failure: &Failure, codes: &[&str]) -> bool {
+    codes.contains(&failure.code.as_str())
+}
+
+/// Percent-encodes everything that could mean something in a URL or a header.
+pub(crate) fn escaped(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
+    text.bytes()
+        .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
+}
+
+/// 128 random bits in hexadecimal.
+fn random_id() -> Result<String, Failure> {
+    let mut bytes = [0_u8; 16];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| Failure::refused("no-randomness", format!("the system has no randomness: {error}")))?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_mean_something_in_a_url_is_escaped() {
+        assert_eq!(escaped("new-checkout_1.2~"), "new-checkout_1.2~");
+        assert_eq!(escaped("a b/c?ü"), "a%20b%2Fc%3F%C3%BC");
+    }
+}

@@ -1,0 +1,211 @@
+//! Requests and answers over HTTP.
+
+use core::time::Duration;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use flagstone_model::json::Json;
+use reqwest::header::{CONTENT_TYPE, ETAG, RETRY_AFTER};
+use reqwest::{Client, Method, Url};
+
+use crate::failure::{Exit, Failure};
+
+const CONNECT: Duration = Duration::from_secs(2);
+const TOTAL: Duration = Duration::from_secs(30);
+/// Tries of one request, all with the same idempotency key.
+const TRIES: u32 = 3;
+/// Longest pause before another try.
+const MAX_PAUSE: Duration = Duration::from_secs(5);
+/// More than any answer of the API has.
+const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
+
+/// One request.
+#[derive(Debug)]
+pub(super) struct Sent<'a> {
+    method: Method,
+    pub(super) path: &'a str,
+    headers: Vec<(&'static str, String)>,
+    body: Option<String>,
+}
+
+impl<'a> Sent<'a> {
+    pub(super) const fn new(method: Method, path: &'a str) -> Self {
+        Self { method, path, headers: Vec::new(), body: None }
+    }
+
+    pub(super) fn with_header(mut self, name: &'static str, value: String) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    pub(super) fn with_body(mut self, body: &Json<'_>) -> Self {
+        self.body = Some(body.to_string());
+        self
+    }
+}
+
+/// One answer.
+#[derive(Debug)]
+pub(super) struct Received {
+    pub(super) status: u16,
+    pub(super) revision: Option<u64>,
+    pub(super) body: Vec<u8>,
+}
+
+/// Why a try brought no answer.
+enum Lost {
+    /// It never reached the server.
+    Unsent(Failure),
+    /// It may have been done.
+    Unsure(Failure),
+}
+
+/// HTTP to one server, with a token.
+pub(super) struct Transport {
+    base: String,
+    token: String,
+    client: Client,
+}
+
+impl core::fmt::Debug for Transport {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Transport").field("base", &self.base).finish_non_exhaustive()
+    }
+}
+
+impl Transport {
+    pub(super) fn new(url: &str, token: String) -> Result<Self, Failure> {
+        let wrong = |why: &str| Failure::usage(format!("`{url}` is no address of an admin API: {why}"));
+        let parsed = Url::parse(url).map_err(|error| wrong(&error.to_string()))?;
+        if !parsed.username().is_empty() || parsed.password().is_some() {
+            return Err(Failure::usage("the address of the admin API holds a user name or password")
+                .hint("the token goes into FLAGSTONE_TOKEN"));
+        }
+        if parsed.query().is_some() || parsed.fragment().is_some() {
+            return Err(wrong("it has a query or a fragment"));
+        }
+        let host = parsed.host_str().ok_or_else(|| wrong("it has no host"))?;
+        let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+        let loopback = host == "localhost" || address.is_ok_and(|address| address.is_loopback());
+        let plain = match parsed.scheme() {
+            "https" => false,
+            "http" if loopback => true,
+            "http" => return Err(wrong("plain HTTP is for loopback only, for the token would travel in the clear")),
+            _ => return Err(wrong("it begins with neither https:// nor http://")),
+        };
+        if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(Failure::usage("FLAGSTONE_TOKEN holds a character no token has"));
+        }
+        let base = parsed.as_str().trim_end_matches('/');
+        let base = base.strip_suffix("/v1").unwrap_or(base).to_owned();
+        let client = client(plain)
+            .map_err(|error| Failure::refused("http-setup", format!("no TLS or HTTP client: {error}")))?;
+        Ok(Self { base, token, client })
+    }
+
+    /// Sends a request, again if that can do no harm and may help.
+    pub(super) async fn send(&self, sent: &Sent<'_>) -> Result<Received, Failure> {
+        let repeatable = sent.method == Method::GET
+            || sent.headers.iter().any(|(name, _)| *name == "idempotency-key");
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let last = tries >= TRIES || !repeatable;
+            let pause = match self.once(sent).await {
+                Ok((Received { status: 503, .. }, Some(pause))) if !last => pause.min(MAX_PAUSE),
+                Ok((received, _)) => return Ok(received),
+                Err(Lost::Unsure(_)) if !last => Duration::from_millis(100),
+                Err(Lost::Unsent(failure) | Lost::Unsure(failure)) => return Err(failure),
+            };
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    async fn once(&self, sent: &Sent<'_>) -> Result<(Received, Option<Duration>), Lost> {
+        let mut request = self
+            .client
+            .request(sent.method.clone(), format!("{}{}", self.base, sent.path))
+            .bearer_auth(&self.token);
+        for (name, value) in &sent.headers {
+            request = request.header(*name, value);
+        }
+        if let Some(body) = &sent.body {
+            request = request.header(CONTENT_TYPE, "application/json").body(body.clone());
+        }
+        let mut response = request.send().await.map_err(|error| self.lost(&error))?;
+        let status = response.status().as_u16();
+        let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
+        let revision = header(ETAG).and_then(|etag| etag.trim_matches('"').parse().ok());
+        let pause = header(RETRY_AFTER).and_then(|seconds| seconds.parse().ok()).map(Duration::from_secs);
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.lost(&error))? {
+            if body.len() + chunk.len() > MAX_ANSWER_BYTES {
+                return Err(Lost::Unsent(Failure::refused("bad-answer", "the answer does not end")));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok((Received { status, revision, body }, pause))
+    }
+
+    fn lost(&self, error: &reqwest::Error) -> Lost {
+        let base = &self.base;
+        if error.is_connect() {
+            let failure = Failure::new(Exit::Unreachable, "unreachable", format!("nothing answers at {base}"));
+            return Lost::Unsent(failure.hint("is `flagstone dev` running, and is FLAGSTONE_URL right?"));
+        }
+        let what = if error.is_timeout() { "did not answer in time" } else { "broke the connection off" };
+        Lost::Unsure(Failure::new(Exit::Unreachable, "unreachable", format!("{base} {what}")))
+    }
+}
+
+/// Plain HTTP on loopback needs no certificates, and no proxy is asked for it.
+fn client(plain: bool) -> anyhow::Result<Client> {
+    let builder = Client::builder()
+        .user_agent(concat!("flagstone-cli/", env!("CARGO_PKG_VERSION")))
+        .redirect(reqwest::redirect::Policy::none())
+        .referer(false)
+        .connect_timeout(CONNECT)
+        .timeout(TOTAL);
+    let provider = rustls::crypto::ring::default_provider();
+    let builder = if plain {
+        let config = rustls::ClientConfig::builder_with_provider(Arc::new(provider))
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(rustls::RootCertStore::empty())
+            .with_no_client_auth();
+        builder.no_proxy().tls_backend_preconfigured(config)
+    } else {
+        // An error says that another one is installed already, which will do.
+        let _ = provider.install_default();
+        builder.https_only(true)
+    };
+    Ok(builder.build()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(url: &str) -> String {
+        Transport::new(url, "token".to_owned()).unwrap_err().detail
+    }
+
+    #[test]
+    fn a_token_never_travels_in_the_clear() {
+        assert!(refused("http://flags.example").contains("in the clear"));
+        assert!(refused("ftp://flags.example").contains("neither"));
+        assert!(refused("https://me:secret@flags.example").contains("user name"));
+    }
+
+    #[test]
+    fn a_base_url_may_end_in_a_slash_or_in_the_version() {
+        for url in ["http://127.0.0.1:8080", "http://127.0.0.1:8080/", "http://127.0.0.1:8080/v1"] {
+            assert_eq!(Transport::new(url, "token".to_owned()).unwrap().base, "http://127.0.0.1:8080");
+        }
+    }
+
+    #[test]
+    fn the_token_is_not_shown() {
+        let transport = Transport::new("http://localhost:1", "s3cret".to_owned()).unwrap();
+        assert!(!format!("{transport:?}").contains("s3cret"));
+    }
+}

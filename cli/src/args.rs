@@ -1,0 +1,504 @@
+//! The verbs and their options, as `--help` shows them.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand};
+use flagstone_model::key::{EnvironmentId, FlagKey, ProjectId, SegmentKey, VariationKey};
+
+use crate::given::Given;
+
+const AFTER: &str = "\
+Examples:
+  flagstone dev                                    run all of it here, with sample flags
+  flagstone flag create new-checkout               a bool flag, off everywhere
+  flagstone on new-checkout --env production       switch it on
+  flagstone rollout new-checkout 25                serve `on` to 25 percent
+  flagstone eval new-checkout --context '{\"targetingKey\":\"u-1\"}'
+  flagstone history new-checkout                   who changed what, and why
+
+Environment:
+  FLAGSTONE_URL       the admin API, such as http://127.0.0.1:8080
+  FLAGSTONE_TOKEN     its token; never an argument, for arguments are seen by everybody
+  FLAGSTONE_PROJECT   the project [demo]
+  FLAGSTONE_ENV       the environment [production]
+  FLAGSTONE_SDK_KEY   the key of closed streams, for `watch` and `verify`
+  FLAGSTONE_OUTPUT    `json` is the same as --json
+  FLAGSTONE_LOG       what `dev` logs, such as `debug` or `warn`
+  NO_COLOR            no colours
+
+Exit status:
+  0  done
+  1  refused, not found, or wrong; the code is printed
+  2  the command line is wrong
+  3  no answer, or busy: the same again later may work
+  4  somebody else changed it first (`stale-revision`)";
+
+/// Signed static feature-flag snapshots: change, publish, verify, evaluate.
+#[derive(Debug, Parser)]
+#[command(name = "flagstone", version, about, after_help = AFTER, propagate_version = true)]
+#[command(subcommand_required = true, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    /// Prints JSON Lines, errors too.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Runs admin API, log, publisher, and bucket in one process.
+    Dev(Dev),
+    /// Definitions of flags: create, list, show, edit, archive.
+    #[command(subcommand)]
+    Flag(FlagVerb),
+    /// Switches a flag on in one environment.
+    #[command(after_help = "Example:\n  flagstone on new-checkout --reason 'launch'")]
+    On(Switch),
+    /// Switches a flag off in one environment: it serves its off variation.
+    #[command(after_help = "Example:\n  flagstone off new-checkout -e staging")]
+    Off(Switch),
+    /// Serves a variation to a share of all units, by the fallthrough.
+    #[command(after_help = "Examples:\n  flagstone rollout new-checkout 25\n  flagstone rollout search 12.5% --variation neural")]
+    Rollout(Rollout),
+    /// Who changed a flag in one environment, when, why, and from what to what.
+    #[command(after_help = "Example:\n  flagstone history new-checkout --limit 5")]
+    History(History),
+    /// Evaluates flags: by the admin API, or from a snapshot file without any server.
+    #[command(after_help = EVAL_AFTER)]
+    Eval(Eval),
+    /// Follows a stream with the SDK and prints one JSON line for each change.
+    #[command(after_help = "Example:\n  flagstone watch \"$CONNECTION\" --flag new-checkout --context '{\"targetingKey\":\"u-1\"}'")]
+    Watch(Watch),
+    /// Checks a bundle file or a stream: signatures, names, digests, content.
+    #[command(after_help = VERIFY_AFTER)]
+    Verify(Verify),
+    /// The change log: prove that nothing was altered, inserted, or dropped.
+    #[command(subcommand)]
+    Audit(AuditVerb),
+    /// Segments of one environment: list, show, put, delete.
+    #[command(subcommand)]
+    Segment(SegmentVerb),
+    /// Environments of the project: list, create.
+    #[command(subcommand)]
+    Env(EnvVerb),
+}
+
+const EVAL_AFTER: &str = "\
+Examples:
+  flagstone eval new-checkout --context '{\"targetingKey\":\"u-1\",\"country\":\"DE\"}'
+  flagstone eval --context @context.json                    all flags
+  flagstone eval new-checkout --snapshot snapshot.jsonl.zst
+  flagstone eval --snapshot FILE --batch < cases.jsonl
+
+With --batch, a case is {\"flag\",\"context\",\"at\"?,\"type\"?,\"default\"?} on one line of standard input. Its answer is
+{\"value\",\"variation\",\"reason\",\"error_code\",\"rule\",\"exp\",\"bucket\"} on one line, absent members left out; a case that
+cannot be read answers {\"error\":CODE}, and the run goes on.";
+
+const VERIFY_AFTER: &str = "\
+Examples:
+  flagstone verify stream.bundle --root 1:04862e…        against a pin you trust
+  flagstone verify \"$CONNECTION\"                         FLAGSTONE_SDK_KEY opens closed streams
+
+Without --root or --connection a bundle is checked against the first root in it: that it is whole and signed, not by
+whom. Compare the root it prints with the pin you have. The exit status is 0 or 1.";
+
+/// Where the admin API is, and what of it is meant.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ApiArgs {
+    /// The admin API [env: FLAGSTONE_URL, else http://127.0.0.1:8080].
+    #[arg(long, value_name = "URL")]
+    pub(crate) url: Option<String>,
+    /// The project [env: FLAGSTONE_PROJECT, else demo].
+    #[arg(long, value_name = "PROJECT")]
+    pub(crate) project: Option<ProjectId>,
+    /// The environment [env: FLAGSTONE_ENV, else production].
+    #[arg(long = "env", short = 'e', value_name = "ENVIRONMENT")]
+    pub(crate) environment: Option<EnvironmentId>,
+}
+
+/// How a change is made.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct WriteArgs {
+    /// Why; it stands in the history.
+    #[arg(long, short = 'm', value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+    /// Confirms a change that touches more than half of all flags.
+    #[arg(long)]
+    pub(crate) confirm: bool,
+    /// Does not wait until the change is announced.
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  flagstone dev
+  flagstone dev --listen 127.0.0.1:0 --data /tmp/flags
+
+Where standard output is no terminal it gets exactly one JSON line, when everything is ready:
+{\"api\",\"cdn\",\"token\",\"project\",\"environments\":{ENV:{\"server\",\"client\",\"sdk_key\"}}}. Logs go to standard error.")]
+pub(crate) struct Dev {
+    /// Where to listen, on loopback; port 0 takes a free one.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080", value_parser = loopback)]
+    pub(crate) listen: SocketAddr,
+    /// Where log, bucket, keys, and token are kept.
+    #[arg(long, value_name = "DIR", default_value = ".flagstone")]
+    pub(crate) data: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum FlagVerb {
+    /// Defines a flag. It is off in every environment.
+    #[command(after_help = "\
+Examples:
+  flagstone flag create new-checkout --owner team-checkout --tag checkout
+  flagstone flag create search --type string --variation classic='\"v1\"' --variation neural='\"v2\"' --kind experiment
+  flagstone flag create --body @flag.json")]
+    Create(Box<FlagCreate>),
+    /// All flags, with their state in one environment.
+    List(ListArgs),
+    /// A flag's definition, and its targeting in one environment.
+    Show(FlagShow),
+    /// Changes a definition, or replaces the targeting in one environment.
+    #[command(after_help = "\
+Examples:
+  flagstone flag edit new-checkout --description 'The new checkout' --tag checkout
+  flagstone flag edit new-checkout --patch '{\"owner\":null}'
+  flagstone flag edit new-checkout -e staging --targeting @targeting.json")]
+    Edit(Box<FlagEdit>),
+    /// Archives a flag everywhere. Its key is never used again.
+    Archive(FlagArchive),
+}
+
+/// What a definition says besides key, type, and variations.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct DefinitionArgs {
+    /// Why it exists: release, kill-switch, experiment, permission, ops.
+    #[arg(long, value_name = "KIND")]
+    pub(crate) kind: Option<String>,
+    /// What it decides, for people.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) description: Option<String>,
+    /// A tag; may stand there several times.
+    #[arg(long = "tag", value_name = "TAG")]
+    pub(crate) tags: Vec<String>,
+    /// Who answers for it.
+    #[arg(long, value_name = "OWNER")]
+    pub(crate) owner: Option<String>,
+    /// Whether browsers and apps may see it.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    pub(crate) client_visible: Option<bool>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FlagCreate {
+    /// Its key.
+    #[arg(required_unless_present = "body")]
+    pub(crate) key: Option<FlagKey>,
+    /// bool, string, int, float, or json [bool].
+    #[arg(long = "type", value_name = "TYPE")]
+    pub(crate) flag_type: Option<String>,
+    /// A variation; may stand there several times. A bool flag has `on` and `off`.
+    #[arg(long = "variation", value_name = "NAME=JSON")]
+    pub(crate) variations: Vec<Variation>,
+    #[command(flatten)]
+    pub(crate) definition: DefinitionArgs,
+    /// The whole definition: JSON, @FILE, or - for standard input. Options win over it.
+    #[arg(long, value_name = "JSON")]
+    pub(crate) body: Option<Given>,
+    #[command(flatten)]
+    pub(crate) write: WriteArgs,
+    #[command(flatten)]
+    pub(crate) api: ApiArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    #[command(flatten)]
+    pub(crate) api: ApiArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FlagShow {
+    /// The flag.
+    pub(crate) key: FlagKey,
+    #[command(flatten)]
+    pub(crate) api: ApiArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FlagEdit {
+    /// The flag.
+    pub(crate) key: FlagKey,
+    #[command(flatten)]
+    pub(crate) definition: DefinitionArgs,
+    /// A merge patch of the definition: JSON, @FILE, or -. Options win over it.
+    #[arg(long, value_name = "JSON", conflicts_with = "targeting")]
+    pub(crate) patch: Option<Given>,
+    /// The whole targeting in the environment instead: JSON, @FILE, or -.
+    #[arg(long, value_name = "JSON", conflicts_with_all = ["kind", "description", "tags", "owner", "client_visible"])]
+    pub(crate) targeting: Option<Given>,
+    #[command(flatten)]
+    pub(crate) write: WriteArgs,
+    #[command(flatten)]
+    pub(crate) api: ApiArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FlagArchive {
+    /// The flag.
+    pub(crate) key: FlagKey,
+    #[command(flatten)]
+    pub(crate) write: WriteArgs,
+    #[command(flatten)]
+    pub(crate) api: ApiArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Switch {
+    /// The flag.
+    pub(crate) key: FlagKey,
+    #[command(flatten)]
+    pub(crate) write: WriteArgs,
+    #[command(flatten)]
+    pub(crate) api: ApiArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Rollout {
+    /// The flag.
+    pub(crate) key: FlagKey,
+    /// The share, 0 to 100 with at most three decimals; `%` may follow.
+    #[arg(value_parser = percent)]
+    pub(crate) percent: f64,
+    /// The variation to serve to it.
+    #[arg(long, value_name = "VARIATION", default_value = "on")]
+    pub(crate) variation: VariationKey,
+    #[command(flatten)]
+    pub(crate) write: WriteArgs,
+    #[command(flatten)]
+    pub(crate) api: ApiArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct History {
+    /// The flag.
+    pub(crate) key: FlagKey,
+    /// At most so many changes, newest first.
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(crate) limit: u16,
+    #[command(flatten)]
+    pub(crate) api: ApiArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Eval {
+    /// The flag; without it, all flags.
+    #[arg(conflicts_with = "batch")]
+    pub(crate) key: Option<String>,
+    /// Whom it is evaluated for: a JSON object, @FILE, or -.
+    #[arg(long, value_name = "JSON", conflicts_with = "batch")]
+    pub(crate) context: Option<Given>,
+    /// When: an instant such as 2026-12-01T09:00:00Z. Default: now.
+    #[arg(long, value_name = "INSTANT", conflicts_with = "batch")]
+    pub(crate) at: Option<String>,
+    /// Evaluates this file of snapshot lines, plain or zstd, and asks no server.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) snapshot: Option<PathBuf>,
+    /// Reads cases from standard input, one JSON object a line, and answers each on one line.
+    #[arg(long, requires = "snapshot")]
+    pub(crate) batch: bool,
+    #[command(flatten)]
+    pub(crate) api: ApiArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Watch {
+    /// The connection string of a stream.
+    pub(crate) connection: String,
+    /// How often to poll. Default: what the stream suggests.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(10..))]
+    pub(crate) poll_ms: Option<u64>,
+    /// Keeps the last good bundle here, and starts from it.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) cache: Option<PathBuf>,
+    /// A flag whose value each line tells; may stand there several times.
+    #[arg(long = "flag", value_name = "KEY", action = ArgAction::Append)]
+    pub(crate) flags: Vec<String>,
+    /// Whom the flag before it is evaluated for: a JSON object or @FILE.
+    #[arg(long = "context", value_name = "JSON", action = ArgAction::Append, requires = "flags")]
+    pub(crate) contexts: Vec<Given>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    /// A bundle file, or the connection string of a stream.
+    #[arg(value_name = "BUNDLE_OR_CONNECTION")]
+    pub(crate) subject: String,
+    /// The root a bundle has to begin with, N:SHA256.
+    #[arg(long, value_name = "PIN", conflicts_with = "connection")]
+    pub(crate) root: Option<String>,
+    /// The connection string whose pin and stream a bundle has to have.
+    #[arg(long, value_name = "CONNECTION")]
+    pub(crate) connection: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditVerb {
+    /// Proves log, archive, and announced content of a data directory. Writes nothing.
+    Verify(AuditVerify),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  flagstone audit verify --data .flagstone
+
+Checks the chain from entry 1, folds it, compares the log heads that manifests were signed with, the claims, and the
+content that the log gives with what is announced. Tells the first fault: which entry or object, and what is wrong.
+A program may be using the directory meanwhile.")]
+pub(crate) struct AuditVerify {
+    /// The data directory of `flagstone dev`.
+    #[arg(long, value_name = "DIR", default_value = ".flagstone")]
+    pub(crate) data: PathBuf,
+    /// The project [env: FLAGSTONE_PROJECT, else demo].
+    #[arg(long, value_name = "PROJECT")]
+    pub(crate) project: Option<ProjectId>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SegmentVerb {
+    /// All segments of the environment.
+    List(ListArgs),
+    /// One segment.
+    Show(SegmentShow),
+    /// Writes a segment, new or over the one that is there.
+    #[command(after_help = "\
+Example:
+  flagstone segment put staff '{\"rules\":[{\"if\":[{\"attr\":\"email\",\"ends\":[\"@example.com\"]}]}]}'")]
+    Put(SegmentPut),
+    /// Deletes a segment that nothing refers to.
+    Delete(SegmentDelete),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SegmentShow {
+    /// The segment.
+    pub(crate) key: SegmentKey,
+    #[command(flatten)]
+    pub(crate) api: ApiArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SegmentPut {
+    /// The segment.
+    pub(crate) key: SegmentKey,
+    /// {"include":[],"exclude":[],"rules":[{"if":[…]}]}: JSON, @FILE, or -.
+    #[arg(value_name = "JSON")]
+    pub(crate) body: Given,
+    #[command(flatten)]
+    pub(crate) write: WriteArgs,
+    #[command(flatten)]
+    pub(crate) api: ApiArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SegmentDelete {
+    /// The segment.
+    pub(crate) key: SegmentKey,
+    #[command(flatten)]
+    pub(crate) write: WriteArgs,
+    #[command(flatten)]
+    pub(crate) api: ApiArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum EnvVerb {
+    /// All environments of the project.
+    List(ListArgs),
+    /// Creates an environment. Every flag is off in it.
+    Create(EnvCreate),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EnvCreate {
+    /// Its id.
+    pub(crate) id: EnvironmentId,
+    #[command(flatten)]
+    pub(crate) write: WriteArgs,
+    #[command(flatten)]
+    pub(crate) api: ApiArgs,
+}
+
+/// `NAME=JSON`.
+#[derive(Debug, Clone)]
+pub(crate) struct Variation {
+    pub(crate) name: VariationKey,
+    pub(crate) value: Given,
+}
+
+impl std::str::FromStr for Variation {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, value) = text.split_once('=').ok_or("a variation is NAME=JSON, such as on=true")?;
+        let name = VariationKey::parse(name).map_err(|error| error.to_string())?;
+        Ok(Self { name, value: Given::Text(value.to_owned()) })
+    }
+}
+
+/// Everything here speaks plain HTTP and hands out keys: never beyond this machine.
+fn loopback(text: &str) -> Result<SocketAddr, String> {
+    let (host, port) = text.rsplit_once(':').ok_or("an address is HOST:PORT, such as 127.0.0.1:8080")?;
+    let text = if host == "localhost" { format!("127.0.0.1:{port}") } else { text.to_owned() };
+    let address: SocketAddr =
+        text.parse().map_err(|_| "an address is HOST:PORT, such as 127.0.0.1:8080".to_owned())?;
+    if address.ip().is_loopback() {
+        Ok(address)
+    } else {
+        Err("`dev` listens on loopback only: its token and keys travel in the clear".to_owned())
+    }
+}
+
+/// 0 to 100 with at most three decimals.
+fn percent(text: &str) -> Result<f64, String> {
+    let digits = text.strip_suffix('%').unwrap_or(text).trim();
+    let wrong = || "a percentage is a number from 0 to 100 with at most three decimals".to_owned();
+    let decimals = digits.split_once('.').map_or(0, |(_, decimals)| decimals.len());
+    let plain = digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let percent: f64 = digits.parse().map_err(|_| wrong())?;
+    if plain && decimals <= 3 && (0.0..=100.0).contains(&percent) { Ok(percent) } else { Err(wrong()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_percentage_has_at_most_three_decimals() {
+        assert_eq!(percent("25"), Ok(25.0));
+        assert_eq!(percent("33.333%"), Ok(33.333));
+        for wrong in ["", "-1", "100.1", "1e1", "0.0001", "NaN", "inf", "ten"] {
+            assert!(percent(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn dev_listens_on_loopback_only() {
+        assert!(loopback("127.0.0.1:0").is_ok());
+        assert!(loopback("[::1]:8080").is_ok());
+        assert!(loopback("localhost:8080").is_ok());
+        for wrong in ["0.0.0.0:8080", "192.0.2.1:80", "8080", "example.com:80"] {
+            assert!(loopback(wrong).is_err(), "{wrong}");
+        }
+    }
+}

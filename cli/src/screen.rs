@@ -1,0 +1,128 @@
+//! What is printed, and how: text for people, JSON Lines for programs, colours on a terminal only.
+
+use std::fmt::Display;
+use std::io::{Write, stderr, stdout};
+
+use flagstone_model::json::Json;
+
+use crate::failure::Failure;
+use crate::surroundings::Surroundings;
+
+/// A way to set a word off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Paint {
+    Bold,
+    Dim,
+    Red,
+    Green,
+    Yellow,
+}
+
+impl Paint {
+    const fn number(self) -> u8 {
+        match self {
+            Self::Bold => 1,
+            Self::Dim => 2,
+            Self::Red => 31,
+            Self::Green => 32,
+            Self::Yellow => 33,
+        }
+    }
+}
+
+/// Standard output and standard error.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Screen {
+    json: bool,
+    colour_out: bool,
+    colour_err: bool,
+}
+
+impl Screen {
+    pub(crate) fn new(json: bool, surroundings: &Surroundings) -> Self {
+        let colour = !surroundings.no_color && !json;
+        Self {
+            json,
+            colour_out: colour && surroundings.terminal_out,
+            colour_err: colour && surroundings.terminal_err,
+        }
+    }
+
+    /// Whether a program reads.
+    pub(crate) const fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// Sets a word for standard output off, if that is a terminal.
+    pub(crate) fn paint(&self, paint: Paint, text: impl Display) -> String {
+        painted(self.colour_out, paint, text)
+    }
+
+    /// One line on standard output.
+    pub(crate) fn line(&self, text: impl Display) -> Result<(), Failure> {
+        writeln!(stdout().lock(), "{text}").map_err(|_| Failure::closed())
+    }
+
+    /// One JSON line on standard output.
+    pub(crate) fn json(&self, json: &Json<'_>) -> Result<(), Failure> {
+        self.line(json)
+    }
+
+    /// A table without a frame on standard output; the first row is its head.
+    pub(crate) fn table(&self, rows: &[Vec<String>]) -> Result<(), Failure> {
+        let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
+        let width = |column: usize| {
+            rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+        };
+        let widths: Vec<_> = (0..columns).map(width).collect();
+        for (number, row) in rows.iter().enumerate() {
+            let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+            let text = cells.collect::<Vec<_>>().join("  ");
+            let text = text.trim_end();
+            self.line(if number == 0 { self.paint(Paint::Dim, text) } else { text.to_owned() })?;
+        }
+        Ok(())
+    }
+
+    /// A remark on standard error.
+    pub(crate) fn note(&self, text: impl Display) {
+        // A remark nobody can read is no reason to fail.
+        let _ = writeln!(stderr().lock(), "{} {text}", painted(self.colour_err, Paint::Yellow, "note:"));
+    }
+
+    /// Why it did not work, on standard error.
+    pub(crate) fn failure(&self, failure: &Failure) {
+        if failure.silent {
+            return;
+        }
+        let mut err = stderr().lock();
+        // Nobody is left to tell if this cannot be written.
+        let _ = if self.json { writeln!(err, "{}", failure.to_json()) } else { self.describe(failure, &mut err) };
+    }
+
+    fn describe(&self, failure: &Failure, out: &mut impl Write) -> std::io::Result<()> {
+        let mark = painted(self.colour_err, Paint::Red, "error:");
+        write!(out, "{mark} {}", failure.detail)?;
+        match &failure.suggestion {
+            Some(suggestion) => writeln!(out, "; did you mean `{suggestion}`?")?,
+            None => writeln!(out)?,
+        }
+        for spot in &failure.spots {
+            let pointer = if spot.pointer.is_empty() { "(whole body)" } else { &spot.pointer };
+            writeln!(out, "  at {pointer}: {} [{}]", spot.detail, spot.code)?;
+        }
+        if let Some(hint) = &failure.hint {
+            writeln!(out, "  {} {hint}", painted(self.colour_err, Paint::Dim, "hint:"))?;
+        }
+        let mut tail = format!("[{}]", failure.code);
+        if let Some(id) = &failure.request_id {
+            tail.push_str(" request ");
+            tail.push_str(id);
+        }
+        writeln!(out, "  {}", painted(self.colour_err, Paint::Dim, tail))
+    }
+}
+
+fn painted(colour: bool, paint: Paint, text: impl Display) -> String {
+    if colour { format!("\x1b[{}m{text}\x1b[0m", paint.number()) } else { text.to_string() }
+}

@@ -1,0 +1,52 @@
+//! What the process is told by its environment, read once.
+
+use std::io::{IsTerminal, stderr, stdout};
+
+/// The environment variables that mean something, and whether somebody looks at the screen.
+#[derive(Debug, Clone)]
+pub(crate) struct Surroundings {
+    /// `FLAGSTONE_URL`: the admin API.
+    pub(crate) url: Option<String>,
+    /// `FLAGSTONE_TOKEN`: the secret the admin API asks for.
+    pub(crate) token: Option<String>,
+    /// `FLAGSTONE_PROJECT`.
+    pub(crate) project: Option<String>,
+    /// `FLAGSTONE_ENV`.
+    pub(crate) environment: Option<String>,
+    /// `FLAGSTONE_SDK_KEY`: the secret that closed streams ask for.
+    pub(crate) sdk_key: Option<String>,
+    /// `FLAGSTONE_LOG`: which log lines `dev` writes.
+    pub(crate) log: Option<String>,
+    /// `FLAGSTONE_OUTPUT=json`.
+    pub(crate) json: bool,
+    /// `NO_COLOR` is set to something.
+    pub(crate) no_color: bool,
+    /// Standard output is a terminal.
+    pub(crate) terminal_out: bool,
+    /// Standard error is a terminal.
+    pub(crate) terminal_err: bool,
+}
+
+impl Surroundings {
+    /// Reads them. An empty variable is as good as none.
+    pub(crate) fn read() -> Self {
+        #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+        let variable = |name: &str| {
+            std::env::var_os(name)
+                .map(|value| value.to_string_lossy().into_owned())
+                .filter(|value| !value.is_empty())
+        };
+        Self {
+            url: variable("FLAGSTONE_URL"),
+            token: variable("FLAGSTONE_TOKEN"),
+            project: variable("FLAGSTONE_PROJECT"),
+            environment: variable("FLAGSTONE_ENV"),
+            sdk_key: variable("FLAGSTONE_SDK_KEY"),
+            log: variable("FLAGSTONE_LOG"),
+            json: variable("FLAGSTONE_OUTPUT").is_some_and(|value| value == "json"),
+            no_color: variable("NO_COLOR").is_some() || variable("TERM").is_some_and(|term| term == "dumb"),
+            terminal_out: stdout().is_terminal(),
+            terminal_err: stderr().is_terminal(),
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! What the bucket of a data directory announces: read with nothing but the file system, and verified.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use flagstone_bundle::manifest::{Manifest, Stream, UnverifiedManifest};
+use flagstone_bundle::root::{Pin, Root, UnverifiedRoot};
+use flagstone_model::digest::Digest;
+use flagstone_model::key::{EnvironmentId, ProjectId, ViewId};
+use flagstone_publisher::publish::Layout;
+
+use crate::verbs::audit::Fault;
+
+/// A manifest, and the path in the bucket where it lies.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) path: String,
+    pub(super) manifest: Manifest,
+}
+
+/// Everything one stream has ever announced that is still there.
+#[derive(Debug)]
+pub(super) struct Announced {
+    pub(super) stream: Stream,
+    /// The manifest that clients poll.
+    pub(super) newest: Option<Found>,
+    /// The archive, by version.
+    pub(super) archived: Vec<Found>,
+}
+
+/// The bucket of one project.
+pub(super) struct Bucket<'p> {
+    directory: PathBuf,
+    project: &'p ProjectId,
+    root: Option<Root>,
+}
+
+impl<'p> Bucket<'p> {
+    /// The bucket in a directory. Manifests are checked against the root in the file `kept`, where the operator has it
+    /// beside the keys, else against the one that is published.
+    pub(super) fn open(directory: PathBuf, project: &'p ProjectId, kept: &Path) -> Result<Self, Fault> {
+        let mut bucket = Self { directory, project, root: None };
+        bucket.root = bucket.read_root(kept)?;
+        Ok(bucket)
+    }
+
+    fn read_root(&self, kept: &Path) -> Result<Option<Root>, Fault> {
+        let path = format!("open/{}/v1/root/1", self.project);
+        let published = self.read(&path)?;
+        let kept = read_file(kept).map_err(|error| Fault::unreadable(&kept.display().to_string(), &error))?;
+        let Some(file) = kept.as_ref().or(published.as_ref()) else { return Ok(None) };
+        if kept.is_some() && published.is_some() && kept != published {
+            return Err(Fault::of_object("root-foreign", &path, "it is another root than the one beside the keys"));
+        }
+        let payload = file.split(|byte| *byte == b'\n').next().unwrap_or_default();
+        let pin = Pin { root: 1, sha256: Digest::of(payload) };
+        let root = UnverifiedRoot::parse(file)
+            .map_err(|error| Fault::of_object(error.code(), &path, error))?
+            .verify_pinned(&pin)
+            .map_err(|error| Fault::of_object(error.code(), &path, error))?;
+        Ok(Some(root))
+    }
+
+    /// All streams that were ever announced.
+    pub(super) fn streams(&self) -> Result<Vec<Announced>, Fault> {
+        let mut streams = Vec::new();
+        let Some(root) = &self.root else { return Ok(streams) };
+        for access in ["closed", "open"] {
+            let base = format!("{access}/{}/v1/e", self.project);
+            for environment in self.names(&base)? {
+                for view in self.names(&format!("{base}/{environment}"))? {
+                    let ids = (EnvironmentId::parse(&environment), ViewId::parse(&view));
+                    let (Ok(environment), Ok(view)) = ids else { continue };
+                    let stream = Stream { project: self.project.clone(), environment, view };
+                    streams.push(self.announced(stream, root)?);
+                }
+            }
+        }
+        Ok(streams)
+    }
+
+    fn announced(&self, stream: Stream, root: &Root) -> Result<Announced, Fault> {
+        let path = path_of(Layout::of(&stream).manifest())?;
+        let newest = self.manifest(&path, &stream, root)?;
+        let archive = format!("{}/m", path.trim_end_matches("/manifest"));
+        let mut archived = Vec::new();
+        for name in self.names(&archive)? {
+            let path = format!("{archive}/{name}");
+            let Some(found) = self.manifest(&path, &stream, root)? else { continue };
+            if name != format!("{}-{}", found.manifest.epoch(), found.manifest.version()) {
+                let what = format!(
+                    "it holds epoch {}, version {}",
+                    found.manifest.epoch(),
+                    found.manifest.version()
+                );
+                return Err(Fault::of_object("archive-misnamed", &path, what));
+            }
+            archived.push(found);
+        }
+        archived.sort_by_key(|found| (found.manifest.epoch(), found.manifest.version()));
+        Ok(Announced { stream, newest, archived })
+    }
+
+    /// The serial of a stream's manifest, read again.
+    pub(super) fn newest(&self, stream: &Stream) -> Result<Option<u64>, Fault> {
+        let Some(root) = &self.root else { return Ok(None) };
+        let path = path_of(Layout::of(stream).manifest())?;
+        Ok(self.manifest(&path, stream, root)?.map(|found| found.manifest.serial()))
+    }
+
+    fn manifest(&self, path: &str, stream: &Stream, root: &Root) -> Result<Option<Found>, Fault> {
+        let Some(file) = self.read(path)? else { return Ok(None) };
+        let manifest = UnverifiedManifest::parse(&file)
+            .map_err(|error| Fault::of_object(error.code(), path, error))?
+            .verify(root, stream)
+            .map_err(|error| Fault::of_object(error.code(), path, error))?;
+        Ok(Some(Found { path: path.to_owned(), manifest }))
+    }
+
+    /// Checks that the snapshot a manifest names is there and is its content.
+    pub(super) fn check_snapshot(&self, found: &Found) -> Result<(), Fault> {
+        let Found { manifest, .. } = found;
+        let path = path_of(Layout::of(manifest.stream()).snapshot(manifest.snapshot()))?;
+        let stored = self.read(&path)?.ok_or_else(|| {
+            Fault::of_object("object-missing", &path, format!("version {} needs it", manifest.version()))
+        })?;
+        let content = manifest
+            .open_snapshot(&stored)
+            .map_err(|error| Fault::of_object(error.code(), &path, error))?;
+        manifest.check(&content).map_err(|error| Fault::of_object(error.code(), &path, error))
+    }
+
+    fn read(&self, path: &str) -> Result<Option<Vec<u8>>, Fault> {
+        read_file(&self.directory.join(path)).map_err(|error| Fault::unreadable(path, &error))
+    }
+
+    /// The names in a directory, sorted; none if it is not there.
+    fn names(&self, path: &str) -> Result<Vec<String>, Fault> {
+        let entries = match fs::read_dir(self.directory.join(path)) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(Fault::unreadable(path, &error)),
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(|error| Fault::unreadable(path, &error))?;
+            names.extend(entry.file_name().into_string().ok().filter(|name| !name.starts_with('.')));
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+}
+
+fn read_file(path: &Path) -> std::io::Result<Option<Vec<u8>>> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn path_of(
+    path: Result<flagstone_publisher::store::ObjectPath, flagstone_publisher::store::StoreError>,
+) -> Result<String, Fault> {
+    path.map(|path| path.as_str().to_owned()).map_err(|error| Fault::new(error.code(), error))
+}

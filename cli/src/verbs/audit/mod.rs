@@ -1,0 +1,174 @@
+//! `audit verify`: the log, the archive, and what is announced have to agree (FORMAT T-4.1, T-4.4).
+//!
+//! It reads, in this order, what is announced, what is claimed, and the log: each was written after the one that is
+//! read after it, so that a program that goes on writing meanwhile causes no fault.
+
+mod bucket;
+mod streams;
+
+use std::io::ErrorKind;
+use std::path::Path;
+use std::process::ExitCode;
+
+use flagstone_model::json::Json;
+use flagstone_model::key::ProjectId;
+use flagstone_publisher::log::verify::{VerifiedChain, VerifyError, verify_log};
+use flagstone_publisher::log::{ChangeLog, Entry};
+use flagstone_publisher::sqlite::SqliteStore;
+use flagstone_publisher::state::State;
+
+use crate::api;
+use crate::args::AuditVerify;
+use crate::failure::{Failure, with_causes};
+use crate::screen::{Paint, Screen};
+use crate::surroundings::Surroundings;
+use crate::verbs::audit::bucket::Bucket;
+use crate::verbs::audit::streams::{Checks, Told};
+use crate::verbs::block_on;
+
+/// Entries read at a time.
+const PAGE: usize = 500;
+
+/// The first thing that is wrong.
+#[derive(Debug)]
+pub(crate) struct Fault {
+    code: String,
+    detail: String,
+    /// The entry it is in, if it is in one.
+    seq: Option<u64>,
+    /// The object of the bucket it is in, if it is in one.
+    object: Option<String>,
+}
+
+impl Fault {
+    fn new(code: &str, error: impl core::error::Error) -> Self {
+        Self { code: code.to_owned(), detail: with_causes(&error), seq: None, object: None }
+    }
+
+    fn of_entry(code: &str, seq: u64, what: impl ToString) -> Self {
+        let detail = format!("entry {seq}: {}", what.to_string());
+        Self { code: code.to_owned(), detail, seq: Some(seq), object: None }
+    }
+
+    fn of_object(code: &str, path: &str, what: impl ToString) -> Self {
+        let detail = format!("{path}: {}", what.to_string());
+        Self { code: code.to_owned(), detail, seq: None, object: Some(path.to_owned()) }
+    }
+
+    fn unreadable(path: &str, error: &std::io::Error) -> Self {
+        Self::of_object("unreadable", path, format!("it cannot be read: {error}"))
+    }
+
+    fn to_json(&self) -> Json<'static> {
+        let mut members = vec![("ok", Json::from(false)), ("code", Json::from(self.code.clone()))];
+        members.extend(self.seq.map(|seq| ("seq", Json::from(seq))));
+        members.extend(self.object.clone().map(|object| ("object", Json::from(object))));
+        members.push(("detail", Json::from(self.detail.clone())));
+        Json::object(members)
+    }
+}
+
+/// What was proved.
+struct Proved {
+    project: ProjectId,
+    chain: VerifiedChain,
+    streams: Vec<Told>,
+}
+
+pub(super) fn verify(
+    args: &AuditVerify,
+    surroundings: &Surroundings,
+    screen: &Screen,
+) -> Result<ExitCode, Failure> {
+    let project = api::project(args.project.as_ref(), surroundings)?;
+    let log = args.data.join("log.sqlite");
+    if let Err(error) = std::fs::File::open(&log) {
+        let why = match error.kind() {
+            ErrorKind::NotFound => "there is none".to_owned(),
+            _ => error.to_string(),
+        };
+        return Err(Failure::refused("unreadable", format!("no log at {}: {why}", log.display()))
+            .hint("--data is the directory that `flagstone dev` was given"));
+    }
+    let checked = block_on(async { Ok(check(&args.data, project).await) })?;
+    match checked {
+        Ok(proved) => {
+            tell(&proved, screen)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(fault) => {
+            if screen.is_json() {
+                screen.json(&fault.to_json())?;
+            } else {
+                screen.line(format!("{}: {}", screen.paint(Paint::Red, &fault.code), fault.detail))?;
+            }
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+async fn check(data: &Path, project: ProjectId) -> Result<Proved, Fault> {
+    let bucket = Bucket::open(data.join("bucket"), &project, &data.join("keys/root.1.json"))?;
+    let announced = bucket.streams()?;
+    let store = SqliteStore::open_read_only(data.join("log.sqlite"))
+        .await
+        .map_err(|error| Fault::new(error.code(), error))?;
+    let mut checks = Checks::new(announced, &bucket, &store, &project).await?;
+    let chain = verify_log(&store, &project, []).await.map_err(|error| match error {
+        VerifyError::Fault(fault) => Fault::of_entry(fault.code(), fault.seq, &fault.what),
+        other => Fault::new(other.code(), other),
+    })?;
+    if chain.head.is_none() {
+        let detail = format!("there is no entry of project `{project}` in the log");
+        return Err(Fault { code: "project-not-found".to_owned(), detail, seq: None, object: None });
+    }
+    fold(&store, &project, &mut checks).await?;
+    let streams = checks.finish(chain.head.map_or(0, |head| head.seq))?;
+    Ok(Proved { project, chain, streams })
+}
+
+/// Folds the log from entry 1 and lets the checks see each state.
+async fn fold(log: &SqliteStore, project: &ProjectId, checks: &mut Checks) -> Result<(), Fault> {
+    let mut state = State::new(project.clone());
+    loop {
+        let page: Vec<Entry> = ChangeLog::read(log, project, state.seq(), PAGE)
+            .await
+            .map_err(|error| Fault::new(error.code(), error))?;
+        if page.is_empty() {
+            return Ok(());
+        }
+        for entry in &page {
+            state.apply(entry).map_err(|error| Fault::of_entry(error.code(), entry.seq(), with_causes(&error)))?;
+            checks.see(entry, &state)?;
+        }
+    }
+}
+
+fn tell(proved: &Proved, screen: &Screen) -> Result<(), Failure> {
+    let Proved { project, chain, streams } = proved;
+    let (seq, hash) = chain.head.map_or((0, String::new()), |head| (head.seq, head.hash.to_string()));
+    if screen.is_json() {
+        return screen.json(&Json::object([
+            ("ok", Json::from(true)),
+            ("project", Json::from(project.to_string())),
+            ("entries", Json::from(seq)),
+            ("head", Json::object([("seq", Json::from(seq)), ("hash", Json::from(hash))])),
+            ("erased", chain.erased.iter().map(|seq| Json::from(*seq)).collect()),
+            ("streams", streams.iter().map(Told::to_json).collect()),
+        ]));
+    }
+    screen.line(format!("{}: the log of {project} has {seq} entries, and all of them hang together", screen.paint(Paint::Green, "ok")))?;
+    screen.line(format!("  head      {seq} {hash}"))?;
+    if !chain.erased.is_empty() {
+        let erased: Vec<_> = chain.erased.iter().map(ToString::to_string).collect();
+        screen.line(format!("  erased    {}", erased.join(", ")))?;
+    }
+    for stream in streams {
+        screen.line(format!("  {}", stream.to_text()))?;
+        for remark in &stream.remarks {
+            screen.note(format!("{}: {remark}", stream.name()));
+        }
+    }
+    screen.note("keep the head somewhere else: nothing in a log shows that its end was cut off together with the bucket");
+    Ok(())
+}

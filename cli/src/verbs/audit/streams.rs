@@ -1,0 +1,272 @@
+//! What is announced and claimed, compared with the log while it is folded.
+
+use std::collections::BTreeMap;
+
+use flagstone_bundle::content::Content;
+use flagstone_bundle::manifest::{LogHead, Stream};
+use flagstone_model::digest::Digest;
+use flagstone_model::json::Json;
+use flagstone_model::key::ProjectId;
+use flagstone_publisher::build::build;
+use flagstone_publisher::log::Entry;
+use flagstone_publisher::publication::{Publication, Publications};
+use flagstone_publisher::publish::Options;
+use flagstone_publisher::sqlite::SqliteStore;
+use flagstone_publisher::state::State;
+
+use crate::verbs::audit::Fault;
+use crate::verbs::audit::bucket::{Announced, Bucket, Found};
+
+/// Somebody says: the log had this hash at this seq, and the stream this content.
+#[derive(Debug, Clone)]
+struct Anchor {
+    /// Who says so: a path, or the claim.
+    by: String,
+    /// Whether `by` is an object of the bucket.
+    object: bool,
+    stream: usize,
+    hash: Digest,
+    /// The content, if lines of this builder can be built to compare.
+    content: Option<Digest>,
+}
+
+/// What is told about one stream.
+#[derive(Debug)]
+pub(super) struct Told {
+    stream: Stream,
+    version: u64,
+    serial: u64,
+    archived: usize,
+    anchors: usize,
+    announced: bool,
+    covered_seq: u64,
+    /// What is no fault and worth knowing.
+    pub(super) remarks: Vec<String>,
+}
+
+impl Told {
+    pub(super) fn name(&self) -> String {
+        format!("{}/{}", self.stream.environment, self.stream.view)
+    }
+
+    pub(super) fn to_text(&self) -> String {
+        let Self { version, serial, archived, anchors, announced, .. } = self;
+        let state = if *announced { "announced" } else { "pending" };
+        format!(
+            "{}: version {version}, serial {serial}, {state}; {archived} archived, {anchors} log heads and contents match",
+            self.name()
+        )
+    }
+
+    pub(super) fn to_json(&self) -> Json<'static> {
+        Json::object([
+            ("environment", Json::from(self.stream.environment.to_string())),
+            ("view", Json::from(self.stream.view.to_string())),
+            ("version", Json::from(self.version)),
+            ("serial", Json::from(self.serial)),
+            ("covered_seq", Json::from(self.covered_seq)),
+            ("archived", Json::from(self.archived as u64)),
+            ("anchors", Json::from(self.anchors as u64)),
+            ("announced", Json::from(self.announced)),
+            ("remarks", self.remarks.iter().map(|remark| Json::from(remark.clone())).collect()),
+        ])
+    }
+}
+
+/// The checks that need the log, ordered by the seq they need.
+pub(super) struct Checks {
+    anchors: BTreeMap<u64, Vec<Anchor>>,
+    streams: Vec<Told>,
+    /// The content last built for a stream, by the seq it was built at.
+    built: Vec<Option<(u64, Digest)>>,
+}
+
+impl Checks {
+    /// Compares what is announced with what is claimed, and notes what the log has to say.
+    pub(super) async fn new(
+        announced: Vec<Announced>,
+        bucket: &Bucket<'_>,
+        publications: &SqliteStore,
+        project: &ProjectId,
+    ) -> Result<Self, Fault> {
+        let mut checks =
+            Self { anchors: BTreeMap::new(), streams: Vec::new(), built: vec![None; announced.len()] };
+        for Announced { stream, newest, archived } in announced {
+            debug_assert_eq!(stream.project, *project, "streams of one project");
+            let item = Publications::read(publications, &stream)
+                .await
+                .map_err(|error| Fault::new(error.code(), error))?;
+            for found in archived.iter().chain(&newest) {
+                claimed(found, &item)?;
+                bucket.check_snapshot(found)?;
+            }
+            in_order(&archived)?;
+            still_announced(&item, newest.as_ref(), || bucket.newest(&stream))?;
+            let remarks = remarks(&item, newest.as_ref(), &archived)?;
+            let index = checks.streams.len();
+            for found in archived.iter().chain(&newest) {
+                let manifest = &found.manifest;
+                if let Some(log) = manifest.log() {
+                    checks.anchor(index, log, &found.path, true, (manifest.builder(), manifest.content()));
+                }
+            }
+            if let (Some(claim), Some(covered)) = (&item.claim, item.covered) {
+                let by = format!("the claim of {}/{}", stream.environment, stream.view);
+                checks.anchor(index, covered, &by, false, (claim.builder, claim.content));
+            }
+            checks.streams.push(Told {
+                version: item.version(),
+                serial: item.serial(),
+                covered_seq: item.covered_seq(),
+                archived: archived.len(),
+                anchors: 0,
+                announced: item.is_announced(),
+                remarks,
+                stream,
+            });
+        }
+        Ok(checks)
+    }
+
+    fn anchor(&mut self, stream: usize, log: LogHead, by: &str, object: bool, made: (u64, Digest)) {
+        let (builder, content) = made;
+        let content = (builder == Options::default().builder).then_some(content);
+        let anchor = Anchor { by: by.to_owned(), object, stream, hash: log.hash, content };
+        self.anchors.entry(log.seq).or_default().push(anchor);
+    }
+
+    /// Compares a state of the log with everything that was said about it.
+    pub(super) fn see(&mut self, entry: &Entry, state: &State) -> Result<(), Fault> {
+        let seq = entry.seq();
+        for anchor in self.anchors.remove(&seq).unwrap_or_default() {
+            let fault = |code: &str, what: String| {
+                let fault = Fault::of_object(code, &anchor.by, what);
+                Fault { seq: Some(seq), object: anchor.object.then(|| anchor.by.clone()), ..fault }
+            };
+            if anchor.hash != entry.hash {
+                let what = format!("it was made of a log whose entry {seq} has the hash {}, this one has {}", anchor.hash, entry.hash);
+                return Err(fault("anchor-mismatch", what));
+            }
+            let Some(told) = self.streams.get_mut(anchor.stream) else { continue };
+            if let Some(content) = anchor.content {
+                let at = self.built.get(anchor.stream).copied().flatten();
+                let built = match at.filter(|(built, _)| *built == seq) {
+                    Some((_, digest)) => digest,
+                    None => content_at(state, &told.stream, seq)?,
+                };
+                if let Some(slot) = self.built.get_mut(anchor.stream) {
+                    *slot = Some((seq, built));
+                }
+                if built != content {
+                    let what = format!("it announces the content {content}, and the log up to entry {seq} gives {built}");
+                    return Err(fault("content-mismatch", what));
+                }
+            }
+            told.anchors += 1;
+        }
+        Ok(())
+    }
+
+    /// Says that the log ends here.
+    pub(super) fn finish(self, head: u64) -> Result<Vec<Told>, Fault> {
+        if let Some((seq, anchor)) = self.anchors.iter().find_map(|(seq, anchors)| Some((seq, anchors.first()?))) {
+            let what = format!("it was made of a log up to entry {seq}, and this one ends at {head}: entries are missing");
+            let fault = Fault::of_object("log-truncated", &anchor.by, what);
+            return Err(Fault { seq: Some(*seq), object: anchor.object.then(|| anchor.by.clone()), ..fault });
+        }
+        Ok(self.streams)
+    }
+}
+
+/// What the log up to here gives for a stream.
+fn content_at(state: &State, stream: &Stream, seq: u64) -> Result<Digest, Fault> {
+    let lines = build(state, &stream.environment, &stream.view)
+        .map_err(|error| Fault::of_entry(error.code(), seq, error))?;
+    let content = Content::from_lines(lines.iter().map(|line| line.as_bytes()))
+        .map_err(|error| Fault::of_entry(error.detail(), seq, error))?;
+    Ok(content.content_hash())
+}
+
+/// Nothing may be announced that nobody claimed.
+fn claimed(found: &Found, item: &Publication) -> Result<(), Fault> {
+    let manifest = &found.manifest;
+    let unclaimed = |what: String| Err(Fault::of_object("unclaimed", &found.path, what));
+    let Some(claim) = &item.claim else {
+        return unclaimed("it is announced, and nobody claimed it".to_owned());
+    };
+    let (version, serial) = (manifest.version(), manifest.serial());
+    if manifest.epoch() == claim.epoch && (version > claim.version || serial > claim.serial) {
+        return unclaimed(format!(
+            "version {version}, serial {serial} is above what was claimed: version {}, serial {}",
+            claim.version, claim.serial
+        ));
+    }
+    if manifest.epoch() == claim.epoch && version == claim.version && manifest.content() != claim.content {
+        return unclaimed(format!("version {version} was claimed with the content {}", claim.content));
+    }
+    Ok(())
+}
+
+/// What is known to be announced has to be what clients get. A publisher may have moved on since the manifest was read,
+/// but it notes that after the manifest is there: read again, it has to be as new.
+fn still_announced(
+    item: &Publication,
+    newest: Option<&Found>,
+    again: impl FnOnce() -> Result<Option<u64>, Fault>,
+) -> Result<(), Fault> {
+    let behind = |serial: Option<u64>| serial.unwrap_or_default() < item.announced_serial;
+    if !behind(newest.map(|found| found.manifest.serial())) {
+        return Ok(());
+    }
+    let serial = again()?;
+    if !behind(serial) {
+        return Ok(());
+    }
+    let path = newest.map_or("the manifest", |found| &found.path);
+    let is = serial.map_or_else(|| "none".to_owned(), |serial| format!("serial {serial}"));
+    let what = format!("serial {} was announced, and {is} is there", item.announced_serial);
+    Err(Fault::of_object("manifest-regressed", path, what))
+}
+
+/// Versions and serials rise together.
+fn in_order(archived: &[Found]) -> Result<(), Fault> {
+    for (older, newer) in archived.iter().zip(archived.iter().skip(1)) {
+        if newer.manifest.epoch() == older.manifest.epoch()
+            && newer.manifest.serial() <= older.manifest.serial()
+        {
+            let what = format!(
+                "serial {} does not follow serial {} of version {}",
+                newer.manifest.serial(),
+                older.manifest.serial(),
+                older.manifest.version()
+            );
+            return Err(Fault::of_object("serial-order", &newer.path, what));
+        }
+    }
+    Ok(())
+}
+
+/// What is announced has to be in the archive; the rest is worth knowing.
+fn remarks(item: &Publication, newest: Option<&Found>, archived: &[Found]) -> Result<Vec<String>, Fault> {
+    let mut remarks = Vec::new();
+    let Some(claim) = &item.claim else { return Ok(remarks) };
+    if !item.is_announced() {
+        remarks.push(format!("version {} is claimed and not announced yet", claim.version));
+    }
+    let versions: Vec<_> = archived
+        .iter()
+        .filter(|found| found.manifest.epoch() == claim.epoch)
+        .map(|found| found.manifest.version())
+        .collect();
+    let lost = (1..claim.version).filter(|version| versions.binary_search(version).is_err()).count();
+    if lost > 0 && archived.iter().all(|found| found.manifest.epoch() == claim.epoch) {
+        remarks.push(format!("{lost} older versions were claimed and never archived, as after a crash"));
+    }
+    if let Some(found) = newest
+        && versions.binary_search(&found.manifest.version()).is_err()
+    {
+        let what = format!("version {} is announced and not in the archive", found.manifest.version());
+        return Err(Fault::of_object("archive-missing", &found.path, what));
+    }
+    Ok(remarks)
+}

@@ -1,0 +1,73 @@
+//! One file per verb.
+
+mod audit;
+mod dev;
+mod env;
+mod eval;
+mod flag;
+mod history;
+mod segment;
+mod switch;
+mod told;
+mod verify;
+mod watch;
+
+use std::process::ExitCode;
+
+use crate::args::{AuditVerb, EnvVerb, FlagVerb, SegmentVerb, Verb};
+use crate::failure::Failure;
+use crate::screen::Screen;
+use crate::surroundings::Surroundings;
+
+/// Does what the command line says.
+pub(crate) fn run(verb: Verb, surroundings: &Surroundings, screen: &Screen) -> Result<ExitCode, Failure> {
+    let done = match verb {
+        Verb::Dev(args) => return dev::run(&args, surroundings, screen),
+        Verb::Verify(args) => return verify::run(&args, surroundings, screen),
+        Verb::Audit(AuditVerb::Verify(args)) => return audit::verify(&args, surroundings, screen),
+        Verb::Watch(args) => block_on(watch::run(&args, surroundings, screen)),
+        Verb::Eval(args) => eval::run(&args, surroundings, screen),
+        Verb::Flag(FlagVerb::Create(args)) => block_on(flag::create(&args, surroundings, screen)),
+        Verb::Flag(FlagVerb::List(args)) => block_on(flag::list(&args, surroundings, screen)),
+        Verb::Flag(FlagVerb::Show(args)) => block_on(flag::show(&args, surroundings, screen)),
+        Verb::Flag(FlagVerb::Edit(args)) => block_on(flag::edit(&args, surroundings, screen)),
+        Verb::Flag(FlagVerb::Archive(args)) => block_on(flag::archive(&args, surroundings, screen)),
+        Verb::On(args) => block_on(switch::switch(&args, true, surroundings, screen)),
+        Verb::Off(args) => block_on(switch::switch(&args, false, surroundings, screen)),
+        Verb::Rollout(args) => block_on(switch::rollout(&args, surroundings, screen)),
+        Verb::History(args) => block_on(history::run(&args, surroundings, screen)),
+        Verb::Segment(SegmentVerb::List(args)) => block_on(segment::list(&args, surroundings, screen)),
+        Verb::Segment(SegmentVerb::Show(args)) => block_on(segment::show(&args, surroundings, screen)),
+        Verb::Segment(SegmentVerb::Put(args)) => block_on(segment::put(&args, surroundings, screen)),
+        Verb::Segment(SegmentVerb::Delete(args)) => block_on(segment::delete(&args, surroundings, screen)),
+        Verb::Env(EnvVerb::List(args)) => block_on(env::list(&args, surroundings, screen)),
+        Verb::Env(EnvVerb::Create(args)) => block_on(env::create(&args, surroundings, screen)),
+    };
+    done.map(|()| ExitCode::SUCCESS)
+}
+
+/// Runs a verb that waits for one thing at a time.
+fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::refused("no-runtime", format!("no runtime: {error}")))?;
+    runtime.block_on(future)
+}
+
+/// Returns when the process is asked to end, by Ctrl-C or SIGTERM.
+async fn stopped() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+            return;
+        }
+    }
+    // Without signals the process ends the hard way, which is safe too.
+    let _ = tokio::signal::ctrl_c().await;
+}

@@ -1,0 +1,73 @@
+//! How entities and what became of a change are told to people.
+
+use flagstone_model::json::Json;
+
+use crate::api::Answer;
+use crate::failure::Failure;
+use crate::screen::{Paint, Screen};
+
+/// Members the server adds to every entity; they are no part of it.
+const OF_THE_SERVER: [&str; 6] = ["key", "id", "environment", "revision", "seq", "publication"];
+
+/// A member as an integer.
+pub(super) fn number(json: &Json<'_>, name: &str) -> Option<i64> {
+    json.member(name).and_then(Json::as_integer)
+}
+
+/// A member as text, or nothing.
+pub(super) fn text<'j>(json: &'j Json<'_>, name: &str) -> &'j str {
+    json.member(name).and_then(Json::as_str).unwrap_or_default()
+}
+
+/// A change that was recorded: the answer itself for programs, a sentence and its publication for people.
+pub(super) fn change(screen: &Screen, answer: &Answer, what: &str) -> Result<(), Failure> {
+    if screen.is_json() {
+        return screen.json(&answer.body);
+    }
+    let mut line = what.to_owned();
+    let revision = answer.revision.map(|revision| format!("revision {revision}"));
+    let seq = number(&answer.body, "seq").map(|seq| format!("seq {seq}"));
+    let places: Vec<_> = revision.into_iter().chain(seq).collect();
+    if !places.is_empty() {
+        line.push_str(&format!(" ({})", places.join(", ")));
+    }
+    screen.line(line)?;
+    let publication = answer.body.member("publication").and_then(Json::as_object).unwrap_or_default();
+    for (environment, views) in publication {
+        for (view, published) in views.as_object().unwrap_or_default() {
+            let version = number(published, "version").unwrap_or_default();
+            let state = match text(published, "state") {
+                "announced" => screen.paint(Paint::Green, "announced"),
+                other => screen.paint(Paint::Yellow, other),
+            };
+            screen.line(format!("  {environment}/{view} version {version}: {state}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// An entity: its members, one a line; lists and objects as compact JSON.
+pub(super) fn entity(screen: &Screen, json: &Json<'_>) -> Result<(), Failure> {
+    let own = |name: &str| !OF_THE_SERVER.contains(&name);
+    let members: Vec<_> =
+        json.as_object().unwrap_or_default().iter().filter(|(name, _)| own(name)).collect();
+    let width = members.iter().map(|(name, _)| name.chars().count()).max().unwrap_or_default();
+    for (name, value) in members {
+        let head = format!("{name:<width$}");
+        match value.as_array() {
+            Some(elements @ [_, _, ..]) if elements.iter().all(|element| element.as_object().is_some()) => {
+                screen.line(format!("  {}", screen.paint(Paint::Dim, head)))?;
+                for element in elements {
+                    screen.line(format!("    {element}"))?;
+                }
+            }
+            _ => screen.line(format!("  {}  {}", screen.paint(Paint::Dim, head), plain(value)))?,
+        }
+    }
+    Ok(())
+}
+
+/// A value without the quotes of a string.
+pub(super) fn plain(json: &Json<'_>) -> String {
+    json.as_str().map_or_else(|| json.to_string(), str::to_owned)
+}
