@@ -88,8 +88,8 @@ const WINDOW: Members =
 /// Greatest `of` that the hash can fill.
 const MAX_OF: u64 = 1 << 32;
 
-/// Longest time between two points of a ramp, in seconds: ten years.
-const MAX_RAMP_GAP_SECONDS: i64 = 10 * 365 * 86_400;
+/// Longest time between two points of a ramp, in seconds: ten years (FORMAT M-6.3).
+const MAX_RAMP_GAP_SECONDS: i64 = 315_576_000;
 
 impl Bucket {
     pub(super) fn parse(reader: &mut Reader, json: &Json<'_>) -> Option<Self> {

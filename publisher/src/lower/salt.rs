@@ -95,7 +95,9 @@ mod tests {
 
     fn salts(all: &[(&str, Chosen)]) -> Salts<'static> {
         let mut salts = Salts::default();
-        all.iter().for_each(|(salt, chosen)| salts.insert(UsedSalt::new(*salt, *chosen)));
+        for (salt, chosen) in all {
+            salts.insert(UsedSalt::new(*salt, *chosen));
+        }
         salts
     }
 

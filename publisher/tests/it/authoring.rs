@@ -152,10 +152,16 @@ fn ramps_rise_in_whole_seconds() {
         (r#"[["2026-12-01T09:00:00Z","half"]]"#, "/rules/0/ramp/steps/0/1"),
         (r#"[["2026-12-01T09:00:00Z",2],["2026-12-01T09:00:00Z",3]]"#, "/rules/0/ramp/steps/1"),
         (r#"[["2026-12-01T09:00:00Z",2],["2026-12-01T09:00:01Z",1]]"#, "/rules/0/ramp/steps/1"),
-        (r#"[["2026-12-01T09:00:00Z",2],["2037-12-01T09:00:01Z",3]]"#, "/rules/0/ramp/steps/1"),
+        (r#"[["2026-12-01T09:00:00Z",2],["2036-11-30T21:00:01Z",3]]"#, "/rules/0/ramp/steps/1"),
     ] {
         assert_eq!(ramp(steps), [(INVALID, at.to_owned())], "{steps}");
     }
+    // Ten years, to the second.
+    let longest = r#"{"bucket":{"salt":"s","ramp":[["2026-12-01T09:00:00Z",2],["2036-11-30T21:00:00Z",3]]}}"#;
+    assert_eq!(condition(longest), longest);
+    // What 53 bits can not interpolate.
+    let wide = r#"{"bucket":{"salt":"s","of":4294967296,"ramp":[["2026-12-01T09:00:00Z",0],["2036-11-01T00:00:00Z",4294967296]],"linear":true}}"#;
+    assert_eq!(condition_refused(wide), [(INVALID, "/bucket/ramp/1".to_owned())]);
 }
 
 #[test]

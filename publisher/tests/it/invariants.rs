@@ -38,7 +38,7 @@ fn ground_test(test: &mut FlagTest) {
 fn ground(condition: &mut Condition) {
     match condition {
         Condition::All(inner) | Condition::Any(inner) | Condition::None(inner) => {
-            inner.iter_mut().for_each(ground)
+            inner.iter_mut().for_each(ground);
         }
         Condition::Not(inner) => ground(inner),
         Condition::Flag(test) => ground_test(test),
@@ -79,7 +79,9 @@ fn objects<'j, 'a>(json: &'j Json<'a>, found: &mut Vec<&'j Json<'a>>) {
         Json::Array(elements) => elements.iter().for_each(|element| objects(element, found)),
         Json::Object(members) => {
             found.push(json);
-            members.iter().for_each(|(_, value)| objects(value, found));
+            for (_, value) in members {
+                objects(value, found);
+            }
         }
         _ => {}
     }
@@ -260,6 +262,27 @@ fn p1_a_line_over_its_limit_is_refused() {
     assert_eq!(
         told(project.try_put("y", &format!(r#"{{"on":true,"targets":{{"a":[{keys}]}}}}"#))),
         [(INVALID, String::new())]
+    );
+}
+
+#[test]
+fn p1_a_segment_over_its_limit_is_refused() {
+    let mut project = Project::new();
+    let keys = |prefix: &str, count: usize| {
+        let name = |number| format!("\"{prefix}-{number:0>1020}\"");
+        (0..count).map(name).collect::<Vec<_>>().join(",")
+    };
+    let body = |excluded: usize| {
+        let (include, exclude) = (keys("a", 1_000), keys("b", excluded));
+        format!(r#"{{"include":[{include}],"exclude":[{exclude}],"rules":[{{"if":[]}}]}}"#)
+    };
+    let long = (1..100).find(|&count| project.try_segment("s", &body(count)).is_err()).unwrap();
+    assert_eq!(told(project.try_segment("s", &body(long))), [(INVALID, String::new())]);
+    project.segment("s", &body(long - 1));
+    let line = project.line(r#"{"segment""#).len();
+    assert!(
+        line <= limits::MAX_SEGMENT_LINE_BYTES && line + 1_100 > limits::MAX_SEGMENT_LINE_BYTES,
+        "{line}"
     );
 }
 
