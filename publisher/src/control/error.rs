@@ -9,6 +9,7 @@ use crate::publication::PublicationError;
 use crate::publish::PublishError;
 use crate::state::FoldError;
 use crate::state::change::Refusal;
+use crate::storage::StorageError;
 
 /// Why the control plane did not do what it was asked. Unless it is [`Kind::Internal`], nothing was written.
 #[derive(Debug, thiserror::Error)]
@@ -111,9 +112,12 @@ impl ControlError {
             Self::Build(_) => Kind::NotFound,
             Self::KeyReused => Kind::Unprocessable,
             Self::TooLarge => Kind::TooLarge,
-            Self::Contended
-            | Self::Log(LogError::Storage(_))
-            | Self::Publication(PublicationError::Storage(_)) => Kind::Busy { retry_after_s: 1 },
+            Self::Contended => Kind::Busy { retry_after_s: 1 },
+            // Any other fault of the store stays until somebody mends it.
+            Self::Log(LogError::Storage(StorageError::Busy | StorageError::Unavailable { .. }))
+            | Self::Publication(PublicationError::Storage(
+                StorageError::Busy | StorageError::Unavailable { .. },
+            )) => Kind::Busy { retry_after_s: 1 },
             _ => Kind::Internal,
         }
     }

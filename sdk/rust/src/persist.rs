@@ -4,8 +4,7 @@ use core::time::Duration;
 use std::io;
 use std::sync::Arc;
 
-use flagstone_bundle::bundle::Parts;
-use flagstone_bundle::container::encode_zstd;
+use flagstone_bundle::bundle::{Parts, compress_snapshot};
 use flagstone_bundle::content::Content;
 use flagstone_bundle::limits::MAX_BUNDLE_DELTAS;
 use flagstone_bundle::manifest::{Manifest, Outcome, Position, Stream, UnverifiedManifest, order};
@@ -48,10 +47,10 @@ impl Stored {
     }
 
     /// Deltas that outgrew half the snapshot become a snapshot.
-    fn compact(&mut self, content: &Content) {
+    fn compact(&mut self, manifest: &Manifest, content: &Content) {
         let deltas: usize = self.deltas.iter().map(|delta| delta.len()).sum();
         if (deltas > self.snapshot.len() / 2 || self.deltas.len() >= MAX_BUNDLE_DELTAS)
-            && let Ok((snapshot, _)) = encode_zstd(&content.raw())
+            && let Ok(snapshot) = compress_snapshot(manifest, content)
         {
             *self = Self { snapshot: snapshot.into(), deltas: Vec::new() };
         }
@@ -135,7 +134,7 @@ impl Keeper {
             }
             let (cache, pin, stream, mut keep) = (self.cache.clone(), self.pin, self.stream.clone(), keep());
             self.saving = Some(tokio::task::spawn_blocking(move || {
-                keep.stored.compact(&keep.content);
+                keep.stored.compact(&keep.manifest, &keep.content);
                 let saved = write(&cache, &pin, &stream, &keep);
                 (keep, saved)
             }));
