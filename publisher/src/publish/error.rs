@@ -14,7 +14,7 @@ use crate::store::StoreError;
 #[non_exhaustive]
 pub enum PublishError {
     /// What was built is not fit to be announced.
-    #[error("the built content is refused")]
+    #[error(transparent)]
     Refused(#[from] Refusal),
     /// There are no lines.
     #[error(transparent)]

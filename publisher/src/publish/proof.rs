@@ -5,7 +5,7 @@ use flagstone_bundle::container::{Caps, ContainerError, StoredObject, encode_zst
 use flagstone_bundle::content::{Content, ContentError};
 use flagstone_bundle::delta::DeltaLines;
 use flagstone_bundle::manifest::Stream;
-use flagstone_eval::{BrokenReference, Problem, Snapshot};
+use flagstone_eval::{BrokenReference, Entity, Problem, Snapshot};
 use flagstone_model::json::Json;
 
 /// Most faults that are told one by one.
@@ -104,10 +104,17 @@ impl Refusal {
         let first = references.first()?;
         Some(Self::BrokenReference {
             count: references.len(),
-            from: format!("{:?}", first.from),
-            to: format!("{:?}", first.to),
+            from: named(&first.from),
+            to: named(&first.to),
             code: first.code,
         })
+    }
+}
+
+fn named(entity: &Entity) -> String {
+    match entity {
+        Entity::Flag(key) => format!("flag `{key}`"),
+        Entity::Segment(key) => format!("segment `{key}`"),
     }
 }
 

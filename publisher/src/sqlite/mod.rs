@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use crate::storage::StorageError;
 
@@ -91,6 +91,20 @@ impl SqliteStore {
         )
     }
 
+    /// Opens a file that is there, to read it and nothing else: for audits. What is asked to write fails.
+    pub async fn open_read_only(path: impl Into<PathBuf>) -> Result<Self, StorageError> {
+        let path = path.into();
+        finished(
+            tokio::task::spawn_blocking(move || {
+                let writer = connect_read_only(&path)?;
+                let reader = connect_read_only(&path)?;
+                let shared = Shared { path, writer: Mutex::new(writer), reader: Mutex::new(reader) };
+                Ok(Self { shared: Arc::new(shared) })
+            })
+            .await,
+        )
+    }
+
     /// The file.
     pub fn path(&self) -> &Path {
         &self.shared.path
@@ -142,11 +156,16 @@ fn opening_turn(path: &Path) -> Result<File, StorageError> {
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(&name).map_err(refused)?;
     file.lock().map_err(refused)?;
     let mut options = OpenOptions::new();
-    options.create(true).truncate(false).write(true);
+    options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map_err(refused)?;
-    Ok(file)
+    match options.open(path) {
+        // An existing file is left alone: closing a handle of our own on it would drop the POSIX locks that any other
+        // connection of this process holds.
+        Err(exists) if exists.kind() == std::io::ErrorKind::AlreadyExists => Ok(file),
+        Err(source) => Err(refused(source)),
+        Ok(_) => Ok(file),
+    }
 }
 
 fn connect(path: &Path) -> Result<Connection, StorageError> {
@@ -189,6 +208,49 @@ fn connect(path: &Path) -> Result<Connection, StorageError> {
         transaction.commit().map_err(fault)?;
     }
     Ok(connection)
+}
+
+/// A connection that cannot write. Where not even the index of the write-ahead log can be made beside the file, as on a
+/// medium that is read-only, and there is no such log, the file is read as one that nobody changes.
+fn connect_read_only(path: &Path) -> Result<Connection, StorageError> {
+    let faults = Faults { path };
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+    let open = |query: &str| {
+        let connection = Connection::open_with_flags(uri(path, query), flags)?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        let layout: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        let owner: i64 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+        Ok((connection, owner, layout))
+    };
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    let opened = match open("mode=ro").map_err(|error| faults.of(error)) {
+        Err(StorageError::ReadOnly { .. }) if !Path::new(&log).exists() => {
+            open("mode=ro&immutable=1").map_err(|error| faults.of(error))
+        }
+        opened => opened,
+    };
+    match opened? {
+        (_, APPLICATION_ID, layout) if layout > LAYOUT => {
+            Err(StorageError::Newer { path: path.to_path_buf(), found: layout, known: LAYOUT })
+        }
+        (connection, APPLICATION_ID, _) => Ok(connection),
+        _ => Err(StorageError::Foreign { path: path.to_path_buf() }),
+    }
+}
+
+/// The path as SQLite's URI.
+fn uri(path: &Path, query: &str) -> String {
+    let escaped: String = path
+        .to_string_lossy()
+        .chars()
+        .map(|character| match character {
+            '?' | '#' | '%' => format!("%{:02X}", u32::from(character)),
+            other => other.to_string(),
+        })
+        .collect();
+    format!("file:{escaped}?{query}")
 }
 
 /// Turns what SQLite says into what a caller can do about it.

@@ -272,3 +272,31 @@ async fn a_heartbeat_survives_a_fault_at_each_call() {
         assert!(at_each_call(Task::Heartbeat, fault).await >= 9, "{fault:?}");
     }
 }
+
+#[tokio::test]
+async fn a_lone_change_costs_a_fixed_number_of_requests() {
+    fn counted<T: ?Sized>(inner: Arc<T>) -> (Arc<Flaky<T>>, Arc<Plan>) {
+        let plan = Arc::new(Plan { at: usize::MAX, fault: Fault::Refused, calls: AtomicUsize::new(0) });
+        (Arc::new(Flaky { plan: plan.clone(), inner }), plan)
+    }
+    let world = World::announced().await;
+    let ports = world.ports();
+    let (store, objects) = counted(ports.store);
+    let (publications, items) = counted(ports.publications);
+    let (log, heads) = counted(ports.log);
+    let (signer, signatures) = counted(ports.signer);
+    let publisher = world.publisher_with(Ports { store, publications, log, signer, ..world.ports() });
+    for flags in ["b", "c"] {
+        world.append([(flags, None)]).await;
+        world.publish(&publisher).await.unwrap();
+    }
+    let count = |plan: &Plan| plan.calls.swap(0, Ordering::SeqCst);
+    for plan in [&objects, &items, &heads, &signatures] {
+        assert_ne!(count(plan), 0);
+    }
+    world.append([("d", Some(flag("d", 1, true)))]).await;
+    world.publish(&publisher).await.unwrap();
+    // Manifest, snapshot, delta, archive, manifest; see whether there is anything to do, take the lease, read, claim,
+    // read before the put, announced, look for more, release, answer.
+    assert_eq!((count(&objects), count(&items), count(&heads), count(&signatures)), (5, 9, 2, 1));
+}
