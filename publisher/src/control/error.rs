@@ -112,9 +112,9 @@ impl ControlError {
             Self::Build(_) => Kind::NotFound,
             Self::KeyReused => Kind::Unprocessable,
             Self::TooLarge => Kind::TooLarge,
-            Self::Contended => Kind::Busy { retry_after_s: 1 },
-            // Any other fault of the store stays until somebody mends it.
-            Self::Log(LogError::Storage(StorageError::Busy | StorageError::Unavailable { .. }))
+            // Any other fault of a store stays until somebody mends it.
+            Self::Contended
+            | Self::Log(LogError::Storage(StorageError::Busy | StorageError::Unavailable { .. }))
             | Self::Publication(PublicationError::Storage(
                 StorageError::Busy | StorageError::Unavailable { .. },
             )) => Kind::Busy { retry_after_s: 1 },
