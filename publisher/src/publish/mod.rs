@@ -185,6 +185,10 @@ impl Publisher {
     /// Puts right whatever is not: changes nobody published, announcements a crash cut off, a pointer that was
     /// overwritten, a snapshot that is gone; and sends a heartbeat when it is time. To be called every minute or so.
     pub async fn sweep(&self, stream: &Stream) -> Result<Progress, PublishError> {
+        // Nearly always there is nothing to do, and then nothing is written, the lease neither.
+        if self.inner.is_quiet(stream).await? {
+            return self.progress(stream, 0).await;
+        }
         self.alone(stream, Ask::Sweep).await
     }
 

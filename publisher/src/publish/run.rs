@@ -233,6 +233,18 @@ impl Inner {
         Ok(Some((item, next)))
     }
 
+    /// Whether all that was claimed is announced, all that is in the log is claimed, and no heartbeat is due.
+    pub(super) async fn is_quiet(&self, stream: &Stream) -> Result<bool, PublishError> {
+        let bucket = self.bucket(stream).await?;
+        let item = self.publications.read(stream).await?;
+        let head = self.log.head(&stream.project).await?.map(|head| log_head(&head));
+        let (Some(seen), Some(claim)) = (&bucket.manifest, &item.claim) else { return Ok(false) };
+        let announced = (seen.epoch(), seen.version(), seen.serial(), seen.content());
+        let claimed = (self.epoch(stream), claim.version, claim.serial, claim.content);
+        let done = announced == claimed && item.is_announced() && head == item.covered;
+        Ok(done && !self.is_heartbeat_due(&item))
+    }
+
     /// A fifth before the promised time, for the next sweep may come late.
     fn is_heartbeat_due(&self, item: &Publication) -> bool {
         let heartbeat = self.options.heartbeat_ms - self.options.heartbeat_ms / 5;
