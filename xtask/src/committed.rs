@@ -31,12 +31,15 @@ pub(crate) fn check(tree: &Tree) -> Result<Outcome> {
     Ok(Outcome::Passed)
 }
 
-/// Whether one of the paths begins a word of the line; `v1/root/1` is an object of the format.
+/// Whether one of the paths begins a word of the line and goes on with a name; the format has objects such as
+/// `v1/root/1`.
 fn names_machine_path(line: &str) -> bool {
     MACHINE_PATHS.iter().any(|path| {
         line.match_indices(path).any(|(at, _)| {
             let before = line.get(..at).and_then(|before| before.chars().next_back());
+            let after = line.get(at + path.len()..).and_then(|after| after.chars().next());
             before.is_none_or(|character| !character.is_alphanumeric() && !"}>_-.*".contains(character))
+                && after.is_some_and(|character| character.is_alphabetic() || "._~".contains(character))
         })
     })
 }
@@ -56,9 +59,15 @@ mod tests {
 
     #[test]
     fn an_object_path_of_the_format_is_none() {
-        for line in
-            ["open/shop/v1/root/1", "{project}/v1/root/{n}", "{base}/root/1", "work/life", "network/x"]
-        {
+        for line in [
+            "open/shop/v1/root/1",
+            "{project}/v1/root/{n}",
+            "{base}/root/1",
+            "\"/root/1\"",
+            "ends_with(\"/root/\")",
+            "work/life",
+            "network/x",
+        ] {
             assert!(!names_machine_path(line), "{line}");
         }
     }
