@@ -5,11 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use async_trait::async_trait;
+use flagstone_bundle::key::Signature;
+use flagstone_bundle::manifest::Stream;
 use flagstone_publisher::clock::SystemClock;
-use flagstone_publisher::keys::Keys;
+use flagstone_publisher::keys::{Keys, ManifestSigner, SignError};
 use flagstone_publisher::log::ChangeLog;
 use flagstone_publisher::publication::Publications;
-use flagstone_publisher::publish::{Options, Ports, PublicationState, Publisher};
+use flagstone_publisher::publish::{
+    Built, LineSource, Options, Ports, PublicationState, Publisher, SourceError,
+};
 use flagstone_publisher::sqlite::SqliteStore;
 use flagstone_publisher::store::{
     DirectoryStore, Expect, Object, ObjectHead, ObjectPath, ObjectStore, PutIf, PutNew, StoreError,
@@ -165,15 +169,30 @@ async fn a_store_without_honest_conditions_gives_the_same_guarantees() {
     }
 }
 
-/// Blocks the manifest's put until it is told to go on: a writer that is stopped there.
-struct Stalling {
-    inner: Arc<dyn ObjectStore>,
+/// A port that stops at its first call until it is told to go on: a writer that is stalled there.
+struct Stalling<T: ?Sized> {
+    inner: Arc<T>,
+    gate: Arc<Gate>,
+}
+
+#[derive(Default)]
+struct Gate {
+    passed: AtomicBool,
     reached: tokio::sync::Notify,
     go: tokio::sync::Notify,
 }
 
+impl Gate {
+    async fn pass(&self) {
+        if !self.passed.swap(true, Ordering::SeqCst) {
+            self.reached.notify_one();
+            self.go.notified().await;
+        }
+    }
+}
+
 #[async_trait]
-impl ObjectStore for Stalling {
+impl ObjectStore for Stalling<dyn ObjectStore> {
     async fn get(&self, path: &ObjectPath) -> Result<Option<Object>, StoreError> {
         self.inner.get(path).await
     }
@@ -187,34 +206,87 @@ impl ObjectStore for Stalling {
     }
 
     async fn put_if(&self, path: &ObjectPath, bytes: &[u8], expect: &Expect) -> Result<PutIf, StoreError> {
-        self.reached.notify_one();
-        self.go.notified().await;
+        self.gate.pass().await;
         self.inner.put_if(path, bytes, expect).await
     }
 }
 
-#[tokio::test]
-async fn a_writer_stalled_before_the_put_for_longer_than_its_lease_overwrites_nothing() {
-    let world = World::announced().await;
+#[async_trait]
+impl LineSource for Stalling<dyn LineSource> {
+    async fn build(&self, stream: &Stream, seq: u64) -> Result<Built, SourceError> {
+        let built = self.inner.build(stream, seq).await;
+        self.gate.pass().await;
+        built
+    }
+}
+
+#[async_trait]
+impl ManifestSigner for Stalling<dyn ManifestSigner> {
+    async fn sign(&self, stream: &Stream, payload: &[u8]) -> Result<Vec<Signature>, SignError> {
+        let signatures = self.inner.sign(stream, payload).await;
+        self.gate.pass().await;
+        signatures
+    }
+}
+
+/// One publisher stalls while it publishes `a` off; its lease runs out, and another publishes `then`. After that the
+/// first goes on.
+async fn overtaken(
+    world: World,
+    stall: impl FnOnce(Ports, Arc<Gate>) -> Ports,
+    then: (&str, Option<String>),
+) -> World {
+    let gate = Arc::new(Gate::default());
+    let stalled = world.publisher_with(stall(world.ports(), gate.clone()));
     world.append([("a", Some(flag("a", 2, false)))]).await;
-    let stalling = Arc::new(Stalling {
-        inner: world.memory.clone(),
-        reached: tokio::sync::Notify::new(),
-        go: tokio::sync::Notify::new(),
-    });
-    let stalled = world.publisher_with(Ports { store: stalling.clone(), ..world.ports() });
     let work = tokio::spawn(async move { stalled.publish(&stream(), 2, BUDGET).await });
-    stalling.reached.notified().await;
+    gate.reached.notified().await;
 
     world.clock.advance(5_001);
-    world.append([("b", Some(flag("b", 2, false)))]).await;
+    world.append([then]).await;
     world.publish(&world.publisher()).await.unwrap();
     let newest = world.manifest_bytes().await;
     world.poll().await;
 
-    stalling.go.notify_one();
-    work.await.unwrap().unwrap();
-    assert_eq!(world.manifest_bytes().await, newest, "the stalled writer moved the pointer back");
+    gate.go.notify_one();
+    assert_eq!(work.await.unwrap().unwrap().state, PublicationState::Announced);
+    assert_eq!(world.manifest_bytes().await, newest, "the stalled writer moved the pointer");
     assert_eq!(world.poll().await, Poll::Same);
     world.assert_current().await;
+    world
+}
+
+#[tokio::test]
+async fn a_writer_stalled_before_the_put_for_longer_than_its_lease_overwrites_nothing() {
+    let stall =
+        |ports: Ports, gate| Ports { store: Arc::new(Stalling { inner: ports.store, gate }), ..ports };
+    overtaken(World::announced().await, stall, ("b", None)).await;
+}
+
+#[tokio::test]
+async fn a_writer_stalled_after_signing_overwrites_nothing_on_a_store_without_conditions_either() {
+    let mut world = World::announced().await;
+    world.store = Arc::new(Dishonest { inner: world.memory.clone(), calls: AtomicU64::new(0) });
+    let stall =
+        |ports: Ports, gate| Ports { signer: Arc::new(Stalling { inner: ports.signer, gate }), ..ports };
+    overtaken(world, stall, ("b", None)).await;
+}
+
+#[tokio::test]
+async fn a_writer_stalled_before_its_claim_does_not_get_it() {
+    let mut world = World::announced().await;
+    world.store = Arc::new(Dishonest { inner: world.memory.clone(), calls: AtomicU64::new(0) });
+    let stall =
+        |ports: Ports, gate| Ports { source: Arc::new(Stalling { inner: ports.source, gate }), ..ports };
+    let world = overtaken(world, stall, ("b", None)).await;
+    assert_eq!((world.manifest().await.version(), world.manifest().await.serial()), (2, 2));
+}
+
+#[tokio::test]
+async fn an_older_fold_never_replaces_a_newer_one_that_found_nothing_to_announce() {
+    let stall =
+        |ports: Ports, gate| Ports { source: Arc::new(Stalling { inner: ports.source, gate }), ..ports };
+    let world = overtaken(World::announced().await, stall, ("a", Some(flag("a", 1, true)))).await;
+    assert_eq!((world.manifest().await.version(), world.manifest().await.serial()), (1, 1));
+    assert_eq!(world.items.read(&stream()).await.unwrap().covered_seq(), 3);
 }
