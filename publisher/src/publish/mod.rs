@@ -37,8 +37,6 @@ use run::Ask;
 
 /// Shortest time for which a manifest of the server view is current: one hour.
 const MINIMUM_LIFETIME_MS: u64 = 60 * 60 * 1_000;
-/// How long others leave a publisher alone with a stream.
-const LEASE_MS: i64 = 5_000;
 /// How often a publisher without the lease looks whether it is done.
 const WAIT: Duration = Duration::from_millis(50);
 /// How often the holder of the lease looks for what came in meanwhile.
@@ -57,11 +55,14 @@ pub struct Options {
     /// result: at 10 000 flags (2.5 MB) level 3 takes 3 ms for 221 kB, 7 takes 18 ms for 176 kB, 9 takes 25 ms for
     /// 168 kB, 12 takes 83 ms for 163 kB.
     pub zstd_level: i32,
+    /// How long others leave a publisher alone with a stream, in milliseconds: after one that was killed, a change
+    /// waits that long.
+    pub lease_ms: u32,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { builder: 1, heartbeat_ms: 300_000, poll_ms: None, zstd_level: 7 }
+        Self { builder: 1, heartbeat_ms: 300_000, poll_ms: None, zstd_level: 7, lease_ms: 5_000 }
     }
 }
 
@@ -255,7 +256,8 @@ impl Publisher {
 
     async fn take_lease(&self, stream: &Stream) -> Result<bool, PublishError> {
         let now_ms = self.inner.clock.now_ms();
-        let lease = Lease { holder: self.inner.holder.clone(), until_ms: now_ms.saturating_add(LEASE_MS) };
+        let until_ms = now_ms.saturating_add(i64::from(self.inner.options.lease_ms));
+        let lease = Lease { holder: self.inner.holder.clone(), until_ms };
         Ok(self.inner.publications.lease(stream, &lease, now_ms).await?)
     }
 
