@@ -60,7 +60,9 @@ pub(crate) enum Verb {
     #[command(after_help = "Example:\n  flagstone off new-checkout -e staging")]
     Off(Switch),
     /// Serves a variation to a share of all units, by the fallthrough.
-    #[command(after_help = "Examples:\n  flagstone rollout new-checkout 25\n  flagstone rollout search 12.5% --variation neural")]
+    #[command(
+        after_help = "Examples:\n  flagstone rollout new-checkout 25\n  flagstone rollout search 12.5% --variation neural"
+    )]
     Rollout(Rollout),
     /// Who changed a flag in one environment, when, why, and from what to what.
     #[command(after_help = "Example:\n  flagstone history new-checkout --limit 5")]
@@ -69,7 +71,9 @@ pub(crate) enum Verb {
     #[command(after_help = EVAL_AFTER)]
     Eval(Eval),
     /// Follows a stream with the SDK and prints one JSON line for each change.
-    #[command(after_help = "Example:\n  flagstone watch \"$CONNECTION\" --flag new-checkout --context '{\"targetingKey\":\"u-1\"}'")]
+    #[command(
+        after_help = "Example:\n  flagstone watch \"$CONNECTION\" --flag new-checkout --context '{\"targetingKey\":\"u-1\"}'"
+    )]
     Watch(Watch),
     /// Checks a bundle file or a stream: signatures, names, digests, content.
     #[command(after_help = VERIFY_AFTER)]

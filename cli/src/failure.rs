@@ -29,10 +29,14 @@ pub(crate) struct Spot {
     pub(crate) detail: String,
 }
 
-/// A failure as it is shown.
+/// A failure as it is shown. Boxed, for it is rare and the answers it stands in for are small.
 #[derive(Debug, Clone)]
-pub(crate) struct Failure {
-    pub(crate) exit: Exit,
+pub(crate) struct Failure(Box<Facts>);
+
+/// What is known about a failure.
+#[derive(Debug, Clone)]
+pub(crate) struct Facts {
+    exit: Exit,
     /// The stable code.
     pub(crate) code: String,
     /// One sentence, without a full stop.
@@ -54,7 +58,7 @@ pub(crate) struct Failure {
 impl Failure {
     /// A failure with a code and a sentence.
     pub(crate) fn new(exit: Exit, code: &str, detail: impl Into<String>) -> Self {
-        Self {
+        Self(Box::new(Facts {
             exit,
             code: code.to_owned(),
             detail: detail.into(),
@@ -64,7 +68,7 @@ impl Failure {
             spots: Vec::new(),
             request_id: None,
             silent: false,
-        }
+        }))
     }
 
     /// Something is refused, missing, or wrong.
@@ -79,12 +83,14 @@ impl Failure {
 
     /// Standard output is closed: there is nobody to tell.
     pub(crate) fn closed() -> Self {
-        Self { silent: true, ..Self::refused("output-closed", "standard output is closed") }
+        let mut failure = Self::refused("output-closed", "standard output is closed");
+        failure.silent = true;
+        failure
     }
 
     /// Adds what was probably meant.
     pub(crate) fn suggest(mut self, suggestion: Option<String>) -> Self {
-        self.suggestion = self.suggestion.or(suggestion);
+        self.suggestion = self.suggestion.take().or(suggestion);
         self
     }
 
@@ -115,6 +121,20 @@ impl Failure {
         }
         members.extend(self.request_id.as_ref().map(|id| ("request_id", text(id))));
         Json::object([("error", Json::object(members))])
+    }
+}
+
+impl core::ops::Deref for Failure {
+    type Target = Facts;
+
+    fn deref(&self) -> &Facts {
+        &self.0
+    }
+}
+
+impl core::ops::DerefMut for Failure {
+    fn deref_mut(&mut self) -> &mut Facts {
+        &mut self.0
     }
 }
 

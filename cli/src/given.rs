@@ -35,8 +35,9 @@ impl Given {
     pub(crate) fn read(&self, what: &str) -> Result<Json<'static>, Failure> {
         let bytes = match self {
             Self::Text(text) => text.clone().into_bytes(),
-            Self::File(path) => std::fs::read(path)
-                .map_err(|error| Failure::usage(format!("{what}: {} cannot be read: {error}", path.display())))?,
+            Self::File(path) => std::fs::read(path).map_err(|error| {
+                Failure::usage(format!("{what}: {} cannot be read: {error}", path.display()))
+            })?,
             Self::Stdin => {
                 let mut bytes = Vec::new();
                 std::io::stdin()
@@ -47,7 +48,8 @@ impl Given {
             }
         };
         let json = Json::parse(&bytes).map_err(|error| {
-            Failure::usage(format!("{what}: {error}")).hint("JSON stands there as text, as @FILE, or as - for standard input")
+            Failure::usage(format!("{what}: {error}"))
+                .hint("JSON stands there as text, as @FILE, or as - for standard input")
         })?;
         Ok(json.into_owned())
     }

@@ -1,7 +1,7 @@
 //! What is printed, and how: text for people, JSON Lines for programs, colours on a terminal only.
 
 use std::fmt::Display;
-use std::io::{Write, stderr, stdout};
+use std::io::{Stdout, Write, stderr, stdout};
 
 use flagstone_model::json::Json;
 
@@ -31,8 +31,9 @@ impl Paint {
 }
 
 /// Standard output and standard error.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(crate) struct Screen {
+    out: Stdout,
     json: bool,
     colour_out: bool,
     colour_err: bool,
@@ -42,6 +43,7 @@ impl Screen {
     pub(crate) fn new(json: bool, surroundings: &Surroundings) -> Self {
         let colour = !surroundings.no_color && !json;
         Self {
+            out: stdout(),
             json,
             colour_out: colour && surroundings.terminal_out,
             colour_err: colour && surroundings.terminal_err,
@@ -60,7 +62,7 @@ impl Screen {
 
     /// One line on standard output.
     pub(crate) fn line(&self, text: impl Display) -> Result<(), Failure> {
-        writeln!(stdout().lock(), "{text}").map_err(|_| Failure::closed())
+        writeln!(self.out.lock(), "{text}").map_err(|_| Failure::closed())
     }
 
     /// One JSON line on standard output.
@@ -97,7 +99,8 @@ impl Screen {
         }
         let mut err = stderr().lock();
         // Nobody is left to tell if this cannot be written.
-        let _ = if self.json { writeln!(err, "{}", failure.to_json()) } else { self.describe(failure, &mut err) };
+        let _ =
+            if self.json { writeln!(err, "{}", failure.to_json()) } else { self.describe(failure, &mut err) };
     }
 
     fn describe(&self, failure: &Failure, out: &mut impl Write) -> std::io::Result<()> {
@@ -109,7 +112,10 @@ impl Screen {
         }
         for spot in &failure.spots {
             let pointer = if spot.pointer.is_empty() { "(whole body)" } else { &spot.pointer };
-            writeln!(out, "  at {pointer}: {} [{}]", spot.detail, spot.code)?;
+            match spot.detail.as_str() {
+                "" => writeln!(out, "  at {pointer}")?,
+                detail => writeln!(out, "  at {pointer}: {detail} [{}]", spot.code)?,
+            }
         }
         if let Some(hint) = &failure.hint {
             writeln!(out, "  {} {hint}", painted(self.colour_err, Paint::Dim, "hint:"))?;

@@ -4,6 +4,7 @@ use std::io::{IsTerminal, stderr, stdout};
 
 /// The environment variables that mean something, and whether somebody looks at the screen.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct Surroundings {
     /// `FLAGSTONE_URL`: the admin API.
     pub(crate) url: Option<String>,

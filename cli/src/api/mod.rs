@@ -214,10 +214,7 @@ impl Api {
 }
 
 /// The project that is meant.
-pub(crate) fn project(
-    named: Option<&ProjectId>,
-    surroundings: &Surroundings,
-) -> Result<ProjectId, Failure> {
+pub(crate) fn project(named: Option<&ProjectId>, surroundings: &Surroundings) -> Result<ProjectId, Failure> {
     match (named, &surroundings.project) {
         (Some(project), _) => Ok(project.clone()),
         (None, named) => ProjectId::parse(named.as_deref().unwrap_or(DEFAULT_PROJECT))
@@ -241,8 +238,9 @@ pub(crate) fn escaped(text: &str) -> String {
 /// 128 random bits in hexadecimal.
 fn random_id() -> Result<String, Failure> {
     let mut bytes = [0_u8; 16];
-    getrandom::fill(&mut bytes)
-        .map_err(|error| Failure::refused("no-randomness", format!("the system has no randomness: {error}")))?;
+    getrandom::fill(&mut bytes).map_err(|error| {
+        Failure::refused("no-randomness", format!("the system has no randomness: {error}"))
+    })?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 

@@ -9,12 +9,17 @@ pub(super) fn failure(status: u16, body: &[u8]) -> Failure {
     let body = Json::parse(body).unwrap_or(Json::Null);
     let text = |json: &Json<'_>, name: &str| json.member(name).and_then(Json::as_str).map(str::to_owned);
     let Some(code) = text(&body, "code") else {
-        return Failure::new(exit(status, ""), "bad-answer", format!("status {status} without a problem document"))
-            .hint("is FLAGSTONE_URL the address of a Flagstone admin API?");
+        return Failure::new(
+            exit(status, ""),
+            "bad-answer",
+            format!("status {status} without a problem document"),
+        )
+        .hint("is FLAGSTONE_URL the address of a Flagstone admin API?");
     };
     let detail = text(&body, "detail").or_else(|| text(&body, "title")).unwrap_or_else(|| code.clone());
+    let (detail, meant) = without_suggestion(&detail);
     let mut failure = Failure::new(exit(status, &code), &code, detail.trim_end_matches('.'));
-    failure.suggestion = text(&body, "suggestion");
+    failure.suggestion = text(&body, "suggestion").or(meant);
     failure.request_id = text(&body, "request_id");
     let current = body.member("current_revision").and_then(Json::as_integer);
     failure.current_revision = current.and_then(|revision| u64::try_from(revision).ok());
@@ -24,7 +29,7 @@ pub(super) fn failure(status: u16, body: &[u8]) -> Failure {
         .map(|error| Spot {
             pointer: text(error, "pointer").unwrap_or_default(),
             code: text(error, "code").unwrap_or_default(),
-            detail: text(error, "detail").unwrap_or_default(),
+            detail: text(error, "detail").map(|detail| without_suggestion(&detail).0).unwrap_or_default(),
         })
         .collect();
     if failure.spots.is_empty()
@@ -34,10 +39,11 @@ pub(super) fn failure(status: u16, body: &[u8]) -> Failure {
         failure.spots.push(Spot { pointer, code: code.clone(), detail });
     }
     // One spot that repeats the sentence adds nothing but its place.
+    let sentence = failure.detail.clone();
     if let [spot] = failure.spots.as_mut_slice()
-        && spot.detail == failure.detail
+        && spot.detail == sentence
     {
-        "see above".clone_into(&mut spot.detail);
+        spot.detail.clear();
     }
     let hint = match code.as_str() {
         "unauthenticated" => Some("FLAGSTONE_TOKEN is not a token of this server"),
@@ -49,6 +55,17 @@ pub(super) fn failure(status: u16, body: &[u8]) -> Failure {
     match hint {
         Some(hint) => failure.hint(hint),
         None => failure,
+    }
+}
+
+/// A sentence that ends in "; did you mean `…`?" without that, and what was meant.
+fn without_suggestion(detail: &str) -> (String, Option<String>) {
+    let meant = detail
+        .split_once("; did you mean `")
+        .and_then(|(rest, meant)| Some((rest, meant.strip_suffix("`?")?)));
+    match meant {
+        Some((rest, meant)) => (rest.to_owned(), Some(meant.to_owned())),
+        None => (detail.to_owned(), None),
     }
 }
 
@@ -71,6 +88,13 @@ mod tests {
         assert_eq!((failure.code.as_str(), failure.spots.len()), ("invalid-request", 2));
         assert_eq!(failure.suggestion.as_deref(), Some("y"));
         assert_eq!(failure.request_id.as_deref(), Some("r1"));
+    }
+
+    #[test]
+    fn what_was_meant_is_said_once() {
+        let (detail, meant) = without_suggestion("there is no flag `a`; did you mean `b`?");
+        assert_eq!((detail.as_str(), meant.as_deref()), ("there is no flag `a`", Some("b")));
+        assert_eq!(without_suggestion("no").1, None);
     }
 
     #[test]

@@ -90,7 +90,11 @@ impl Transport {
         let plain = match parsed.scheme() {
             "https" => false,
             "http" if loopback => true,
-            "http" => return Err(wrong("plain HTTP is for loopback only, for the token would travel in the clear")),
+            "http" => {
+                return Err(wrong(
+                    "plain HTTP is for loopback only, for the token would travel in the clear",
+                ));
+            }
             _ => return Err(wrong("it begins with neither https:// nor http://")),
         };
         if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -105,8 +109,8 @@ impl Transport {
 
     /// Sends a request, again if that can do no harm and may help.
     pub(super) async fn send(&self, sent: &Sent<'_>) -> Result<Received, Failure> {
-        let repeatable = sent.method == Method::GET
-            || sent.headers.iter().any(|(name, _)| *name == "idempotency-key");
+        let repeatable =
+            sent.method == Method::GET || sent.headers.iter().any(|(name, _)| *name == "idempotency-key");
         let mut tries = 0;
         loop {
             tries += 1;
@@ -150,7 +154,8 @@ impl Transport {
     fn lost(&self, error: &reqwest::Error) -> Lost {
         let base = &self.base;
         if error.is_connect() {
-            let failure = Failure::new(Exit::Unreachable, "unreachable", format!("nothing answers at {base}"));
+            let failure =
+                Failure::new(Exit::Unreachable, "unreachable", format!("nothing answers at {base}"));
             return Lost::Unsent(failure.hint("is `flagstone dev` running, and is FLAGSTONE_URL right?"));
         }
         let what = if error.is_timeout() { "did not answer in time" } else { "broke the connection off" };
@@ -186,7 +191,7 @@ mod tests {
     use super::*;
 
     fn refused(url: &str) -> String {
-        Transport::new(url, "token".to_owned()).unwrap_err().detail
+        Transport::new(url, "token".to_owned()).unwrap_err().detail.clone()
     }
 
     #[test]

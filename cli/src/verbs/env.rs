@@ -8,6 +8,7 @@ use crate::args::{EnvCreate, ListArgs};
 use crate::failure::Failure;
 use crate::screen::{Paint, Screen};
 use crate::surroundings::Surroundings;
+use crate::verbs::flag::already;
 use crate::verbs::told;
 
 pub(super) async fn list(
@@ -34,7 +35,10 @@ pub(super) async fn create(
     let api = Api::new(&args.api, surroundings)?;
     let body = Json::object([("id", Json::from(args.id.to_string()))]);
     let path = api.in_project("environments");
-    let answer = api.write(Method::POST, &path, Some(&body), Expected::Nothing, &args.write).await?;
+    let answer = api
+        .write(Method::POST, &path, Some(&body), Expected::Nothing, &args.write)
+        .await
+        .map_err(|failure| already(failure, "environment", args.id.as_str()))?;
     let id = screen.paint(Paint::Bold, &args.id);
     told::change(screen, &answer, &format!("environment {id} was created; every flag is off in it"))
 }

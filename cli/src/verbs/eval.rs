@@ -58,8 +58,9 @@ pub(super) fn run(args: &Eval, surroundings: &Surroundings, screen: &Screen) -> 
 
 /// The lines of a snapshot file, unpacked if it is a zstd frame.
 fn read_lines(file: &Path) -> Result<Vec<u8>, Failure> {
-    let bytes = std::fs::read(file)
-        .map_err(|error| Failure::refused("unreadable", format!("{} cannot be read: {error}", file.display())))?;
+    let bytes = std::fs::read(file).map_err(|error| {
+        Failure::refused("unreadable", format!("{} cannot be read: {error}", file.display()))
+    })?;
     if !bytes.starts_with(&ZSTD_MAGIC) {
         return Ok(bytes);
     }
@@ -164,7 +165,9 @@ fn refuse_unknown<'k>(
     keys: impl IntoIterator<Item = &'k str>,
 ) -> Result<(), Failure> {
     if is_unknown(details) {
-        return Err(Failure::refused("flag-not-found", format!("no flag `{key}`")).suggest(closest(key, keys)));
+        return Err(
+            Failure::refused("flag-not-found", format!("no flag `{key}`")).suggest(closest(key, keys))
+        );
     }
     Ok(())
 }
@@ -184,7 +187,9 @@ fn one(screen: &Screen, key: &str, details: &Json<'_>, of_many: bool) -> Result<
         None => screen.paint(Paint::Yellow, "the default in the code"),
     };
     let mut why = vec![told::text(details, "reason").to_owned()];
-    for (name, text) in [("variation", "variation"), ("rule", "rule"), ("error_code", "code"), ("exp", "experiment")] {
+    for (name, text) in
+        [("variation", "variation"), ("rule", "rule"), ("error_code", "code"), ("exp", "experiment")]
+    {
         match told::text(details, name) {
             "" => {}
             value => why.push(format!("{text} {value}")),

@@ -73,11 +73,17 @@ pub(super) async fn create(
         set(&mut members, "variations", Json::Object(variations));
     }
     apply(&mut members, &args.definition);
+    let body = Json::Object(members);
     let answer = api
-        .write(Method::POST, &api.in_project("flags"), Some(&Json::Object(members)), Expected::Nothing, &args.write)
-        .await?;
+        .write(Method::POST, &api.in_project("flags"), Some(&body), Expected::Nothing, &args.write)
+        .await
+        .map_err(|failure| already(failure, "flag", told::text(&body, "key")))?;
     let key = answer.text("key").unwrap_or_default();
-    told::change(screen, &answer, &format!("{} was created; it is off everywhere", screen.paint(Paint::Bold, key)))
+    told::change(
+        screen,
+        &answer,
+        &format!("{} was created; it is off everywhere", screen.paint(Paint::Bold, key)),
+    )
 }
 
 pub(super) async fn list(
@@ -99,7 +105,8 @@ pub(super) async fn list(
             None => "-",
         }
     };
-    let mut rows = vec![["KEY", "TYPE", "KIND", api.environment().as_str(), "DESCRIPTION"].map(str::to_owned).to_vec()];
+    let mut rows =
+        vec![["KEY", "TYPE", "KIND", api.environment().as_str(), "DESCRIPTION"].map(str::to_owned).to_vec()];
     for definition in &definitions {
         let key = told::text(definition, "key");
         let archived = definition.member("archived").and_then(Json::as_bool) == Some(true);
@@ -132,7 +139,8 @@ pub(super) async fn show(
             ("targeting", targeting),
         ]));
     }
-    let revision = |revision: Option<u64>| revision.map_or_else(String::new, |revision| format!(" revision {revision}"));
+    let revision =
+        |revision: Option<u64>| revision.map_or_else(String::new, |revision| format!(" revision {revision}"));
     let head = screen.paint(Paint::Bold, &args.key);
     screen.line(format!("{head}{}", revision(definition.revision)))?;
     told::entity(screen, &definition.body)?;
@@ -168,8 +176,7 @@ pub(super) async fn edit(
     }
     let path = api.definition(&args.key);
     let expected = expected(api.get(&path).await?.revision);
-    let answer =
-        api.write(Method::PATCH, &path, Some(&Json::Object(members)), expected, &args.write).await?;
+    let answer = api.write(Method::PATCH, &path, Some(&Json::Object(members)), expected, &args.write).await?;
     told::change(screen, &answer, &format!("{key} was changed"))
 }
 
@@ -184,6 +191,14 @@ pub(super) async fn archive(
     let answer = api.write(Method::DELETE, &path, None, expected, &args.write).await?;
     let key = screen.paint(Paint::Bold, &args.key);
     told::change(screen, &answer, &format!("{key} is archived; its key is retired"))
+}
+
+/// Says what exists already.
+pub(super) fn already(mut failure: Failure, what: &str, key: &str) -> Failure {
+    if failure.code == "already-exists" {
+        failure.detail = format!("the {what} `{key}` exists already");
+    }
+    failure
 }
 
 /// What a write of something that was just read expects.

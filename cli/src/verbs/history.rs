@@ -9,11 +9,7 @@ use crate::screen::{Paint, Screen};
 use crate::surroundings::Surroundings;
 use crate::verbs::told;
 
-pub(super) async fn run(
-    args: &History,
-    surroundings: &Surroundings,
-    screen: &Screen,
-) -> Result<(), Failure> {
+pub(super) async fn run(args: &History, surroundings: &Surroundings, screen: &Screen) -> Result<(), Failure> {
     let api = Api::new(&args.api, surroundings)?;
     let path = format!("{}/history?limit={}", api.targeting(&args.key), args.limit);
     let answer = api.get(&path).await?;
@@ -40,16 +36,14 @@ fn item_lines(screen: &Screen, item: &Json<'_>) -> Result<(), Failure> {
     };
     let seq = told::number(item, "seq").unwrap_or_default();
     let head = screen.paint(Paint::Bold, format!("seq {seq}"));
-    let (time, via, entity) = (told::text(item, "time"), told::text(actor, "via"), told::text(item, "entity"));
-    let mut line = format!("{head}  {time}  {who}");
-    if !via.is_empty() {
-        line.push_str(&format!(" via {via}"));
-    }
-    line.push_str(&format!("  {entity}"));
-    if let Some([from, to]) = item.member("revision").and_then(Json::as_array) {
-        line.push_str(&format!(" {from} → {to}"));
-    }
-    screen.line(line)?;
+    let (time, via, entity) =
+        (told::text(item, "time"), told::text(actor, "via"), told::text(item, "entity"));
+    let via = if via.is_empty() { String::new() } else { format!(" via {via}") };
+    let revisions = match item.member("revision").and_then(Json::as_array) {
+        Some([from, to]) => format!(" {from} → {to}"),
+        _ => String::new(),
+    };
+    screen.line(format!("{head}  {time}  {who}{via}  {entity}{revisions}"))?;
     if let Some(reason) = item.member("reason").and_then(Json::as_str) {
         screen.line(format!("    “{reason}”"))?;
     }

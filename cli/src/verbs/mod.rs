@@ -55,19 +55,26 @@ fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Fa
     runtime.block_on(future)
 }
 
-/// Returns when the process is asked to end, by Ctrl-C or SIGTERM.
-async fn stopped() {
+/// A future that ends when the process is asked to, by Ctrl-C or SIGTERM. It listens from the call on.
+fn stopped() -> impl Future<Output = ()> + Send {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+        let (interrupt, terminate) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+        async move {
+            // Without a handler the process ends the hard way, which is safe too.
+            let (Ok(mut interrupt), Ok(mut terminate)) = (interrupt, terminate) else {
+                return core::future::pending().await;
+            };
             tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
+                _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
             }
-            return;
         }
     }
-    // Without signals the process ends the hard way, which is safe too.
-    let _ = tokio::signal::ctrl_c().await;
+    #[cfg(not(unix))]
+    async {
+        // As above.
+        let _ = tokio::signal::ctrl_c().await;
+    }
 }

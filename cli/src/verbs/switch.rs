@@ -56,7 +56,11 @@ pub(super) async fn rollout(
         .await?;
     let key = screen.paint(Paint::Bold, &args.key);
     let (percent, variation) = (args.percent, &args.variation);
-    told::change(screen, &answer, &format!("{key} serves {percent} % `{variation}` in {}", api.environment()))?;
+    told::change(
+        screen,
+        &answer,
+        &format!("{key} serves {percent} % `{variation}` in {}", api.environment()),
+    )?;
     if !screen.is_json() && answer.body.member("on").and_then(Json::as_bool) == Some(false) {
         screen.note(format!("the flag is off there: `flagstone on {}` lets the rollout decide", args.key));
     }

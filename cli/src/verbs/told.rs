@@ -24,14 +24,11 @@ pub(super) fn change(screen: &Screen, answer: &Answer, what: &str) -> Result<(),
     if screen.is_json() {
         return screen.json(&answer.body);
     }
-    let mut line = what.to_owned();
     let revision = answer.revision.map(|revision| format!("revision {revision}"));
     let seq = number(&answer.body, "seq").map(|seq| format!("seq {seq}"));
     let places: Vec<_> = revision.into_iter().chain(seq).collect();
-    if !places.is_empty() {
-        line.push_str(&format!(" ({})", places.join(", ")));
-    }
-    screen.line(line)?;
+    let places = if places.is_empty() { String::new() } else { format!(" ({})", places.join(", ")) };
+    screen.line(format!("{what}{places}"))?;
     let publication = answer.body.member("publication").and_then(Json::as_object).unwrap_or_default();
     for (environment, views) in publication {
         for (view, published) in views.as_object().unwrap_or_default() {
@@ -49,8 +46,7 @@ pub(super) fn change(screen: &Screen, answer: &Answer, what: &str) -> Result<(),
 /// An entity: its members, one a line; lists and objects as compact JSON.
 pub(super) fn entity(screen: &Screen, json: &Json<'_>) -> Result<(), Failure> {
     let own = |name: &str| !OF_THE_SERVER.contains(&name);
-    let members: Vec<_> =
-        json.as_object().unwrap_or_default().iter().filter(|(name, _)| own(name)).collect();
+    let members: Vec<_> = json.as_object().unwrap_or_default().iter().filter(|(name, _)| own(name)).collect();
     let width = members.iter().map(|(name, _)| name.chars().count()).max().unwrap_or_default();
     for (name, value) in members {
         let head = format!("{name:<width$}");

@@ -1,5 +1,6 @@
 //! `verify`: all of FORMAT T on a bundle file or a stream.
 
+use core::fmt::Display;
 use core::time::Duration;
 use std::path::Path;
 use std::process::ExitCode;
@@ -36,8 +37,8 @@ struct Fault {
 }
 
 impl Fault {
-    fn new(code: &str, detail: impl ToString) -> Self {
-        Self { code: code.to_owned(), detail: detail.to_string() }
+    fn new(code: &str, detail: impl Display) -> Self {
+        Self { code: code.to_owned(), detail: format!("{detail}") }
     }
 }
 
@@ -50,12 +51,9 @@ impl From<BundleError> for Fault {
 /// What is good, as members in the order they are told.
 type Described = Vec<(&'static str, Json<'static>)>;
 
-pub(super) fn run(
-    args: &Verify,
-    surroundings: &Surroundings,
-    screen: &Screen,
-) -> Result<ExitCode, Failure> {
-    let checked = if args.subject.starts_with("flagstone://") || args.subject.starts_with("flagstone+http://") {
+pub(super) fn run(args: &Verify, surroundings: &Surroundings, screen: &Screen) -> Result<ExitCode, Failure> {
+    let checked = if args.subject.starts_with("flagstone://") || args.subject.starts_with("flagstone+http://")
+    {
         if args.root.is_some() || args.connection.is_some() {
             return Err(Failure::usage("a connection string holds its pin itself"));
         }
@@ -65,7 +63,8 @@ pub(super) fn run(
         let trust = match (&args.root, &args.connection) {
             (_, Some(text)) => Some(of_connection(&connection(text)?)),
             (Some(pin), None) => Some((
-                Pin::parse(pin).ok_or_else(|| Failure::usage("--root is N:SHA256, as in a connection string"))?,
+                Pin::parse(pin)
+                    .ok_or_else(|| Failure::usage("--root is N:SHA256, as in a connection string"))?,
                 None,
             )),
             (None, None) => None,
@@ -86,7 +85,10 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     };
     let size = std::fs::metadata(path).map_err(unreadable)?.len();
     if size > MAX_BUNDLE_BYTES as u64 {
-        return Err(Failure::refused("too-large", format!("{} has {size} bytes, more than any bundle", path.display())));
+        return Err(Failure::refused(
+            "too-large",
+            format!("{} has {size} bytes, more than any bundle", path.display()),
+        ));
     }
     std::fs::read(path).map_err(unreadable)
 }
@@ -95,7 +97,10 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
 fn bundle(file: &[u8], trust: Option<(Pin, Option<Stream>)>) -> Result<Described, Fault> {
     let unverified = UnverifiedBundle::parse(file)?;
     let pinned = trust.is_some();
-    let own_stream = || stream_of(unverified.parts().manifest).ok_or_else(|| Fault::new("malformed", "the manifest names no stream"));
+    let own_stream = || {
+        stream_of(unverified.parts().manifest)
+            .ok_or_else(|| Fault::new("malformed", "the manifest names no stream"))
+    };
     let (pin, stream) = match trust {
         Some((pin, Some(stream))) => (pin, stream),
         Some((pin, None)) => (pin, own_stream()?),

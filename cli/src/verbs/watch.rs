@@ -6,7 +6,7 @@ use flagstone::{Client, Connection, Context, Details, Event, EventKind, Value};
 use flagstone_model::json::Json;
 
 use crate::args::Watch;
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 use crate::given::Given;
 use crate::screen::Screen;
 use crate::surroundings::Surroundings;
@@ -43,8 +43,7 @@ pub(super) async fn run(args: &Watch, surroundings: &Surroundings, screen: &Scre
 /// Reads a connection string.
 pub(super) fn connection(text: &str) -> Result<Connection, Failure> {
     Connection::parse(text).map_err(|error| {
-        let failure = Failure::usage(format!("the connection string is wrong: {error}"));
-        Failure { code: error.code().to_owned(), ..failure }
+        Failure::new(Exit::Usage, error.code(), format!("the connection string is wrong: {error}"))
     })
 }
 
@@ -93,7 +92,8 @@ fn line(event: &Event, client: &Client, watched: &[(String, Context)]) -> Json<'
     members.push(("fetched", Json::from(event.fetched)));
     members.push(("requests", Json::from(event.requests)));
     if !watched.is_empty() {
-        let values = watched.iter().map(|(key, context)| (key.clone(), details(&client.details(key, context))));
+        let values =
+            watched.iter().map(|(key, context)| (key.clone(), details(&client.details(key, context))));
         members.push(("values", Json::object(values)));
     }
     Json::object(members)

@@ -51,7 +51,11 @@ impl<'p> Bucket<'p> {
         let kept = read_file(kept).map_err(|error| Fault::unreadable(&kept.display().to_string(), &error))?;
         let Some(file) = kept.as_ref().or(published.as_ref()) else { return Ok(None) };
         if kept.is_some() && published.is_some() && kept != published {
-            return Err(Fault::of_object("root-foreign", &path, "it is another root than the one beside the keys"));
+            return Err(Fault::of_object(
+                "root-foreign",
+                &path,
+                "it is another root than the one beside the keys",
+            ));
         }
         let payload = file.split(|byte| *byte == b'\n').next().unwrap_or_default();
         let pin = Pin { root: 1, sha256: Digest::of(payload) };
@@ -125,9 +129,8 @@ impl<'p> Bucket<'p> {
         let stored = self.read(&path)?.ok_or_else(|| {
             Fault::of_object("object-missing", &path, format!("version {} needs it", manifest.version()))
         })?;
-        let content = manifest
-            .open_snapshot(&stored)
-            .map_err(|error| Fault::of_object(error.code(), &path, error))?;
+        let content =
+            manifest.open_snapshot(&stored).map_err(|error| Fault::of_object(error.code(), &path, error))?;
         manifest.check(&content).map_err(|error| Fault::of_object(error.code(), &path, error))
     }
 

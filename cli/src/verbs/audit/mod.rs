@@ -6,6 +6,7 @@
 mod bucket;
 mod streams;
 
+use core::fmt::Display;
 use std::io::ErrorKind;
 use std::path::Path;
 use std::process::ExitCode;
@@ -45,13 +46,13 @@ impl Fault {
         Self { code: code.to_owned(), detail: with_causes(&error), seq: None, object: None }
     }
 
-    fn of_entry(code: &str, seq: u64, what: impl ToString) -> Self {
-        let detail = format!("entry {seq}: {}", what.to_string());
+    fn of_entry(code: &str, seq: u64, what: impl Display) -> Self {
+        let detail = format!("entry {seq}: {what}");
         Self { code: code.to_owned(), detail, seq: Some(seq), object: None }
     }
 
-    fn of_object(code: &str, path: &str, what: impl ToString) -> Self {
-        let detail = format!("{path}: {}", what.to_string());
+    fn of_object(code: &str, path: &str, what: impl Display) -> Self {
+        let detail = format!("{path}: {what}");
         Self { code: code.to_owned(), detail, seq: None, object: Some(path.to_owned()) }
     }
 
@@ -138,7 +139,9 @@ async fn fold(log: &SqliteStore, project: &ProjectId, checks: &mut Checks) -> Re
             return Ok(());
         }
         for entry in &page {
-            state.apply(entry).map_err(|error| Fault::of_entry(error.code(), entry.seq(), with_causes(&error)))?;
+            state
+                .apply(entry)
+                .map_err(|error| Fault::of_entry(error.code(), entry.seq(), with_causes(&error)))?;
             checks.see(entry, &state)?;
         }
     }
@@ -157,7 +160,10 @@ fn tell(proved: &Proved, screen: &Screen) -> Result<(), Failure> {
             ("streams", streams.iter().map(Told::to_json).collect()),
         ]));
     }
-    screen.line(format!("{}: the log of {project} has {seq} entries, and all of them hang together", screen.paint(Paint::Green, "ok")))?;
+    screen.line(format!(
+        "{}: the log of {project} has {seq} entries, and all of them hang together",
+        screen.paint(Paint::Green, "ok")
+    ))?;
     screen.line(format!("  head      {seq} {hash}"))?;
     if !chain.erased.is_empty() {
         let erased: Vec<_> = chain.erased.iter().map(ToString::to_string).collect();

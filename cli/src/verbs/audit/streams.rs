@@ -144,7 +144,10 @@ impl Checks {
                 Fault { seq: Some(seq), object: anchor.object.then(|| anchor.by.clone()), ..fault }
             };
             if anchor.hash != entry.hash {
-                let what = format!("it was made of a log whose entry {seq} has the hash {}, this one has {}", anchor.hash, entry.hash);
+                let what = format!(
+                    "it was made of a log whose entry {seq} has the hash {}, this one has {}",
+                    anchor.hash, entry.hash
+                );
                 return Err(fault("anchor-mismatch", what));
             }
             let Some(told) = self.streams.get_mut(anchor.stream) else { continue };
@@ -158,7 +161,9 @@ impl Checks {
                     *slot = Some((seq, built));
                 }
                 if built != content {
-                    let what = format!("it announces the content {content}, and the log up to entry {seq} gives {built}");
+                    let what = format!(
+                        "it announces the content {content}, and the log up to entry {seq} gives {built}"
+                    );
                     return Err(fault("content-mismatch", what));
                 }
             }
@@ -169,8 +174,12 @@ impl Checks {
 
     /// Says that the log ends here.
     pub(super) fn finish(self, head: u64) -> Result<Vec<Told>, Fault> {
-        if let Some((seq, anchor)) = self.anchors.iter().find_map(|(seq, anchors)| Some((seq, anchors.first()?))) {
-            let what = format!("it was made of a log up to entry {seq}, and this one ends at {head}: entries are missing");
+        if let Some((seq, anchor)) =
+            self.anchors.iter().find_map(|(seq, anchors)| Some((seq, anchors.first()?)))
+        {
+            let what = format!(
+                "it was made of a log up to entry {seq}, and this one ends at {head}: entries are missing"
+            );
             let fault = Fault::of_object("log-truncated", &anchor.by, what);
             return Err(Fault { seq: Some(*seq), object: anchor.object.then(|| anchor.by.clone()), ..fault });
         }

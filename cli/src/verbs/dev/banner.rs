@@ -28,7 +28,11 @@ pub(super) struct Ready {
 impl Ready {
     /// One JSON line where a program reads, else a few lines for people.
     pub(super) fn tell(&self, screen: &Screen, surroundings: &Surroundings) -> Result<(), Failure> {
-        if screen.is_json() || !surroundings.terminal_out { screen.json(&self.to_json()) } else { self.banner(screen) }
+        if screen.is_json() || !surroundings.terminal_out {
+            screen.json(&self.to_json())
+        } else {
+            self.banner(screen)
+        }
     }
 
     /// The connection string of an environment's server view, and the key that opens it.
@@ -43,7 +47,9 @@ impl Ready {
 
     fn stream(&self, environment: &EnvironmentId, view: &str) -> String {
         let Self { address, project, pin, .. } = self;
-        format!("flagstone+http://{address}/cdn?project={project}&environment={environment}&view={view}&root={pin}")
+        format!(
+            "flagstone+http://{address}/cdn?project={project}&environment={environment}&view={view}&root={pin}"
+        )
     }
 
     fn to_json(&self) -> Json<'static> {
@@ -81,6 +87,8 @@ impl Ready {
         let path = format!("v1/projects/{}/environments/production/flags/{flag}/off", self.project);
         screen.line(format!("\n{}", screen.paint(Paint::Bold, "To paste into another terminal:")))?;
         screen.line(format!("  export FLAGSTONE_URL={api} FLAGSTONE_TOKEN={token}"))?;
-        screen.line(format!("  curl -X POST -H \"Authorization: Bearer $FLAGSTONE_TOKEN\" $FLAGSTONE_URL/{path}\n"))
+        screen.line(format!(
+            "  curl -X POST -H \"Authorization: Bearer $FLAGSTONE_TOKEN\" $FLAGSTONE_URL/{path}\n"
+        ))
     }
 }

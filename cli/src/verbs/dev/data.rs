@@ -24,7 +24,8 @@ impl DataDirectory {
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         let made = builder.create(path);
         if path.exists() && !path.is_dir() {
-            let detail = format!("{} is a file, and the data directory has to be a directory", path.display());
+            let detail =
+                format!("{} is a file, and the data directory has to be a directory", path.display());
             return Err(Failure::refused("not-a-directory", detail));
         }
         made.map_err(|error| unwritable(path, &error))?;
@@ -88,7 +89,9 @@ pub(crate) fn read(path: &Path) -> Result<Option<String>, Failure> {
     match fs::read_to_string(path) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Failure::refused("unreadable", format!("{} cannot be read: {error}", path.display()))),
+        Err(error) => {
+            Err(Failure::refused("unreadable", format!("{} cannot be read: {error}", path.display())))
+        }
     }
 }
 
@@ -116,8 +119,9 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
 /// A new secret of 192 random bits, with what it is for in front.
 pub(crate) fn secret(prefix: &str) -> Result<String, Failure> {
     let mut bytes = [0_u8; 24];
-    getrandom::fill(&mut bytes)
-        .map_err(|error| Failure::refused("no-randomness", format!("the system has no randomness: {error}")))?;
+    getrandom::fill(&mut bytes).map_err(|error| {
+        Failure::refused("no-randomness", format!("the system has no randomness: {error}"))
+    })?;
     let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     Ok(format!("{prefix}_{hex}"))
 }
@@ -132,10 +136,11 @@ fn private(options: &mut OpenOptions) {
 fn unwritable(path: &Path, error: &io::Error) -> Failure {
     let path = path.display();
     match error.kind() {
-        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
-            Failure::refused("storage-read-only", format!("{path} cannot be written: it is read-only for this user"))
-                .hint("--data DIR takes another directory")
-        }
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => Failure::refused(
+            "storage-read-only",
+            format!("{path} cannot be written: it is read-only for this user"),
+        )
+        .hint("--data DIR takes another directory"),
         ErrorKind::NotADirectory => {
             Failure::refused("not-a-directory", format!("{path} cannot be made: a part of it is a file"))
         }

@@ -16,9 +16,9 @@ const MOST_KEYS: usize = 10;
 
 /// Starts following the server view of production, over HTTP like every other client.
 pub(super) fn start(ready: &Ready, for_people: bool) -> Result<Client, Failure> {
-    let (text, key) = ready
-        .connection(ENVIRONMENT)
-        .ok_or_else(|| Failure::refused("environment-not-found", format!("there is no environment `{ENVIRONMENT}`")))?;
+    let (text, key) = ready.connection(ENVIRONMENT).ok_or_else(|| {
+        Failure::refused("environment-not-found", format!("there is no environment `{ENVIRONMENT}`"))
+    })?;
     let connection = Connection::parse(&text).map_err(|error| sentence(error.code(), &error))?;
     let client = Client::builder(connection)
         .sdk_key(key)

@@ -57,7 +57,8 @@ impl SdkKeyFile {
             keys.insert(environment.clone(), secret("fsk")?);
         }
         if !missing.is_empty() {
-            let members = keys.iter().map(|(environment, key)| (environment.to_string(), Json::from(key.clone())));
+            let members =
+                keys.iter().map(|(environment, key)| (environment.to_string(), Json::from(key.clone())));
             replace(&self.path, format!("{}\n", Json::object(members)).as_bytes())?;
         }
         *self.known.lock().unwrap_or_else(PoisonError::into_inner) = keys;

@@ -38,6 +38,8 @@ use crate::verbs::dev::keys::SdkKeyFile;
 const PROJECT: &str = "demo";
 /// How often clients of a `dev` should poll: a change is to be seen within two seconds.
 const POLL_MS: u64 = 1_000;
+/// How long a change waits for another `dev` on the same data that was killed while it published.
+const LEASE_MS: u32 = 500;
 /// How often what was left undone is looked for.
 const SWEEP: Duration = Duration::from_secs(5);
 /// How long requests in flight may take after Ctrl-C.
@@ -56,7 +58,8 @@ pub(super) fn run(args: &Dev, surroundings: &Surroundings, screen: &Screen) -> R
 }
 
 async fn serve(args: &Dev, surroundings: &Surroundings, screen: &Screen) -> Result<(), Failure> {
-    let listener = TcpListener::bind(args.listen).await.map_err(|error| cannot_listen(args.listen, &error))?;
+    let listener =
+        TcpListener::bind(args.listen).await.map_err(|error| cannot_listen(args.listen, &error))?;
     let address = listener.local_addr().map_err(|error| cannot_listen(args.listen, &error))?;
 
     let data = DataDirectory::open(&args.data)?;
@@ -80,7 +83,7 @@ async fn serve(args: &Dev, surroundings: &Surroundings, screen: &Screen) -> Resu
         signer: Arc::new(signing.clone()),
         clock,
     };
-    let options = Options { poll_ms: Some(POLL_MS), ..Options::default() };
+    let options = Options { poll_ms: Some(POLL_MS), lease_ms: LEASE_MS, ..Options::default() };
     let control = ControlPlane::new(project.clone(), signing.root().clone(), ports, options);
     sample::write(&control).await?;
     let environments = environments(&control).await?;
@@ -99,12 +102,13 @@ async fn serve(args: &Dev, surroundings: &Surroundings, screen: &Screen) -> Resu
         axum::serve(listener, app).with_graceful_shutdown(async move { stopping.notified().await }).await
     });
 
+    let stopped = super::stopped();
     let ready = Ready { address, token, project, pin, keys: sdk_keys.all(), data: args.data.clone() };
     ready.tell(screen, surroundings)?;
     let client = follow::start(&ready, surroundings.terminal_err)?;
     let sweeper = tokio::spawn(sweep(control, sdk_keys, address));
 
-    super::stopped().await;
+    stopped.await;
     tracing::info!("ending");
     sweeper.abort();
     client.close().await;
@@ -153,10 +157,11 @@ fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> Failure {
             Failure::refused("address-in-use", format!("another program listens on {address}"))
                 .hint("--listen 127.0.0.1:0 takes a free port")
         }
-        ErrorKind::PermissionDenied => {
-            Failure::refused("address-forbidden", format!("the system does not let this user listen on {address}"))
-                .hint("take a port above 1023")
-        }
+        ErrorKind::PermissionDenied => Failure::refused(
+            "address-forbidden",
+            format!("the system does not let this user listen on {address}"),
+        )
+        .hint("take a port above 1023"),
         _ => Failure::refused("address-unavailable", format!("cannot listen on {address}: {error}")),
     }
 }

@@ -1,0 +1,211 @@
+//! `audit verify`: what it proves, and the first fault of each kind it finds.
+
+use std::path::{Path, PathBuf};
+
+use crate::support::*;
+
+/// A data directory with a few changes, which nobody uses any more.
+fn data() -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    let mut dev = Dev::start(directory.path());
+    dev.done(&["off", "welcome-banner"]);
+    dev.done(&["rollout", "search-ranking", "50", "--variation", "neural"]);
+    assert_eq!(dev.process.terminate(), Some(0));
+    directory
+}
+
+fn audit(directory: &Path) -> Ran {
+    run(&["--json", "audit", "verify", "--data", directory.to_str().unwrap()])
+}
+
+fn fault(directory: &Path) -> String {
+    let ran = audit(directory);
+    assert_eq!((ran.code, ran.err.as_str()), (1, ""), "{}", ran.out);
+    text(&ran.json(), &["code"])
+}
+
+fn production(directory: &Path) -> PathBuf {
+    directory.join("bucket/closed/demo/v1/e/production/server")
+}
+
+/// All files below a directory with their bytes.
+fn files(directory: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(self::files(&path));
+        } else {
+            let bytes = std::fs::read(&path).unwrap();
+            files.push((path, bytes));
+        }
+    }
+    files.sort();
+    files
+}
+
+#[test]
+fn an_untouched_directory_verifies_and_nothing_is_written() {
+    let directory = data();
+    let before = files(directory.path());
+    let ran = audit(directory.path());
+    assert_eq!(ran.code, 0, "{}", ran.out);
+    let told = ran.json();
+    assert_eq!(number(&told, &["entries"]), 16);
+    let streams = at(&told, &["streams"]).as_array().unwrap();
+    assert_eq!(streams.len(), 2);
+    assert!(streams.iter().all(|stream| at(stream, &["announced"]).as_bool() == Some(true)));
+    let kept = |files: Vec<(PathBuf, Vec<u8>)>| -> Vec<_> {
+        let journal = |path: &Path| {
+            path.to_string_lossy().ends_with("-shm") || path.to_string_lossy().ends_with("-wal")
+        };
+        files.into_iter().filter(|(path, _)| !journal(path)).collect()
+    };
+    assert_eq!(kept(files(directory.path())), kept(before));
+}
+
+#[test]
+fn a_directory_that_is_in_use_verifies() {
+    let directory = tempfile::tempdir().unwrap();
+    let dev = Dev::start(directory.path());
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for round in 0..20 {
+                dev.done(&[if round % 2 == 0 { "off" } else { "on" }, "welcome-banner"]);
+            }
+            done.store(true, std::sync::atomic::Ordering::SeqCst);
+        });
+        while !done.load(std::sync::atomic::Ordering::SeqCst) {
+            let ran = audit(directory.path());
+            assert_eq!(ran.code, 0, "{}", ran.out);
+        }
+    });
+}
+
+/// Flips one bit in the middle of wherever `needle` stands in the data file.
+fn flip_in_log(directory: &Path, needle: &[u8]) {
+    let path = directory.join("log.sqlite");
+    let mut bytes = std::fs::read(&path).unwrap();
+    let places: Vec<_> =
+        bytes.windows(needle.len()).enumerate().filter(|(_, window)| *window == needle).collect();
+    let place = places.first().expect("it is in the file").0 + needle.len() / 2;
+    bytes[place] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+}
+
+#[test]
+fn a_changed_byte_of_an_entry_is_found_where_it_is() {
+    for needle in
+        ["\"entity\":\"flag/production/search-ranking\"", "{\"authored\":{\"fallthrough\":{\"rollout\""]
+    {
+        let directory = data();
+        flip_in_log(directory.path(), needle.as_bytes());
+        let before = std::fs::read(directory.path().join("log.sqlite")).unwrap();
+        let ran = audit(directory.path());
+        assert_eq!(ran.code, 1, "{}", ran.out);
+        assert!(number(&ran.json(), &["seq"]) > 3, "{}", ran.out);
+        assert_eq!(std::fs::read(directory.path().join("log.sqlite")).unwrap(), before);
+    }
+}
+
+#[test]
+fn an_entry_that_is_gone_at_the_end_is_noticed_by_what_was_announced() {
+    let directory = data();
+    let shorter = tempfile::tempdir().unwrap();
+    let mut dev = Dev::start(shorter.path());
+    dev.process.terminate();
+    // Another log altogether, and the longer bucket with its keys.
+    std::fs::copy(shorter.path().join("log.sqlite"), directory.path().join("log.sqlite")).unwrap();
+    let code = fault(directory.path());
+    assert!(["unclaimed", "anchor-mismatch", "log-truncated"].contains(&code.as_str()), "{code}");
+}
+
+#[test]
+fn what_is_announced_and_archived_has_to_be_what_was_claimed() {
+    let directory = data();
+    let manifest = production(directory.path()).join("manifest");
+    let newest = std::fs::read(&manifest).unwrap();
+
+    let mut archive: Vec<_> = std::fs::read_dir(production(directory.path()).join("m"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    archive.sort_by_key(|path| path.file_name().unwrap().to_str().unwrap()[2..].parse::<u64>().unwrap());
+    let older = std::fs::read(&archive[0]).unwrap();
+    std::fs::write(&manifest, &older).unwrap();
+    assert_eq!(fault(directory.path()), "manifest-regressed");
+
+    let mut forged = newest.clone();
+    forged[40] ^= 1;
+    std::fs::write(&manifest, forged).unwrap();
+    assert!(
+        ["untrusted", "malformed", "wrong-stream", "unsupported"].contains(&fault(directory.path()).as_str())
+    );
+
+    std::fs::write(&manifest, &newest).unwrap();
+    let last = archive.last().unwrap();
+    let kept = std::fs::read(last).unwrap();
+    std::fs::remove_file(last).unwrap();
+    assert_eq!(fault(directory.path()), "archive-missing");
+    std::fs::write(last, &older).unwrap();
+    assert_eq!(fault(directory.path()), "archive-misnamed");
+    std::fs::write(last, kept).unwrap();
+    assert_eq!(audit(directory.path()).code, 0);
+}
+
+#[test]
+fn a_snapshot_that_is_gone_or_changed_is_named() {
+    let directory = data();
+    let objects = files(&directory.path().join("bucket/closed/demo/v1/s"));
+    let (path, bytes) = &objects[0];
+    let mut changed = bytes.clone();
+    changed[bytes.len() / 2] ^= 1;
+    std::fs::write(path, changed).unwrap();
+    assert_eq!(fault(directory.path()), "digest-mismatch");
+    std::fs::remove_file(path).unwrap();
+    let ran = audit(directory.path());
+    assert_eq!(text(&ran.json(), &["code"]), "object-missing");
+    assert!(text(&ran.json(), &["object"]).contains("/s/"));
+}
+
+#[test]
+fn a_manifest_with_other_content_than_the_log_gives_is_noticed() {
+    // Two installations with the same keys: the second one's log holds another change under the same seq.
+    let one = data();
+    let two = tempfile::tempdir().unwrap();
+    std::fs::create_dir(two.path().join("keys")).unwrap();
+    for (path, bytes) in files(&one.path().join("keys")) {
+        let to = two.path().join("keys").join(path.file_name().unwrap());
+        std::fs::write(&to, bytes).unwrap();
+        #[cfg(unix)]
+        std::fs::set_permissions(&to, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    }
+    let mut dev = Dev::start(two.path());
+    dev.done(&["off", "search-ranking"]);
+    dev.done(&["off", "beta-dashboard"]);
+    dev.process.terminate();
+    let from = production(one.path()).join("m");
+    let to = production(two.path()).join("m");
+    let newest = |directory: &Path| -> PathBuf {
+        let mut paths: Vec<_> = files(directory).into_iter().map(|(path, _)| path).collect();
+        paths.sort_by_key(|path| path.file_name().unwrap().to_str().unwrap()[2..].parse::<u64>().unwrap());
+        paths.pop().unwrap()
+    };
+    let stranger = newest(&from);
+    std::fs::copy(&stranger, to.join(stranger.file_name().unwrap())).unwrap();
+    for (path, bytes) in files(&one.path().join("bucket/closed/demo/v1/s")) {
+        std::fs::write(two.path().join("bucket/closed/demo/v1/s").join(path.file_name().unwrap()), bytes)
+            .unwrap();
+    }
+    let code = fault(two.path());
+    assert!(["anchor-mismatch", "unclaimed", "serial-order"].contains(&code.as_str()), "{code}");
+}
+
+#[test]
+fn where_there_is_no_log_that_is_said() {
+    let directory = tempfile::tempdir().unwrap();
+    let ran = audit(directory.path());
+    assert_eq!((ran.code, text(&ran.error(), &["code"]).as_str()), (1, "unreadable"));
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0, "nothing was made");
+}

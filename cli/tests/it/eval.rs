@@ -1,0 +1,77 @@
+//! `eval --batch`: the protocol by which implementations are compared.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::Stdio;
+
+use crate::support::*;
+
+fn read(name: &str) -> String {
+    std::fs::read_to_string(example(name)).unwrap()
+}
+
+fn batch(file: &str, cases: &str) -> Ran {
+    run_with_input(&["eval", "--snapshot", example(file).to_str().unwrap(), "--batch"], cases.as_bytes())
+}
+
+#[test]
+fn the_batch_answers_the_example_byte_for_byte_from_plain_and_packed_lines() {
+    for file in ["snapshot.jsonl", "snapshot.jsonl.zst"] {
+        let ran = batch(file, &read("cases.jsonl"));
+        assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{file}");
+        assert_eq!(ran.out, read("expected.jsonl"), "{file}");
+    }
+}
+
+#[test]
+fn a_case_that_cannot_be_read_answers_its_code_and_the_run_goes_on() {
+    let ran = batch("snapshot.jsonl", "nonsense\n\n{\"flag\":\"dark-mode\",\"context\":{}}");
+    let lines: Vec<_> = ran.out.lines().collect();
+    assert_eq!(lines[..2], [r#"{"error":"invalid-json"}"#; 2]);
+    assert_eq!(lines[2], r#"{"value":true,"variation":"on","reason":"STATIC"}"#);
+    assert_eq!((ran.code, lines.len()), (0, 3));
+}
+
+#[test]
+fn who_waits_for_an_answer_before_the_next_case_gets_it() {
+    let mut command = flagstone();
+    let command = command.args(["eval", "--batch", "--snapshot"]).arg(example("snapshot.jsonl"));
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut cases = child.stdin.take().unwrap();
+    let mut answers = BufReader::new(child.stdout.take().unwrap());
+    for _ in 0..3 {
+        cases.write_all(b"{\"flag\":\"dark-mode\",\"context\":{}}\n").unwrap();
+        let mut answer = String::new();
+        answers.read_line(&mut answer).unwrap();
+        assert_eq!(answer, "{\"value\":true,\"variation\":\"on\",\"reason\":\"STATIC\"}\n");
+    }
+    drop(cases);
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn a_damaged_or_missing_file_is_told_in_one_sentence() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("snapshot.jsonl.zst");
+    let mut bytes = std::fs::read(example("snapshot.jsonl.zst")).unwrap();
+    let last = bytes.len() - 20;
+    bytes[last] ^= 1;
+    bytes.truncate(last + 1);
+    std::fs::write(&file, bytes).unwrap();
+    for (file, code) in [(file, "malformed"), (directory.path().join("none"), "unreadable")] {
+        let ran = run(&["--json", "eval", "--batch", "--snapshot", file.to_str().unwrap()]);
+        assert_eq!((ran.code, ran.out.as_str()), (1, ""));
+        assert_eq!(text(&ran.error(), &["code"]), code);
+        assert_eq!(ran.err.lines().count(), 1);
+    }
+}
+
+#[test]
+fn one_flag_is_evaluated_from_a_file_and_a_typing_error_is_recognised() {
+    let file = example("snapshot.jsonl.zst");
+    let file = file.to_str().unwrap();
+    let ran = run(&["eval", "new-checkout", "--snapshot", file, "--context", r#"{"email":"a@example.com"}"#]);
+    assert_eq!(ran.out, "new-checkout = true  (TARGETING_MATCH, variation on, rule beta)\n");
+    let ran = run(&["eval", "new-chekout", "--snapshot", file]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.contains("no flag `new-chekout`; did you mean `new-checkout`?"), "{}", ran.err);
+}

@@ -1,0 +1,20 @@
+//! The real binary, from outside: what it prints, answers, and survives.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a test may fail loudly, and reads the clock and its own settings"
+)]
+
+mod audit;
+mod crash;
+mod dev;
+mod eval;
+mod example;
+mod support;
+mod usage;
+mod verbs;
+mod verify;
