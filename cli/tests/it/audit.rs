@@ -209,3 +209,53 @@ fn where_there_is_no_log_that_is_said() {
     assert_eq!((ran.code, text(&ran.error(), &["code"]).as_str()), (1, "unreadable"));
     assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0, "nothing was made");
 }
+
+/// Somebody with the file and without scruples.
+fn sql(directory: &Path, statements: &str) {
+    let file = rusqlite::Connection::open(directory.join("log.sqlite")).unwrap();
+    file.execute_batch("DROP TRIGGER entry_stays; DROP TRIGGER entry_is_only_erased;").unwrap();
+    file.execute_batch(statements).unwrap();
+}
+
+#[test]
+fn what_somebody_does_to_the_table_is_found_with_its_entry() {
+    for (statement, seq, code) in [
+        ("DELETE FROM entry WHERE seq = 5", 5, "entry-missing"),
+        ("DELETE FROM entry WHERE seq = 1", 1, "entry-missing"),
+        ("DELETE FROM entry WHERE seq >= 15", 15, "log-truncated"),
+        (
+            "UPDATE entry SET data = CAST(replace(CAST(data AS TEXT), 'false', 'true') AS BLOB) WHERE seq = 15",
+            15,
+            "data-damaged",
+        ),
+        ("UPDATE entry SET salt = zeroblob(16) WHERE seq = 9", 9, "data-damaged"),
+        ("UPDATE entry SET salt = NULL, data = NULL WHERE seq = 9", 9, "data-missing"),
+        ("UPDATE entry SET hash = zeroblob(32) WHERE seq = 7", 7, "chain-broken"),
+        ("UPDATE entry SET seq = 40 WHERE seq = 16", 16, "entry-missing"),
+    ] {
+        let directory = data();
+        sql(directory.path(), statement);
+        let ran = audit(directory.path());
+        assert_eq!((ran.code, ran.err.as_str()), (1, ""), "{statement}: {}", ran.out);
+        let told = ran.json();
+        assert_eq!(
+            (number(&told, &["seq"]), text(&told, &["code"]).as_str()),
+            (seq, code),
+            "{statement}: {told}"
+        );
+    }
+}
+
+#[test]
+fn dev_does_not_start_on_a_damaged_log_and_leaves_it_as_it_is() {
+    let directory = data();
+    flip_in_log(directory.path(), b"\"entity\":\"flag/production/search-ranking\"");
+    let before = std::fs::read(directory.path().join("log.sqlite")).unwrap();
+    let announced = files(&directory.path().join("bucket/closed"));
+    let ran =
+        run(&["--json", "dev", "--listen", "127.0.0.1:0", "--data", directory.path().to_str().unwrap()]);
+    assert_eq!((ran.code, ran.out.as_str()), (1, ""), "{}", ran.err);
+    assert_eq!(text(&ran.error(), &["code"]), "log-not-next");
+    assert_eq!(std::fs::read(directory.path().join("log.sqlite")).unwrap(), before);
+    assert_eq!(files(&directory.path().join("bucket/closed")), announced);
+}

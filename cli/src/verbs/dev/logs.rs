@@ -7,11 +7,15 @@ use tracing_subscriber::EnvFilter;
 use crate::failure::Failure;
 use crate::surroundings::Surroundings;
 
-/// Starts logging; once per process.
-pub(super) fn start(surroundings: &Surroundings) -> Result<(), Failure> {
+/// Which lines are wanted.
+pub(super) fn filter(surroundings: &Surroundings) -> Result<EnvFilter, Failure> {
     let wanted = surroundings.log.as_deref().unwrap_or("info");
-    let filter = EnvFilter::try_new(wanted)
-        .map_err(|error| Failure::usage(format!("FLAGSTONE_LOG: `{wanted}` selects nothing: {error}")))?;
+    EnvFilter::try_new(wanted)
+        .map_err(|error| Failure::usage(format!("FLAGSTONE_LOG: `{wanted}` selects nothing: {error}")))
+}
+
+/// Starts logging; once per process.
+pub(super) fn start(filter: EnvFilter, surroundings: &Surroundings) -> Result<(), Failure> {
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr);
     let started = if surroundings.terminal_err {
         let lines = lines.compact().with_ansi(!surroundings.no_color).with_target(false);

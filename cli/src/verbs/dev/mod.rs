@@ -46,18 +46,29 @@ const SWEEP: Duration = Duration::from_secs(5);
 const GRACE: Duration = Duration::from_secs(5);
 
 pub(super) fn run(args: &Dev, surroundings: &Surroundings, screen: &Screen) -> Result<ExitCode, Failure> {
-    logs::start(surroundings)?;
+    let mut filter = Some(logs::filter(surroundings)?);
+    // People first read where things are, and only then what happens.
+    if !surroundings.terminal_err
+        && let Some(filter) = filter.take()
+    {
+        logs::start(filter, surroundings)?;
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::refused("no-runtime", format!("no runtime: {error}")))?;
-    let served = runtime.block_on(serve(args, surroundings, screen));
+    let served = runtime.block_on(serve(args, filter, surroundings, screen));
     // Publications that were left running stop here; the next start goes on with them.
     runtime.shutdown_timeout(Duration::from_secs(1));
     served.map(|()| ExitCode::SUCCESS)
 }
 
-async fn serve(args: &Dev, surroundings: &Surroundings, screen: &Screen) -> Result<(), Failure> {
+async fn serve(
+    args: &Dev,
+    filter: Option<tracing_subscriber::EnvFilter>,
+    surroundings: &Surroundings,
+    screen: &Screen,
+) -> Result<(), Failure> {
     let listener =
         TcpListener::bind(args.listen).await.map_err(|error| cannot_listen(args.listen, &error))?;
     let address = listener.local_addr().map_err(|error| cannot_listen(args.listen, &error))?;
@@ -105,6 +116,9 @@ async fn serve(args: &Dev, surroundings: &Surroundings, screen: &Screen) -> Resu
     let stopped = super::stopped();
     let ready = Ready { address, token, project, pin, keys: sdk_keys.all(), data: args.data.clone() };
     ready.tell(screen, surroundings)?;
+    if let Some(filter) = filter {
+        logs::start(filter, surroundings)?;
+    }
     let client = follow::start(&ready, surroundings.terminal_err)?;
     let sweeper = tokio::spawn(sweep(control, sdk_keys, address));
 

@@ -1,10 +1,17 @@
 //! The verbs and their options, as `--help` shows them.
 
+mod entities;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
-use flagstone_model::key::{EnvironmentId, FlagKey, ProjectId, SegmentKey, VariationKey};
+use flagstone_model::key::{EnvironmentId, FlagKey, ProjectId, VariationKey};
+
+pub(crate) use entities::{
+    DefinitionArgs, EnvCreate, EnvVerb, FlagArchive, FlagCreate, FlagEdit, FlagShow, FlagVerb, ListArgs,
+    SegmentDelete, SegmentPut, SegmentShow, SegmentVerb,
+};
 
 use crate::given::Given;
 
@@ -153,114 +160,6 @@ pub(crate) struct Dev {
     pub(crate) data: PathBuf,
 }
 
-#[derive(Debug, Subcommand)]
-pub(crate) enum FlagVerb {
-    /// Defines a flag. It is off in every environment.
-    #[command(after_help = "\
-Examples:
-  flagstone flag create new-checkout --owner team-checkout --tag checkout
-  flagstone flag create search --type string --variation classic='\"v1\"' --variation neural='\"v2\"' --kind experiment
-  flagstone flag create --body @flag.json")]
-    Create(Box<FlagCreate>),
-    /// All flags, with their state in one environment.
-    List(ListArgs),
-    /// A flag's definition, and its targeting in one environment.
-    Show(FlagShow),
-    /// Changes a definition, or replaces the targeting in one environment.
-    #[command(after_help = "\
-Examples:
-  flagstone flag edit new-checkout --description 'The new checkout' --tag checkout
-  flagstone flag edit new-checkout --patch '{\"owner\":null}'
-  flagstone flag edit new-checkout -e staging --targeting @targeting.json")]
-    Edit(Box<FlagEdit>),
-    /// Archives a flag everywhere. Its key is never used again.
-    Archive(FlagArchive),
-}
-
-/// What a definition says besides key, type, and variations.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct DefinitionArgs {
-    /// Why it exists: release, kill-switch, experiment, permission, ops.
-    #[arg(long, value_name = "KIND")]
-    pub(crate) kind: Option<String>,
-    /// What it decides, for people.
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) description: Option<String>,
-    /// A tag; may stand there several times.
-    #[arg(long = "tag", value_name = "TAG")]
-    pub(crate) tags: Vec<String>,
-    /// Who answers for it.
-    #[arg(long, value_name = "OWNER")]
-    pub(crate) owner: Option<String>,
-    /// Whether browsers and apps may see it.
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
-    pub(crate) client_visible: Option<bool>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct FlagCreate {
-    /// Its key.
-    #[arg(required_unless_present = "body")]
-    pub(crate) key: Option<FlagKey>,
-    /// bool, string, int, float, or json [bool].
-    #[arg(long = "type", value_name = "TYPE")]
-    pub(crate) flag_type: Option<String>,
-    /// A variation; may stand there several times. A bool flag has `on` and `off`.
-    #[arg(long = "variation", value_name = "NAME=JSON")]
-    pub(crate) variations: Vec<Variation>,
-    #[command(flatten)]
-    pub(crate) definition: DefinitionArgs,
-    /// The whole definition: JSON, @FILE, or - for standard input. Options win over it.
-    #[arg(long, value_name = "JSON")]
-    pub(crate) body: Option<Given>,
-    #[command(flatten)]
-    pub(crate) write: WriteArgs,
-    #[command(flatten)]
-    pub(crate) api: ApiArgs,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ListArgs {
-    #[command(flatten)]
-    pub(crate) api: ApiArgs,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct FlagShow {
-    /// The flag.
-    pub(crate) key: FlagKey,
-    #[command(flatten)]
-    pub(crate) api: ApiArgs,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct FlagEdit {
-    /// The flag.
-    pub(crate) key: FlagKey,
-    #[command(flatten)]
-    pub(crate) definition: DefinitionArgs,
-    /// A merge patch of the definition: JSON, @FILE, or -. Options win over it.
-    #[arg(long, value_name = "JSON", conflicts_with = "targeting")]
-    pub(crate) patch: Option<Given>,
-    /// The whole targeting in the environment instead: JSON, @FILE, or -.
-    #[arg(long, value_name = "JSON", conflicts_with_all = ["kind", "description", "tags", "owner", "client_visible"])]
-    pub(crate) targeting: Option<Given>,
-    #[command(flatten)]
-    pub(crate) write: WriteArgs,
-    #[command(flatten)]
-    pub(crate) api: ApiArgs,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct FlagArchive {
-    /// The flag.
-    pub(crate) key: FlagKey,
-    #[command(flatten)]
-    pub(crate) write: WriteArgs,
-    #[command(flatten)]
-    pub(crate) api: ApiArgs,
-}
-
 #[derive(Debug, Args)]
 pub(crate) struct Switch {
     /// The flag.
@@ -332,7 +231,8 @@ pub(crate) struct Watch {
     /// A flag whose value each line tells; may stand there several times.
     #[arg(long = "flag", value_name = "KEY", action = ArgAction::Append)]
     pub(crate) flags: Vec<String>,
-    /// Whom the flag before it is evaluated for: a JSON object or @FILE.
+    /// Whom they are evaluated for, one for each --flag in order: a JSON object or @FILE. The last one is that of all
+    /// further flags.
     #[arg(long = "context", value_name = "JSON", action = ArgAction::Append, requires = "flags")]
     pub(crate) contexts: Vec<Given>,
 }
@@ -371,87 +271,6 @@ pub(crate) struct AuditVerify {
     /// The project [env: FLAGSTONE_PROJECT, else demo].
     #[arg(long, value_name = "PROJECT")]
     pub(crate) project: Option<ProjectId>,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum SegmentVerb {
-    /// All segments of the environment.
-    List(ListArgs),
-    /// One segment.
-    Show(SegmentShow),
-    /// Writes a segment, new or over the one that is there.
-    #[command(after_help = "\
-Example:
-  flagstone segment put staff '{\"rules\":[{\"if\":[{\"attr\":\"email\",\"ends\":[\"@example.com\"]}]}]}'")]
-    Put(SegmentPut),
-    /// Deletes a segment that nothing refers to.
-    Delete(SegmentDelete),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct SegmentShow {
-    /// The segment.
-    pub(crate) key: SegmentKey,
-    #[command(flatten)]
-    pub(crate) api: ApiArgs,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct SegmentPut {
-    /// The segment.
-    pub(crate) key: SegmentKey,
-    /// {"include":[],"exclude":[],"rules":[{"if":[…]}]}: JSON, @FILE, or -.
-    #[arg(value_name = "JSON")]
-    pub(crate) body: Given,
-    #[command(flatten)]
-    pub(crate) write: WriteArgs,
-    #[command(flatten)]
-    pub(crate) api: ApiArgs,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct SegmentDelete {
-    /// The segment.
-    pub(crate) key: SegmentKey,
-    #[command(flatten)]
-    pub(crate) write: WriteArgs,
-    #[command(flatten)]
-    pub(crate) api: ApiArgs,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum EnvVerb {
-    /// All environments of the project.
-    List(ListArgs),
-    /// Creates an environment. Every flag is off in it.
-    Create(EnvCreate),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct EnvCreate {
-    /// Its id.
-    pub(crate) id: EnvironmentId,
-    #[command(flatten)]
-    pub(crate) write: WriteArgs,
-    #[command(flatten)]
-    pub(crate) api: ApiArgs,
-}
-
-/// `NAME=JSON`.
-#[derive(Debug, Clone)]
-pub(crate) struct Variation {
-    pub(crate) name: VariationKey,
-    pub(crate) value: Given,
-}
-
-impl std::str::FromStr for Variation {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (name, value) = text.split_once('=').ok_or("a variation is NAME=JSON, such as on=true")?;
-        let name = VariationKey::parse(name).map_err(|error| error.to_string())?;
-        Ok(Self { name, value: Given::Text(value.to_owned()) })
-    }
 }
 
 /// Everything here speaks plain HTTP and hands out keys: never beyond this machine.
