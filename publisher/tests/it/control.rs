@@ -284,7 +284,8 @@ async fn an_evaluation_sees_the_log_as_it_is_or_as_it_was() {
         ask(Some(NOW_MS + 30_000)).await,
         (false, r#""value":false,"variation":"off","reason":"DISABLED""#.into())
     );
-    let unknown = bench.control.evaluate(&production(), Some("alhpa"), &Context::new(), None).await.unwrap_err();
+    let unknown =
+        bench.control.evaluate(&production(), Some("alhpa"), &Context::new(), None).await.unwrap_err();
     assert_eq!(unknown.code(), "flag-not-found");
     assert!(unknown.to_string().contains("did you mean `alpha`"), "{unknown}");
 }
