@@ -92,6 +92,9 @@ impl SqliteStore {
     }
 
     /// Opens a file that is there, to read it and nothing else: for audits. What is asked to write fails.
+    ///
+    /// Where nobody has the file open it is read as one that stays as it is, so that nothing is made beside it. Who
+    /// reads it so has to look afterwards whether it stayed: there is a `-wal` beside it, or it changed.
     pub async fn open_read_only(path: impl Into<PathBuf>) -> Result<Self, StorageError> {
         let path = path.into();
         finished(
@@ -210,8 +213,8 @@ fn connect(path: &Path) -> Result<Connection, StorageError> {
     Ok(connection)
 }
 
-/// A connection that cannot write. Where not even the index of the write-ahead log can be made beside the file, as on a
-/// medium that is read-only, and there is no such log, the file is read as one that nobody changes.
+/// A connection that cannot write. Without a write-ahead log beside the file nobody has it open; reading it like a file
+/// in use would make that log and its index, and leave them there.
 fn connect_read_only(path: &Path) -> Result<Connection, StorageError> {
     let faults = Faults { path };
     let flags =
@@ -225,13 +228,8 @@ fn connect_read_only(path: &Path) -> Result<Connection, StorageError> {
     };
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");
-    let opened = match open("mode=ro").map_err(|error| faults.of(error)) {
-        Err(StorageError::ReadOnly { .. }) if !Path::new(&log).exists() => {
-            open("mode=ro&immutable=1").map_err(|error| faults.of(error))
-        }
-        opened => opened,
-    };
-    match opened? {
+    let query = if Path::new(&log).exists() { "mode=ro" } else { "mode=ro&immutable=1" };
+    match open(query).map_err(|error| faults.of(error))? {
         (_, APPLICATION_ID, layout) if layout > LAYOUT => {
             Err(StorageError::Newer { path: path.to_path_buf(), found: layout, known: LAYOUT })
         }
