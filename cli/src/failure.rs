@@ -36,7 +36,7 @@ pub(crate) struct Failure(Box<Facts>);
 /// What is known about a failure.
 #[derive(Debug, Clone)]
 pub(crate) struct Facts {
-    exit: Exit,
+    pub(crate) exit: Exit,
     /// The stable code.
     pub(crate) code: String,
     /// One sentence, without a full stop.

@@ -91,6 +91,14 @@ mod tests {
     }
 
     #[test]
+    fn the_exit_status_says_what_a_script_can_do() {
+        let of = |status, code: &str| failure(status, format!("{{\"code\":\"{code}\"}}").as_bytes()).exit;
+        assert_eq!(of(412, "stale-revision"), Exit::Stale);
+        assert_eq!(of(503, "busy"), Exit::Unreachable);
+        assert_eq!(of(404, "flag-not-found"), Exit::Refused);
+    }
+
+    #[test]
     fn what_was_meant_is_said_once() {
         let (detail, meant) = without_suggestion("there is no flag `a`; did you mean `b`?");
         assert_eq!((detail.as_str(), meant.as_deref()), ("there is no flag `a`", Some("b")));

@@ -142,3 +142,96 @@ fn switches_of_many_at_once_all_happen() {
     let audit = run(&["--json", "audit", "verify", "--data", directory.path().to_str().unwrap()]);
     assert_eq!(audit.code, 0, "{}", audit.out);
 }
+
+/// Reads one HTTP request to its end.
+fn request(stream: &std::net::TcpStream) -> String {
+    use std::io::{BufRead, BufReader, Read};
+    let mut reader = BufReader::new(stream);
+    let (mut head, mut length) = (String::new(), 0);
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).unwrap();
+        if line == "\r\n" {
+            break;
+        }
+        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length: ") {
+            length = value.trim().parse().unwrap();
+        }
+        head += &line;
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).unwrap();
+    head + &String::from_utf8(body).unwrap()
+}
+
+#[test]
+fn a_change_whose_answer_is_lost_is_sent_again_as_the_same_request() {
+    use std::io::Write;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let server = std::thread::spawn(move || {
+        let (first, _) = listener.accept().unwrap();
+        let lost = request(&first);
+        drop(first);
+        let (mut second, _) = listener.accept().unwrap();
+        let again = request(&second);
+        let body = r#"{"key":"twice","revision":1,"seq":1,"publication":{}}"#;
+        write!(second, "HTTP/1.1 201 Created\r\ncontent-length: {}\r\netag: \"1\"\r\n\r\n{body}", body.len())
+            .unwrap();
+        (lost, again)
+    });
+    let ran = flagstone()
+        .args(["flag", "create", "twice", "--reason", "why not"])
+        .env("FLAGSTONE_URL", url)
+        .env("FLAGSTONE_TOKEN", "t0ken")
+        .output()
+        .unwrap();
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    let (lost, again) = server.join().unwrap();
+    assert_eq!(lost, again);
+    assert!(lost.starts_with("POST /v1/projects/demo/flags HTTP/1.1\r\n"), "{lost}");
+    for header in [
+        "idempotency-key: ",
+        "authorization: Bearer t0ken",
+        "x-flagstone-reason: why%20not",
+        "user-agent: flagstone-cli/",
+    ] {
+        assert!(lost.contains(header), "{header} in {lost}");
+    }
+}
+
+#[test]
+fn a_change_of_what_exists_names_the_revision_that_was_read() {
+    use std::io::Write;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut seen = Vec::new();
+        for body in [
+            r#"{"key":"a","on":false}"#,
+            r#"{"code":"stale-revision","detail":"stale","current_revision":8}"#,
+        ] {
+            seen.push(request(&stream));
+            let status = if seen.len() == 1 { "200 OK" } else { "412 Precondition Failed" };
+            write!(
+                stream,
+                "HTTP/1.1 {status}\r\ncontent-length: {}\r\netag: \"7\"\r\n\r\n{body}",
+                body.len()
+            )
+            .unwrap();
+        }
+        seen
+    });
+    let ran = flagstone()
+        .args(["--json", "rollout", "a", "10"])
+        .env("FLAGSTONE_URL", url)
+        .env("FLAGSTONE_TOKEN", "t0ken")
+        .output()
+        .unwrap();
+    assert_eq!(ran.status.code(), Some(4));
+    let error = parse(String::from_utf8(ran.stderr).unwrap().trim_end());
+    assert_eq!(number(&error, &["error", "current_revision"]), 8);
+    let seen = server.join().unwrap();
+    assert!(seen[1].contains("if-match: \"7\"\r\n"), "{}", seen[1]);
+}

@@ -10,6 +10,7 @@ use core::fmt::Display;
 use std::io::ErrorKind;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 use flagstone_model::json::Json;
 use flagstone_model::key::ProjectId;
@@ -91,7 +92,12 @@ pub(super) fn verify(
         return Err(Failure::refused("unreadable", format!("no log at {}: {why}", log.display()))
             .hint("--data is the directory that `flagstone dev` was given"));
     }
-    let checked = block_on(async { Ok(check(&args.data, project).await) })?;
+    let before = Stillness::of(&log);
+    let mut checked = block_on(async { Ok(check(&args.data, project.clone()).await) })?;
+    if before.wal_missing && before != Stillness::of(&log) {
+        // Somebody began to use the file that was read as one that stays as it is.
+        checked = block_on(async { Ok(check(&args.data, project).await) })?;
+    }
     match checked {
         Ok(proved) => {
             tell(&proved, screen)?;
@@ -104,6 +110,27 @@ pub(super) fn verify(
                 screen.line(format!("{}: {}", screen.paint(Paint::Red, &fault.code), fault.detail))?;
             }
             Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+/// Whether anybody uses the log.
+#[derive(Debug, PartialEq, Eq)]
+struct Stillness {
+    wal_missing: bool,
+    size: Option<u64>,
+    modified: Option<SystemTime>,
+}
+
+impl Stillness {
+    fn of(log: &Path) -> Self {
+        let mut wal = log.as_os_str().to_owned();
+        wal.push("-wal");
+        let facts = std::fs::metadata(log).ok();
+        Self {
+            wal_missing: !Path::new(&wal).exists(),
+            size: facts.as_ref().map(std::fs::Metadata::len),
+            modified: facts.and_then(|facts| facts.modified().ok()),
         }
     }
 }
