@@ -11,7 +11,10 @@ use crate::state::FoldError;
 use crate::state::change::Refusal;
 use crate::storage::StorageError;
 
-/// Why the control plane did not do what it was asked. Unless it is [`Kind::Internal`], nothing was written.
+/// Why the control plane did not do what it was asked.
+///
+/// Nothing was written, unless it is [`Kind::Internal`] or [`Kind::Busy`]: then a store may have committed and lost its
+/// answer, and a retry under the same request id finds out.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ControlError {

@@ -56,15 +56,14 @@ impl Folded {
         let mut state = State::new(self.project.clone());
         loop {
             let entries = self.log.read(&self.project, state.seq(), PAGE).await?;
-            let full = entries.len() == PAGE;
+            if entries.is_empty() {
+                return Ok(state);
+            }
             for entry in &entries {
                 if entry.header.time_ms > time_ms {
                     return Ok(state);
                 }
                 state.apply(entry)?;
-            }
-            if !full {
-                return Ok(state);
             }
         }
     }

@@ -11,17 +11,20 @@ use flagstone_bundle::manifest::Stream;
 use flagstone_model::json::Json;
 use flagstone_model::key::{EnvironmentId, ViewId};
 use flagstone_model::line::Head;
+use tokio::task::JoinSet;
 
 use super::ControlPlane;
 use super::error::ControlError;
 use super::folded::Folded;
 use super::write::Published;
 use crate::build::build;
-use crate::publish::{Built, LineSource, Progress, PublicationState, SourceError};
+use crate::publish::{Built, LineSource, Progress, PublicationState, PublishError, SourceError};
 use crate::state::change::Refusal;
 
 /// How long a write waits for its announcement (FORMAT T-4.6).
 const BUDGET: Duration = Duration::from_millis(2_500);
+/// How long the sweep of one stream may take.
+const SWEEP_LIMIT: Duration = Duration::from_secs(30);
 /// The environment that is published last.
 const PRODUCTION: &str = "production";
 
@@ -62,13 +65,24 @@ impl ControlPlane {
     /// Puts right what is not, in every environment: changes that nobody published, announcements that a crash cut
     /// off, manifests that want a heartbeat. To be called every few seconds to every minute.
     ///
-    /// One environment that fails does not keep the others from being swept; the last error is returned.
+    /// Environments are swept side by side: one that fails or hangs does not keep the others from it. The last error
+    /// is returned.
     pub async fn sweep(&self) -> Result<(), ControlError> {
         let state = self.state().await?;
-        let mut result = Ok(());
+        let mut sweeps = JoinSet::new();
         for (environment, _) in state.environments() {
-            if let Err(error) = self.inner.publisher.sweep(&self.stream(environment)).await {
-                tracing::error!(%environment, code = error.code(), %error, "an environment could not be swept");
+            let (publisher, stream) = (self.inner.publisher.clone(), self.stream(environment));
+            sweeps.spawn(async move {
+                let swept = tokio::time::timeout(SWEEP_LIMIT, publisher.sweep(&stream)).await;
+                let swept = swept.unwrap_or(Err(PublishError::Stopped));
+                swept.inspect_err(|error| {
+                    tracing::error!(%stream, code = error.code(), %error, "a stream could not be swept");
+                })
+            });
+        }
+        let mut result = Ok(());
+        while let Some(swept) = sweeps.join_next().await {
+            if let Err(error) = swept.unwrap_or(Err(PublishError::Stopped)) {
                 result = Err(error.into());
             }
         }

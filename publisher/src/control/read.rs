@@ -168,17 +168,28 @@ impl ControlPlane {
         if state.flag(flag.as_str()).is_none() {
             return Err(Refusal::no_flag(&state, flag.as_str()).into());
         }
-        let definitions = self.chain(&state, LogEntity::Flag(flag.clone())).await?;
-        let targetings = self.chain(&state, LogEntity::Targeting(environment.clone(), flag.clone())).await?;
-        let mut items: Vec<HistoryItem> = history(&definitions).chain(history(&targetings)).collect();
+        let newest = before.map_or(u64::MAX, |before| before.saturating_sub(1));
+        // One more of each than is told: the last one is told from what was there before it.
+        let read = limit.saturating_add(1);
+        let targeting = LogEntity::Targeting(environment.clone(), flag.clone());
+        let definitions = self.chain(&state, LogEntity::Flag(flag.clone()), newest, read).await?;
+        let targetings = self.chain(&state, targeting, newest, read).await?;
+        let mut items: Vec<HistoryItem> =
+            history(&definitions).take(limit).chain(history(&targetings).take(limit)).collect();
         items.sort_by_key(|item| std::cmp::Reverse(item.seq));
-        items.retain(|item| before.is_none_or(|before| item.seq < before));
         items.truncate(limit);
         Ok(items)
     }
 
-    /// Every state an entity has had, newest first, by following each entry to the one before it.
-    pub(super) async fn chain(&self, state: &State, entity: LogEntity) -> Result<Vec<Link>, ControlError> {
+    /// Up to `limit` states that an entity has had by the entry `newest`, newest first, found by following each entry
+    /// to the one before it.
+    pub(super) async fn chain(
+        &self,
+        state: &State,
+        entity: LogEntity,
+        newest: u64,
+        limit: usize,
+    ) -> Result<Vec<Link>, ControlError> {
         let folded = &self.inner.folded;
         let targeted = match &entity {
             // A targeting's place rises with its definition; its own last entry is asked for here.
@@ -190,7 +201,7 @@ impl ControlPlane {
         };
         let mut seq = targeted.unwrap_or_else(|| state.place(&entity).1);
         let mut links = Vec::new();
-        while seq > 0 {
+        while seq > 0 && links.len() < limit {
             let Some(entry) = folded.log().entry(folded.project(), seq).await? else { break };
             let index = entry.header.changes.iter().position(|change| change.entity == entity);
             let Some((index, change)) =
@@ -198,9 +209,18 @@ impl ControlPlane {
             else {
                 break;
             };
-            let data = entry.read_data().ok().flatten();
-            let state = data.as_ref().and_then(|data| data.states.get(index).cloned());
-            links.push(Link { seq, entry, revision: change.revision, state, data, entity: entity.clone() });
+            if seq <= newest {
+                let data = entry.read_data().ok().flatten();
+                let state = data.as_ref().and_then(|data| data.states.get(index).cloned());
+                links.push(Link {
+                    seq,
+                    entry,
+                    revision: change.revision,
+                    state,
+                    data,
+                    entity: entity.clone(),
+                });
+            }
             seq = change.prior_seq;
         }
         Ok(links)

@@ -9,10 +9,11 @@ use flagstone_model::key::{EnvironmentId, FlagKey, SegmentKey, ViewId};
 
 use super::ControlPlane;
 use super::error::{ControlError, nothing};
-use crate::log::{Actor, Appended, Draft, Entity, Entry, EntryData};
+use crate::log::{Actor, Appended, Draft, Entity, Entry, EntryData, LogError};
 use crate::publish::PublicationState;
 use crate::state::State;
 use crate::state::change::{self, Confirmation, Edit, Precondition, Refusal, Terms};
+use crate::storage::StorageError;
 
 /// How often a writer that lost its place in the log tries again.
 const MAX_ATTEMPTS: u32 = 8;
@@ -104,13 +105,21 @@ impl ControlPlane {
             Some(id) => id.clone(),
             None => random_id()?,
         };
-        let (entry, state) = self.append(&operation, &write, request_id).await?;
+        // Entries never change, so what a restore brings back is read before writers are held up.
+        let older = match &operation {
+            Operation::RestoreTargeting(environment, flag, body) => {
+                Some(self.targeting_as_of(environment, flag, body).await?)
+            }
+            _ => None,
+        };
+        let (entry, state) = self.append(&operation, older.as_ref(), &write, request_id).await?;
         self.answer(&entry, &state, write.wait).await
     }
 
     async fn append(
         &self,
         operation: &Operation,
+        older: Option<&Json<'static>>,
         write: &Write,
         request_id: String,
     ) -> Result<(Entry, Arc<State>), ControlError> {
@@ -130,7 +139,7 @@ impl ControlPlane {
                 let entry = inner.folded.log().entry(inner.folded.project(), recorded.seq).await?;
                 return entry.map(|entry| (entry, state)).ok_or(ControlError::Contended);
             }
-            let edits = self.edits(&state, operation, write).await?;
+            let edits = edits(&state, operation, older, write)?;
             let (changes, states) = edits.into_iter().map(|edit| (edit.change, edit.state)).unzip();
             let draft = Draft {
                 project: inner.folded.project().clone(),
@@ -150,64 +159,39 @@ impl ControlPlane {
             // What can not be folded must not be written: nobody could read the log past it.
             let mut next = State::clone(&state);
             next.apply(&entry)?;
-            match inner.folded.log().append(&entry).await? {
-                Appended::Written => {
-                    let state = inner.folded.advance(Arc::new(next));
-                    return Ok((entry, state));
-                }
-                Appended::Lost { .. } => {
-                    tracing::debug!(seq = entry.seq(), attempt, "another entry got in first");
-                }
+            if self.put(&entry).await? {
+                let state = inner.folded.advance(Arc::new(next));
+                return Ok((entry, state));
             }
+            tracing::debug!(seq = entry.seq(), attempt, "another entry got in first");
         }
         Err(ControlError::Contended)
     }
 
-    async fn edits(
-        &self,
-        state: &State,
-        operation: &Operation,
-        write: &Write,
-    ) -> Result<Vec<Edit>, ControlError> {
-        let confirmation = if write.confirm { Confirmation::Given } else { Confirmation::Ask };
-        let terms = Terms { precondition: write.precondition, confirmation };
-        Ok(match operation {
-            Operation::CreateProject(body) => change::create_project(state, body)?,
-            Operation::CreateEnvironment(body) => change::create_environment(state, body)?,
-            Operation::PatchEnvironment(environment, patch) => {
-                change::patch_environment(state, environment, patch, terms)?
-            }
-            Operation::CreateFlag(body) => change::create_flag(state, body)?,
-            Operation::PatchFlag(flag, patch) => change::patch_flag(state, flag, patch, terms)?,
-            Operation::ArchiveFlag(flag) => change::archive_flag(state, flag, terms)?,
-            Operation::PutTargeting(environment, flag, body) => {
-                change::put_targeting(state, environment, flag, body, terms)?
-            }
-            Operation::Switch(environment, flag, on) => change::switch(state, environment, flag, *on, terms)?,
-            Operation::Rollout(environment, flag, body) => {
-                change::roll_out(state, environment, flag, body, terms)?
-            }
-            Operation::RestoreTargeting(environment, flag, body) => {
-                let older = self.targeting_as_of(state, environment, flag, body).await?;
-                change::restore_targeting(state, environment, flag, &older, terms)?
-            }
-            Operation::PutSegment(environment, segment, body) => {
-                change::put_segment(state, environment, segment, body, terms)?
-            }
-            Operation::DeleteSegment(environment, segment) => {
-                change::delete_segment(state, environment, segment, terms)?
-            }
-        })
+    /// Appends an entry; `false` if another one has its seq.
+    ///
+    /// A store that commits and then loses its answer is asked once what stands there (FORMAT T-4.3).
+    async fn put(&self, entry: &Entry) -> Result<bool, ControlError> {
+        let folded = &self.inner.folded;
+        let lost = match folded.log().append(entry).await {
+            Ok(appended) => return Ok(appended == Appended::Written),
+            Err(error @ LogError::Storage(StorageError::Unavailable { .. } | StorageError::Busy)) => error,
+            Err(other) => return Err(other.into()),
+        };
+        match folded.log().entry(folded.project(), entry.seq()).await {
+            Ok(Some(present)) => Ok(present.header_bytes == entry.header_bytes),
+            Ok(None) | Err(_) => Err(lost.into()),
+        }
     }
 
     /// The settled targeting of a flag as it stood at the seq that `{"seq"}` names.
     async fn targeting_as_of(
         &self,
-        state: &State,
         environment: &EnvironmentId,
         flag: &FlagKey,
         body: &Json<'_>,
     ) -> Result<Json<'static>, ControlError> {
+        let state = self.state().await?;
         let invalid = |pointer: &str, detail: &str| {
             let problem = crate::author::Problem::invalid(pointer, detail);
             ControlError::from(Refusal::Invalid { problems: vec![problem] })
@@ -223,7 +207,7 @@ impl ControlPlane {
         let seq = seq.filter(|seq| (1..=state.seq()).contains(seq));
         let seq = seq.ok_or_else(|| invalid("/seq", "the seq of an entry of this log is wanted here"))?;
         let entity = Entity::Targeting(environment.clone(), flag.clone());
-        let written = self.chain(state, entity).await?.into_iter().find(|link| link.seq <= seq);
+        let written = self.chain(&state, entity, seq, 1).await?.into_iter().next();
         let Some(link) = written else {
             return Err(invalid("/seq", "nobody had targeted the flag here by then"));
         };
@@ -250,6 +234,43 @@ impl ControlPlane {
             publication: self.publish_to(&environments, entry.seq(), wait).await,
         })
     }
+}
+
+/// The edits that an operation asks for; `older` is what a restore brings back.
+fn edits(
+    state: &State,
+    operation: &Operation,
+    older: Option<&Json<'static>>,
+    write: &Write,
+) -> Result<Vec<Edit>, ControlError> {
+    let confirmation = if write.confirm { Confirmation::Given } else { Confirmation::Ask };
+    let terms = Terms { precondition: write.precondition, confirmation };
+    Ok(match operation {
+        Operation::CreateProject(body) => change::create_project(state, body)?,
+        Operation::CreateEnvironment(body) => change::create_environment(state, body)?,
+        Operation::PatchEnvironment(environment, patch) => {
+            change::patch_environment(state, environment, patch, terms)?
+        }
+        Operation::CreateFlag(body) => change::create_flag(state, body)?,
+        Operation::PatchFlag(flag, patch) => change::patch_flag(state, flag, patch, terms)?,
+        Operation::ArchiveFlag(flag) => change::archive_flag(state, flag, terms)?,
+        Operation::PutTargeting(environment, flag, body) => {
+            change::put_targeting(state, environment, flag, body, terms)?
+        }
+        Operation::Switch(environment, flag, on) => change::switch(state, environment, flag, *on, terms)?,
+        Operation::Rollout(environment, flag, body) => {
+            change::roll_out(state, environment, flag, body, terms)?
+        }
+        Operation::RestoreTargeting(environment, flag, _) => {
+            change::restore_targeting(state, environment, flag, older.unwrap_or(&Json::Null), terms)?
+        }
+        Operation::PutSegment(environment, segment, body) => {
+            change::put_segment(state, environment, segment, body, terms)?
+        }
+        Operation::DeleteSegment(environment, segment) => {
+            change::delete_segment(state, environment, segment, terms)?
+        }
+    })
 }
 
 /// What the author wrote, out of what an entry keeps of an entity.
