@@ -1,6 +1,6 @@
 //! Objects as files below one directory.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,6 +19,10 @@ const TEMPORARY: &str = ".tmp";
 const LOCKS: &str = ".locks";
 /// A temporary file older than this was left by a process that is gone.
 const STALE: Duration = Duration::from_hours(1);
+/// How long a writer waits for another one, unless told otherwise.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The longest time between two tries of a lock.
+const PAUSE: Duration = Duration::from_millis(16);
 
 /// Objects as files below one directory, safe for several processes at once.
 ///
@@ -29,6 +33,7 @@ const STALE: Duration = Duration::from_hours(1);
 #[derive(Debug, Clone)]
 pub struct DirectoryStore {
     root: Arc<Path>,
+    patience: Duration,
 }
 
 impl DirectoryStore {
@@ -44,11 +49,18 @@ impl DirectoryStore {
                 ensure_directory(&root.join(own))?;
             }
             sweep_stale(&root.join(TEMPORARY));
-            let store = Self { root: root.into() };
+            let store = Self { root: root.into(), patience: PATIENCE };
             store.temporary(b"")?.discard();
             Ok(store)
         })
         .await
+    }
+
+    /// Waits this long for another writer of one object, in place of 10 s, and is then unavailable.
+    #[must_use]
+    pub fn with_patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
     }
 
     /// The directory.
@@ -104,7 +116,7 @@ impl DirectoryStore {
             Err(refused)
                 if matches!(refused.kind(), ErrorKind::Unsupported | ErrorKind::PermissionDenied) =>
             {
-                let _lock = self.lock("create")?;
+                let _lock = self.lock(".create")?;
                 if let Ok(facts) = fs::metadata(&target) {
                     return Ok(PutNew::Exists { size: facts.len() });
                 }
@@ -135,15 +147,25 @@ impl DirectoryStore {
         Ok(PutIf::Written { etag: Etag::of(bytes) })
     }
 
-    /// Waits for the lock of `name`. It is freed with the file handle, so also when the holder is killed.
+    /// Waits for the lock of `name`. It is freed with the file handle, so also when the holder is killed; one who holds
+    /// it and hangs must not hang everybody.
     fn lock(&self, name: &str) -> Result<File, StoreError> {
         let text = Digest::of(name.as_bytes()).to_string();
         let location = self.root.join(LOCKS).join(text.get(..16).unwrap_or(&text));
         let error = |source| failed("lock", &location, source);
         let file =
             OpenOptions::new().create(true).truncate(false).write(true).open(&location).map_err(error)?;
-        file.lock().map_err(error)?;
-        Ok(file)
+        let (mut waited, mut pause) = (Duration::ZERO, Duration::from_millis(1));
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(file),
+                Err(TryLockError::WouldBlock) if waited < self.patience => {}
+                Err(refused) => return Err(error(refused.into())),
+            }
+            std::thread::sleep(pause);
+            waited = waited.saturating_add(pause);
+            pause = pause.saturating_mul(2).min(PAUSE);
+        }
     }
 
     /// Writes and syncs a file that nobody else knows of.

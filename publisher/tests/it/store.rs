@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use flagstone_publisher::store::{
     DirectoryStore, Expect, MemoryStore, ObjectPath, ObjectStore, PutIf, PutNew, StoreError, conformance,
@@ -92,4 +93,24 @@ async fn a_place_that_cannot_be_a_directory_is_refused_when_opening() {
     std::fs::write(&file, b"").unwrap();
     assert!(DirectoryStore::open(&file).await.is_err());
     assert!(DirectoryStore::open(Path::new("/proc/nothing/here")).await.is_err());
+}
+
+#[tokio::test]
+async fn a_writer_that_hangs_with_the_lock_does_not_hang_the_others() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = DirectoryStore::open(directory.path()).await.unwrap().with_patience(Duration::ZERO);
+    let name = path("manifest");
+    let PutIf::Written { etag } = store.put_if(&name, b"1", &Expect::Absent).await.unwrap() else {
+        panic!("nothing was there");
+    };
+    let locks: Vec<_> = std::fs::read_dir(directory.path().join(".locks")).unwrap().collect();
+    assert_eq!(locks.len(), 1);
+    let held = std::fs::File::open(locks[0].as_ref().unwrap().path()).unwrap();
+    held.lock().unwrap();
+    let expect = Expect::Is(etag);
+    let error = store.put_if(&name, b"2", &expect).await.unwrap_err();
+    assert!(matches!(error, StoreError::Unavailable { action: "lock", .. }), "{error}");
+    assert_eq!(store.get(&name).await.unwrap().unwrap().bytes, b"1");
+    drop(held);
+    assert!(matches!(store.put_if(&name, b"2", &expect).await.unwrap(), PutIf::Written { .. }));
 }
