@@ -112,14 +112,14 @@ fn poll_to_swap(bencher: Bencher<'_, '_>) {
         .bench_local_values(|()| line.swap());
 }
 
-#[divan::bench]
+#[divan::bench(sample_size = 1_000)]
 fn bool_by_name(bencher: Bencher<'_, '_>) {
     let line = Line::new();
     let context = Context::with_targeting_key("user-0001234").set("country", "FR");
     bencher.bench_local(|| line.client.bool("flag-00123", false, &context));
 }
 
-#[divan::bench]
+#[divan::bench(sample_size = 1_000)]
 fn bool_details_by_name(bencher: Bencher<'_, '_>) {
     let line = Line::new();
     let context = Context::with_targeting_key("user-0001234").set("country", "FR");
