@@ -30,6 +30,7 @@ pub async fn run(open: Open<'_>) {
     covering_is_for_the_claim_it_was_built_against(open).await;
     wanted_and_announced_only_rise(open).await;
     a_lease_is_one_holders_until_it_runs_out(open).await;
+    a_lease_of_a_fast_clock_stops_nobody(open).await;
     of_racing_claims_exactly_one_is_made(open).await;
 }
 
@@ -137,6 +138,20 @@ async fn a_lease_is_one_holders_until_it_runs_out(open: Open<'_>) {
     assert_eq!(items.read(&stream).await.unwrap().lease, Some(lease("b", 200)), "released by a stranger");
     items.release(&stream, "b").await.unwrap();
     assert_eq!(items.read(&stream).await.unwrap().lease, None);
+}
+
+async fn a_lease_of_a_fast_clock_stops_nobody(open: Open<'_>) {
+    let (items, stream) = (open(), stream("fast-clock"));
+    let lease = |holder: &str, until_ms| Lease { holder: holder.to_owned(), until_ms };
+    for (fast, taken) in [(1_100, false), (1_101, true), (i64::MAX, true)] {
+        assert!(items.lease(&stream, &lease("fast", fast), 0).await.unwrap());
+        // A lease of 100 ms, taken at 900.
+        let void = open().lease(&stream, &lease("right", 1_000), 900).await.unwrap();
+        assert_eq!(void, taken, "a lease until {fast}");
+        for holder in ["fast", "right"] {
+            items.release(&stream, holder).await.unwrap();
+        }
+    }
 }
 
 async fn of_racing_claims_exactly_one_is_made(open: Open<'_>) {

@@ -64,6 +64,16 @@ pub struct Lease {
     pub until_ms: i64,
 }
 
+impl Lease {
+    /// A lease held beyond this time is void for one who takes this one at `now_ms`: twice as far ahead.
+    ///
+    /// Its holder's clock was fast when it was taken, and nobody would publish until the others' reach it. Within
+    /// that, clocks may differ by as much as a lease is long.
+    pub const fn horizon_ms(&self, now_ms: i64) -> i64 {
+        self.until_ms.saturating_add(self.until_ms.saturating_sub(now_ms))
+    }
+}
+
 /// The item of one stream. The default is that of a stream never published.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Publication {
@@ -154,7 +164,8 @@ pub trait Publications: Send + Sync {
     /// Raises the serial known to be announced.
     async fn announced(&self, stream: &Stream, serial: u64) -> Result<(), PublicationError>;
 
-    /// Takes the lease if it is free, has run out at `now_ms`, or is the holder's already.
+    /// Takes the lease if it is free, has run out at `now_ms`, is the holder's already, or is held beyond
+    /// [`Lease::horizon_ms`].
     async fn lease(&self, stream: &Stream, lease: &Lease, now_ms: i64) -> Result<bool, PublicationError>;
 
     /// Gives the lease back, if it is the holder's.

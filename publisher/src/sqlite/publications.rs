@@ -154,7 +154,8 @@ impl Publications for SqliteStore {
         self.change(stream, move |connection, faults, stream| {
             let sql = format!(
                 "UPDATE publication SET lease_holder = ?4, lease_until_ms = ?5 \
-                 WHERE {KEY} AND (lease_holder IS NULL OR lease_holder = ?4 OR lease_until_ms <= ?6)"
+                 WHERE {KEY} AND (lease_holder IS NULL OR lease_holder = ?4 OR lease_until_ms <= ?6 \
+                 OR lease_until_ms > ?7)"
             );
             let (project, environment, view) = (&stream.project, &stream.environment, &stream.view);
             let parameters = params![
@@ -164,6 +165,7 @@ impl Publications for SqliteStore {
                 lease.holder,
                 lease.until_ms,
                 now_ms,
+                lease.horizon_ms(now_ms),
             ];
             change(connection, faults, stream, &sql, parameters)
         })
