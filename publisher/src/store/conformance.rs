@@ -14,7 +14,7 @@
 
 use std::sync::Arc;
 
-use super::{Etag, Expect, Object, ObjectPath, ObjectStore, PutIf, PutNew};
+use super::{Etag, Expect, MAX_OBJECT_BYTES, Object, ObjectPath, ObjectStore, PutIf, PutNew, StoreError};
 
 /// How many writers race for one object.
 const WRITERS: usize = 16;
@@ -37,6 +37,41 @@ pub async fn run(open: Open<'_>) {
     an_etag_changes_when_the_bytes_change(open).await;
     of_racing_creators_exactly_one_wins(open).await;
     of_racing_replacers_none_is_lost(open).await;
+}
+
+/// Runs the part of the suite that needs somebody to put objects into the store behind its back: `plant` makes one of
+/// that many bytes, more than the store takes, or replaces it by another.
+///
+/// # Panics
+///
+/// At the first thing that is not as it must be.
+pub async fn run_oversize(open: Open<'_>, plant: &(dyn Fn(&ObjectPath, u64) + Sync)) {
+    let store = open();
+    let name = path("conformance/oversize");
+    let head = async || store.head(&name).await.unwrap().unwrap();
+    let is_too_large = |error: StoreError, is: u64| {
+        assert!(matches!(error, StoreError::TooLarge { size, .. } if size == is), "{error}");
+    };
+    plant(&name, MAX_OBJECT_BYTES + 1);
+    is_too_large(store.get(&name).await.unwrap_err(), MAX_OBJECT_BYTES + 1);
+    let seen = head().await;
+    assert_eq!((seen.size, &seen), (MAX_OBJECT_BYTES + 1, &head().await));
+    assert_eq!(store.put_new(&name, b"x").await.unwrap(), PutNew::Exists { size: MAX_OBJECT_BYTES + 1 });
+    assert_eq!(store.put_if(&name, b"x", &Expect::Absent).await.unwrap(), PutIf::Lost);
+
+    plant(&name, MAX_OBJECT_BYTES + 2);
+    let expect = Expect::Is(seen.etag);
+    assert_eq!(store.put_if(&name, b"x", &expect).await.unwrap(), PutIf::Lost, "replaced another state");
+    let expect = Expect::Is(head().await.etag);
+    assert!(matches!(store.put_if(&name, b"x", &expect).await.unwrap(), PutIf::Written { .. }));
+    assert_eq!(store.get(&name).await.unwrap().unwrap().bytes, b"x");
+
+    let oversize = vec![0; usize::try_from(MAX_OBJECT_BYTES).unwrap() + 1];
+    let other = path("conformance/oversize-write");
+    is_too_large(store.put_new(&other, &oversize).await.unwrap_err(), MAX_OBJECT_BYTES + 1);
+    let absent = Expect::Absent;
+    is_too_large(store.put_if(&other, &oversize, &absent).await.unwrap_err(), MAX_OBJECT_BYTES + 1);
+    assert_eq!(store.head(&other).await.unwrap(), None);
 }
 
 fn path(text: &str) -> ObjectPath {

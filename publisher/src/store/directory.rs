@@ -1,16 +1,17 @@
 //! Objects as files below one directory.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use flagstone_model::digest::Digest;
 
 use super::{
     Etag, Expect, MAX_OBJECT_BYTES, Object, ObjectHead, ObjectPath, ObjectStore, PutIf, PutNew, StoreError,
+    within_cap,
 };
 
 /// Where files are written before they get their name.
@@ -29,7 +30,8 @@ const PAUSE: Duration = Duration::from_millis(16);
 /// A file is written under a name nobody else has, synced, and then linked (create-only) or renamed (compare-and-set,
 /// under a lock the operating system frees when its holder dies) to its own name; the directory is synced after that.
 /// So a reader meets whole objects only, and what was reported as written is there after a power cut. The ETag is the
-/// digest of the content: a file changed behind the store's back is another state.
+/// digest of the content: a file changed behind the store's back is another state. A file too large to be an object is
+/// not read; its ETag is made of its size and time.
 #[derive(Debug, Clone)]
 pub struct DirectoryStore {
     root: Arc<Path>,
@@ -74,7 +76,7 @@ impl DirectoryStore {
         file
     }
 
-    fn read(&self, path: &ObjectPath) -> Result<Option<Object>, StoreError> {
+    fn find(&self, path: &ObjectPath) -> Result<Option<Found>, StoreError> {
         let location = self.file(path);
         let error = |source| failed("read", &location, source);
         let file = match File::open(&location) {
@@ -89,16 +91,38 @@ impl DirectoryStore {
         if !facts.is_file() {
             return Ok(None);
         }
-        let mut bytes = Vec::with_capacity(usize::try_from(facts.len().min(MAX_OBJECT_BYTES)).unwrap_or(0));
-        let read = file.take(MAX_OBJECT_BYTES + 1).read_to_end(&mut bytes).map_err(error)? as u64;
-        if read > MAX_OBJECT_BYTES {
-            return Err(StoreError::TooLarge { path: path.clone(), size: facts.len().max(read) });
+        let mut bytes = Vec::new();
+        if facts.len() <= MAX_OBJECT_BYTES {
+            bytes.reserve(usize::try_from(facts.len()).unwrap_or(0));
+            file.take(MAX_OBJECT_BYTES + 1).read_to_end(&mut bytes).map_err(error)?;
+        }
+        let size = facts.len().max(bytes.len() as u64);
+        if size > MAX_OBJECT_BYTES {
+            return Ok(Some(Found::Oversize(ObjectHead { size, etag: etag_unread(&facts) })));
         }
         let etag = Etag::of(&bytes);
-        Ok(Some(Object { bytes, etag }))
+        Ok(Some(Found::Whole(Object { bytes, etag })))
+    }
+
+    fn read(&self, path: &ObjectPath) -> Result<Option<Object>, StoreError> {
+        match self.find(path)? {
+            None => Ok(None),
+            Some(Found::Whole(object)) => Ok(Some(object)),
+            Some(Found::Oversize(ObjectHead { size, .. })) => {
+                Err(StoreError::TooLarge { path: path.clone(), size })
+            }
+        }
+    }
+
+    fn look(&self, path: &ObjectPath) -> Result<Option<ObjectHead>, StoreError> {
+        Ok(self.find(path)?.map(|found| match found {
+            Found::Whole(Object { bytes, etag }) => ObjectHead { size: bytes.len() as u64, etag },
+            Found::Oversize(head) => head,
+        }))
     }
 
     fn write_new(&self, path: &ObjectPath, bytes: &[u8]) -> Result<PutNew, StoreError> {
+        within_cap(path, bytes)?;
         let target = self.file(path);
         if let Ok(facts) = fs::metadata(&target) {
             return Ok(PutNew::Exists { size: facts.len() });
@@ -129,6 +153,7 @@ impl DirectoryStore {
     }
 
     fn replace(&self, path: &ObjectPath, bytes: &[u8], expect: &Expect) -> Result<PutIf, StoreError> {
+        within_cap(path, bytes)?;
         let target = self.file(path);
         let _lock = self.lock(path.as_str())?;
         match expect {
@@ -137,7 +162,7 @@ impl DirectoryStore {
                 PutNew::Exists { .. } => return Ok(PutIf::Lost),
             },
             Expect::Is(etag) => {
-                if self.read(path)?.is_none_or(|present| present.etag != *etag) {
+                if self.look(path)?.is_none_or(|present| present.etag != *etag) {
                     return Ok(PutIf::Lost);
                 }
                 self.temporary(bytes)?.rename(&target)?;
@@ -186,6 +211,19 @@ impl DirectoryStore {
     }
 }
 
+/// A file where an object lies.
+enum Found {
+    Whole(Object),
+    Oversize(ObjectHead),
+}
+
+/// The ETag of a file that is not read. No digest is mistaken for it.
+fn etag_unread(facts: &Metadata) -> Etag {
+    let since = facts.modified().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+    let at = since.unwrap_or_default().as_nanos();
+    Etag::new(&format!("\"unread-{}-{at}\"", facts.len()))
+}
+
 /// A file that is removed when dropped.
 struct Temporary(PathBuf);
 
@@ -215,8 +253,7 @@ impl ObjectStore for DirectoryStore {
 
     async fn head(&self, path: &ObjectPath) -> Result<Option<ObjectHead>, StoreError> {
         let (store, path) = (self.clone(), path.clone());
-        let object = blocking(move || store.read(&path)).await?;
-        Ok(object.map(|object| ObjectHead { size: object.bytes.len() as u64, etag: object.etag }))
+        blocking(move || store.look(&path)).await
     }
 
     async fn put_new(&self, path: &ObjectPath, bytes: &[u8]) -> Result<PutNew, StoreError> {

@@ -5,7 +5,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
-use super::{Etag, Expect, Object, ObjectHead, ObjectPath, ObjectStore, PutIf, PutNew, StoreError};
+use super::{
+    Etag, Expect, Object, ObjectHead, ObjectPath, ObjectStore, PutIf, PutNew, StoreError, within_cap,
+};
 
 /// Objects in memory: for tests, and for a run that leaves nothing behind.
 #[derive(Debug, Default)]
@@ -41,7 +43,10 @@ impl MemoryStore {
 #[async_trait]
 impl ObjectStore for MemoryStore {
     async fn get(&self, path: &ObjectPath) -> Result<Option<Object>, StoreError> {
-        Ok(self.lock().get(path).map(|bytes| Object { bytes: bytes.clone(), etag: Etag::of(bytes) }))
+        let objects = self.lock();
+        let Some(bytes) = objects.get(path) else { return Ok(None) };
+        within_cap(path, bytes)?;
+        Ok(Some(Object { bytes: bytes.clone(), etag: Etag::of(bytes) }))
     }
 
     async fn head(&self, path: &ObjectPath) -> Result<Option<ObjectHead>, StoreError> {
@@ -49,6 +54,7 @@ impl ObjectStore for MemoryStore {
     }
 
     async fn put_new(&self, path: &ObjectPath, bytes: &[u8]) -> Result<PutNew, StoreError> {
+        within_cap(path, bytes)?;
         let mut objects = self.lock();
         if let Some(present) = objects.get(path) {
             return Ok(PutNew::Exists { size: present.len() as u64 });
@@ -58,6 +64,7 @@ impl ObjectStore for MemoryStore {
     }
 
     async fn put_if(&self, path: &ObjectPath, bytes: &[u8], expect: &Expect) -> Result<PutIf, StoreError> {
+        within_cap(path, bytes)?;
         let mut objects = self.lock();
         let met = match (objects.get(path), expect) {
             (None, Expect::Absent) => true,

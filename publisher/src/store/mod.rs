@@ -21,7 +21,7 @@ mod memory;
 pub use directory::DirectoryStore;
 pub use memory::MemoryStore;
 
-/// Largest object a store hands out, in bytes; nothing that is published is larger.
+/// Largest object a store takes and hands out, in bytes; nothing that is published is larger.
 pub const MAX_OBJECT_BYTES: u64 = 64 * 1024 * 1024;
 
 /// The name of an object: `/`-joined segments of `[A-Za-z0-9_-][A-Za-z0-9._-]*`.
@@ -133,7 +133,7 @@ pub enum StoreError {
     #[error("not a path of an object")]
     InvalidPath,
     /// An object larger than anything that is published.
-    #[error("the object {path} has {size} bytes, more than the {MAX_OBJECT_BYTES} a store hands out")]
+    #[error("the object {path} has {size} bytes, more than the {MAX_OBJECT_BYTES} a store takes")]
     TooLarge {
         /// The object.
         path: ObjectPath,
@@ -168,6 +168,15 @@ pub enum StoreError {
     },
 }
 
+/// Refuses to take what would never be handed out.
+fn within_cap(path: &ObjectPath, bytes: &[u8]) -> Result<(), StoreError> {
+    let size = bytes.len() as u64;
+    if size > MAX_OBJECT_BYTES {
+        return Err(StoreError::TooLarge { path: path.clone(), size });
+    }
+    Ok(())
+}
+
 impl StoreError {
     /// The stable code of this error.
     pub const fn code(&self) -> &'static str {
@@ -186,10 +195,11 @@ impl StoreError {
 /// A write that is reported as done survives a crash of the machine, and a reader sees an object whole or not at all.
 #[async_trait]
 pub trait ObjectStore: Send + Sync {
-    /// The object at `path`, if there is one.
+    /// The object at `path`, if there is one; [`StoreError::TooLarge`] if it has more than [`MAX_OBJECT_BYTES`].
     async fn get(&self, path: &ObjectPath) -> Result<Option<Object>, StoreError>;
 
-    /// Size and state of the object at `path`, if there is one.
+    /// Size and state of the object at `path`, if there is one. However large it is: somebody with write access to
+    /// the store may have put it there, and only what is seen can be replaced.
     async fn head(&self, path: &ObjectPath) -> Result<Option<ObjectHead>, StoreError>;
 
     /// Writes an object that must not exist yet. Of concurrent writers exactly one creates it.

@@ -87,6 +87,27 @@ async fn an_oversize_object_is_refused_before_it_fills_the_memory() {
 }
 
 #[tokio::test]
+async fn an_oversize_object_in_memory_can_be_seen_and_replaced() {
+    let store = Arc::new(MemoryStore::new());
+    let plant = |path: &ObjectPath, size| {
+        store.overwrite(path, Some(vec![0; usize::try_from(size).unwrap()]));
+    };
+    conformance::run_oversize(&|| Arc::clone(&store) as Arc<dyn ObjectStore>, &plant).await;
+}
+
+#[tokio::test]
+async fn an_oversize_object_in_a_directory_can_be_seen_and_replaced() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Arc::new(DirectoryStore::open(directory.path()).await.unwrap());
+    let plant = |path: &ObjectPath, size| {
+        let place = directory.path().join(path.as_str());
+        std::fs::create_dir_all(place.parent().unwrap()).unwrap();
+        std::fs::File::create(place).unwrap().set_len(size).unwrap();
+    };
+    conformance::run_oversize(&|| Arc::clone(&store) as Arc<dyn ObjectStore>, &plant).await;
+}
+
+#[tokio::test]
 async fn a_place_that_cannot_be_a_directory_is_refused_when_opening() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("file");
