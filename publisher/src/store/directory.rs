@@ -1,9 +1,10 @@
 //! Objects as files below one directory.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
 use async_trait::async_trait;
@@ -36,6 +37,8 @@ const PAUSE: Duration = Duration::from_millis(16);
 pub struct DirectoryStore {
     root: Arc<Path>,
     patience: Duration,
+    /// Directories that are there for good.
+    known: Arc<Mutex<BTreeSet<PathBuf>>>,
 }
 
 impl DirectoryStore {
@@ -47,11 +50,12 @@ impl DirectoryStore {
     pub async fn open(root: impl Into<PathBuf>) -> Result<Self, StoreError> {
         let root: PathBuf = root.into();
         blocking(move || {
+            create_root(&root)?;
+            let store = Self { root: root.into(), patience: PATIENCE, known: Arc::default() };
             for own in [TEMPORARY, LOCKS] {
-                ensure_directory(&root.join(own))?;
+                store.ensure_directory(&store.root.join(own))?;
             }
-            sweep_stale(&root.join(TEMPORARY));
-            let store = Self { root: root.into(), patience: PATIENCE };
+            sweep_stale(&store.root.join(TEMPORARY));
             store.temporary(b"")?.discard();
             Ok(store)
         })
@@ -124,17 +128,22 @@ impl DirectoryStore {
     fn write_new(&self, path: &ObjectPath, bytes: &[u8]) -> Result<PutNew, StoreError> {
         within_cap(path, bytes)?;
         let target = self.file(path);
-        if let Ok(facts) = fs::metadata(&target) {
-            return Ok(PutNew::Exists { size: facts.len() });
-        }
         let directory = parent(&target);
-        ensure_directory(directory)?;
+        // Whoever made it may not have got to syncing its name, and who is told that it exists relies on it.
+        let exists = |facts: &Metadata| {
+            self.ensure_directory(directory)?;
+            sync_directory(directory)?;
+            Ok(PutNew::Exists { size: facts.len() })
+        };
+        if let Ok(facts) = fs::metadata(&target) {
+            return exists(&facts);
+        }
+        self.ensure_directory(directory)?;
         let temporary = self.temporary(bytes)?;
         match fs::hard_link(&temporary.0, &target) {
             Ok(()) => {}
-            Err(exists) if exists.kind() == ErrorKind::AlreadyExists => {
-                let size = fs::metadata(&target).map_err(|source| failed("read", &target, source))?.len();
-                return Ok(PutNew::Exists { size });
+            Err(taken) if taken.kind() == ErrorKind::AlreadyExists => {
+                return exists(&fs::metadata(&target).map_err(|source| failed("read", &target, source))?);
             }
             // File systems without links: a check and a rename under the store's one lock, which all writers take.
             Err(refused)
@@ -142,7 +151,7 @@ impl DirectoryStore {
             {
                 let _lock = self.lock(".create")?;
                 if let Ok(facts) = fs::metadata(&target) {
-                    return Ok(PutNew::Exists { size: facts.len() });
+                    return exists(&facts);
                 }
                 temporary.rename(&target)?;
             }
@@ -165,11 +174,36 @@ impl DirectoryStore {
                 if self.look(path)?.is_none_or(|present| present.etag != *etag) {
                     return Ok(PutIf::Lost);
                 }
+                self.ensure_directory(parent(&target))?;
                 self.temporary(bytes)?.rename(&target)?;
                 sync_directory(parent(&target))?;
             }
         }
         Ok(PutIf::Written { etag: Etag::of(bytes) })
+    }
+
+    /// Creates a directory and those above it, up to the store's own.
+    ///
+    /// Each is synced into the one that holds it, once in the life of this store also those that are there: whoever
+    /// made them may have died before.
+    fn ensure_directory(&self, directory: &Path) -> Result<(), StoreError> {
+        if directory == &*self.root || (self.is_known(directory) && directory.is_dir()) {
+            return Ok(());
+        }
+        let above = parent(directory);
+        self.ensure_directory(above)?;
+        create_directory(directory)?;
+        sync_directory(above)?;
+        self.known().insert(directory.to_path_buf());
+        Ok(())
+    }
+
+    fn is_known(&self, directory: &Path) -> bool {
+        self.known().contains(directory)
+    }
+
+    fn known(&self) -> MutexGuard<'_, BTreeSet<PathBuf>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits for the lock of `name`. It is freed with the file handle, so also when the holder is killed; one who holds
@@ -284,22 +318,27 @@ fn parent(file: &Path) -> &Path {
     file.parent().unwrap_or(file)
 }
 
-/// Creates a directory and those above it, each synced into the one that holds it.
-fn ensure_directory(directory: &Path) -> Result<(), StoreError> {
-    if directory.as_os_str().is_empty() || directory.is_dir() {
+/// Creates the store's own directory and those above it.
+fn create_root(root: &Path) -> Result<(), StoreError> {
+    if root.as_os_str().is_empty() || root.is_dir() {
         return Ok(());
     }
-    let above = parent(directory);
-    ensure_directory(above)?;
-    match fs::create_dir(directory) {
-        Ok(()) => {}
-        Err(exists) if exists.kind() == ErrorKind::AlreadyExists && directory.is_dir() => {}
-        Err(source) => return Err(failed("create", directory, source)),
-    }
+    let above = parent(root);
+    create_root(above)?;
+    create_directory(root)?;
     sync_directory(above)
 }
 
+fn create_directory(directory: &Path) -> Result<(), StoreError> {
+    match fs::create_dir(directory) {
+        Err(exists) if exists.kind() == ErrorKind::AlreadyExists && directory.is_dir() => Ok(()),
+        done => done.map_err(|source| failed("create", directory, source)),
+    }
+}
+
 fn sync_directory(directory: &Path) -> Result<(), StoreError> {
+    #[cfg(test)]
+    tests::SYNCED.with_borrow_mut(|synced| synced.push(directory.to_path_buf()));
     if cfg!(unix) {
         let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
         File::open(directory)
@@ -333,5 +372,46 @@ fn failed(action: &'static str, location: &Path, source: io::Error) -> StoreErro
             location: location.display().to_string(),
             source: source.into(),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+
+    thread_local! {
+        /// What this thread synced.
+        pub(super) static SYNCED: RefCell<Vec<PathBuf>> = const { RefCell::new(Vec::new()) };
+    }
+
+    fn synced() -> Vec<String> {
+        let text = |path: PathBuf| path.display().to_string();
+        SYNCED.take().into_iter().map(text).collect()
+    }
+
+    #[tokio::test]
+    async fn what_another_process_made_is_synced_before_it_is_said_to_exist() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().display().to_string();
+        let store = DirectoryStore::open(directory.path()).await.unwrap();
+        let name = ObjectPath::parse("a/b/object").unwrap();
+        fs::create_dir_all(directory.path().join("a/b")).unwrap();
+        fs::write(directory.path().join("a/b/object"), b"12").unwrap();
+        let all = [root.clone(), format!("{root}/a"), format!("{root}/a/b")];
+
+        assert_eq!(store.write_new(&name, b"34").unwrap(), PutNew::Exists { size: 2 });
+        assert_eq!(synced(), all);
+        assert_eq!(store.write_new(&name, b"34").unwrap(), PutNew::Exists { size: 2 });
+        assert_eq!(synced(), all[2..], "its name, and no more than that");
+        let beside = ObjectPath::parse("a/b/beside").unwrap();
+        assert_eq!(store.write_new(&beside, b"34").unwrap(), PutNew::Created);
+        assert_eq!(synced(), all[2..]);
+
+        let other = DirectoryStore::open(directory.path()).await.unwrap();
+        let third = ObjectPath::parse("a/b/third").unwrap();
+        assert_eq!(other.write_new(&third, b"34").unwrap(), PutNew::Created);
+        assert_eq!(synced(), all, "directories that another store made");
     }
 }
