@@ -112,13 +112,10 @@ impl<'s> Evaluation<'s, '_> {
         if !body.on {
             return served.off(Reason::Disabled);
         }
-        match self.all(&body.needs, owner) {
-            Truth::True => {}
-            Truth::Unsupported => return served.off(Reason::Unknown),
-            _ => {
-                let need = body.needs.iter().position(|need| self.truth(need, owner) != Truth::True);
-                return Details { need, ..served.off(Reason::Disabled) };
-            }
+        match self.first_unmet(&body.needs, owner) {
+            (Truth::True, _) => {}
+            (Truth::Unsupported, _) => return served.off(Reason::Unknown),
+            (_, need) => return Details { need, ..served.off(Reason::Disabled) },
         }
         let mut no_unit = false;
         for rule in &body.rules {
@@ -168,6 +165,23 @@ impl<'s> Evaluation<'s, '_> {
         };
         let details = served.variation(Some(variation), reason);
         Some(Details { rule: rule.id.as_ref(), exp: rule.exp.as_ref(), bucket, ..details })
+    }
+
+    /// What `all` says of the needs, and the first that is not true. Each is evaluated once: behind a need may stand a
+    /// whole chain of flags, and twice at each of them would be exponential.
+    fn first_unmet(self, needs: &'s [Condition], owner: Owner<'s>) -> (Truth, Option<usize>) {
+        let (mut least, mut first) = (Truth::True, None);
+        for (index, need) in needs.iter().enumerate() {
+            let truth = self.truth(need, owner);
+            if truth != Truth::True {
+                first = first.or(Some(index));
+            }
+            least = least.min(truth);
+            if least == Truth::False {
+                break;
+            }
+        }
+        (least, first)
     }
 
     fn all(self, conditions: &'s [Condition], owner: Owner<'s>) -> Truth {

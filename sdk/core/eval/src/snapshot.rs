@@ -143,15 +143,17 @@ impl Snapshot {
     /// Every reference that leads nowhere, round in a circle, or too far: unsupported wherever it is evaluated.
     pub fn broken_references(&self) -> Vec<BrokenReference> {
         let all = self.links.edges().iter().flat_map(|(from, to)| to.iter().map(move |to| (from, to)));
-        all.filter_map(|(from, to)| {
+        // A reference may be mentioned often, and is told once.
+        let all: BTreeSet<_> = all.collect();
+        let broken = all.into_iter().filter_map(|(from, to)| {
             let exists = match to {
                 Entity::Flag(key) => self.flags.find(key).is_some(),
                 Entity::Segment(key) => self.segments.find(key).is_some(),
             };
             let code = if exists { self.links.severs(from, to)? } else { "dangling" };
             Some(BrokenReference { from: from.clone(), to: to.clone(), code })
-        })
-        .collect()
+        });
+        broken.collect()
     }
 }
 

@@ -1,5 +1,7 @@
 //! Conditions (FORMAT M-4).
 
+use std::borrow::Cow;
+
 use flagstone_model::instant::Instant;
 use flagstone_model::json::Json;
 use flagstone_model::limits;
@@ -54,7 +56,6 @@ impl Compiler<'_, '_> {
         match form.as_ref() {
             "attr" => attribute(operand, rest().map(|(name, value)| (name.as_ref(), value))),
             "bucket" => {
-                self.saw_bucket = true;
                 let mut absent = None;
                 for (name, value) in rest() {
                     match name.as_ref() {
@@ -73,7 +74,7 @@ impl Compiler<'_, '_> {
                 }
                 let is = strings(is)?.into();
                 let key = operand.as_str()?;
-                self.references.insert(Entity::Flag(key.into()));
+                self.references.push(Entity::Flag(key.into()));
                 Some(Condition::Flag(Box::new(FlagTest { flag: Reference::new(key.into()), is })))
             }
             _ if rest().next().is_some() => None,
@@ -132,6 +133,17 @@ fn attribute<'a, 'j: 'a>(
     let tests: Box<[Test]> = tests.into();
     (exists.is_some() || !tests.is_empty())
         .then(|| Condition::Attribute(Box::new(AttributeTest { path, exists, tests, absent })))
+}
+
+/// Whether a list of conditions holds a bucket condition, at any depth and readable or not.
+pub(super) fn hold_bucket(conditions: &[Json<'_>]) -> bool {
+    let holds = |(name, operand): &(Cow<'_, str>, Json<'_>)| match name.as_ref() {
+        "bucket" => true,
+        "all" | "any" => operand.as_array().is_some_and(hold_bucket),
+        "not" => hold_bucket(std::slice::from_ref(operand)),
+        _ => false,
+    };
+    conditions.iter().filter_map(Json::as_object).any(|members| members.iter().any(holds))
 }
 
 fn time(json: &Json<'_>) -> Option<Condition> {

@@ -7,6 +7,7 @@ use flagstone_model::json::Json;
 use flagstone_model::limits;
 use flagstone_model::value::{FlagType, Value};
 
+use super::condition::hold_bucket;
 use super::{At, Compiler};
 use crate::flag::{Action, Condition, FlagBody, Rule, Variation};
 use crate::report::Why;
@@ -105,13 +106,15 @@ impl Compiler<'_, '_> {
         variations: &[Variation],
         rule: &mut Rule,
     ) -> Option<()> {
-        let (mut serve, mut split) = (None, None);
-        self.saw_bucket = false;
+        let (mut serve, mut split, mut bucketed) = (None, None, false);
         for (name, value) in json.as_object()? {
             let place = at.name(name);
             match name.as_ref() {
                 "id" => {}
-                "if" => rule.conditions = self.conditions(&place, value)?,
+                "if" => {
+                    rule.conditions = self.conditions(&place, value)?;
+                    bucketed = value.as_array().is_some_and(hold_bucket);
+                }
                 "serve" => serve = Some(variation(variations, value)?),
                 "split" => split = Some(self.split(&place, value, variations)?),
                 "exp" => rule.exp = Some(short_text(value, limits::MAX_EXP_CHARS)?),
@@ -119,7 +122,7 @@ impl Compiler<'_, '_> {
             }
         }
         rule.action = match (serve, split) {
-            (Some(variation), None) => Action::Serve { variation, bucketed: self.saw_bucket },
+            (Some(variation), None) => Action::Serve { variation, bucketed },
             (None, Some(split)) => Action::Split(split),
             _ => return None,
         };

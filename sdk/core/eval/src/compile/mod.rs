@@ -9,7 +9,6 @@ mod condition;
 mod flag;
 mod split;
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -42,7 +41,7 @@ pub(crate) fn line(bytes: &[u8], problems: &mut Vec<Problem>) -> Option<Compiled
         _ => Json::parse(bytes).map_err(Why::Json),
     };
     let key: Arc<str> = head.key.into();
-    let mut compiler = Compiler { head, problems, references: BTreeSet::new(), saw_bucket: false };
+    let mut compiler = Compiler { head, problems, references: Vec::new() };
     let json = json.map_err(|why| compiler.report(&At::TOP, why)).ok();
     let members = json.as_ref().and_then(Json::as_object);
     Some(match kind {
@@ -61,9 +60,8 @@ pub(crate) fn line(bytes: &[u8], problems: &mut Vec<Problem>) -> Option<Compiled
 struct Compiler<'l, 'p> {
     head: Head<'l>,
     problems: &'p mut Vec<Problem>,
-    references: BTreeSet<Entity>,
-    /// Whether a bucket condition was met since this was last cleared.
-    saw_bucket: bool,
+    /// One for each mention: each may be followed, so each counts.
+    references: Vec<Entity>,
 }
 
 impl Compiler<'_, '_> {
@@ -77,8 +75,9 @@ impl Compiler<'_, '_> {
         None
     }
 
-    fn into_references(self) -> Box<[Entity]> {
-        self.references.into_iter().collect()
+    fn into_references(mut self) -> Box<[Entity]> {
+        self.references.sort_unstable();
+        self.references.into()
     }
 }
 

@@ -139,6 +139,17 @@ fn step_9_the_first_rule_that_holds_serves() {
 }
 
 #[test]
+fn step_9_a_bucket_condition_counts_wherever_it_stands_and_readable_or_not() {
+    let deep = format!(r#"{}{{"bucket":7}}{}"#, r#"{"all":["#.repeat(9), "]}".repeat(9));
+    for beside in [r#"{"not":{"bucket":{"salt":"s","in":[]}}}"#, &deep, r#"{"all":[{"bucket":{}}],"x":1}"#] {
+        let rest =
+            format!(r#","rules":[{{"id":"r","if":[{{"any":[{{"time":{{}}}},{beside}]}}],"serve":"a"}}]"#);
+        let expected = r#"{"value":"A","variation":"a","reason":"SPLIT","rule":"r"}"#;
+        assert_eq!(one(true, &rest, r#"{"targetingKey":"u"}"#), expected, "{beside}");
+    }
+}
+
+#[test]
 fn step_9_an_unreadable_rule_stops_the_evaluation_where_it_is_reached() {
     let unknown = r#"{"value":"B","variation":"b","reason":"UNKNOWN","rule":"r"}"#;
     for rule in [

@@ -162,3 +162,38 @@ fn the_longest_chain_fits_a_thread_of_two_megabytes() {
     assert!(answers.0.contains("TARGETING_MATCH"));
     assert!(answers.1.contains("UNKNOWN"));
 }
+
+/// A kill switch at the root of a chain: each need is evaluated once, or this would not end.
+#[test]
+fn a_root_that_is_off_costs_the_length_of_the_chain_behind_it() {
+    let off =
+        r#"{"flag":"n0","type":"bool","rev":1,"on":false,"values":{"off":false,"on":true},"off":"off"}"#;
+    let mut lines = vec![off.to_owned()];
+    for n in 1..256 {
+        lines.push(format!(
+            r#"{{"flag":"n{n}","type":"bool","rev":1,"on":true,"values":{{"off":false,"on":true}},"off":"off","needs":[{{"flag":"n{}","is":["on"]}},{{"time":{{}}}}],"fallthrough":"on"}}"#,
+            n - 1
+        ));
+    }
+    let snapshot = compile(&lines.iter().map(String::as_str).collect::<Vec<_>>());
+    assert!(snapshot.broken_references().is_empty());
+    assert!(answer(&snapshot, "n255", "{}").contains("DISABLED"));
+}
+
+#[test]
+fn each_mention_counts_towards_how_far_references_are_followed() {
+    let thousand = |flag: &str| {
+        let mentions = vec![format!(r#"{{"flag":"{flag}","is":["off"]}}"#); 1_000];
+        format!(r#"{{"all":[{}]}}"#, mentions.join(","))
+    };
+    let lines = [
+        flag_if("f0", r#"{"attr":"x","in":[1]}"#),
+        flag_if("f1", &thousand("f0")),
+        flag_if("f2", &thousand("f1")),
+    ];
+    let snapshot = compile(&lines.each_ref().map(String::as_str));
+    assert!(answer(&snapshot, "f1", "{}").contains("TARGETING_MATCH"));
+    assert!(answer(&snapshot, "f2", "{}").contains("UNKNOWN"));
+    let broken = snapshot.broken_references();
+    assert_eq!((broken.len(), broken[0].code), (1, "too-far"), "told once");
+}
