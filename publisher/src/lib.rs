@@ -90,6 +90,7 @@ pub mod control;
 pub mod keys;
 pub mod log;
 pub mod lower;
+mod private;
 pub mod publication;
 pub mod publish;
 pub mod sqlite;

@@ -5,7 +5,7 @@
 //! needs it again.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,6 +20,7 @@ use flagstone_model::digest::Digest;
 use flagstone_model::key::ProjectId;
 use zeroize::Zeroizing;
 
+use crate::private;
 use crate::store::{ObjectPath, ObjectStore, PutNew, StoreError};
 
 mod pem;
@@ -264,18 +265,14 @@ fn is_private(_path: &Path) -> io::Result<bool> {
 }
 
 fn ensure_private(directory: &Path) -> Result<(), KeysError> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     let failed = |source| KeysError::File { action: "create", path: directory.to_path_buf(), source };
-    builder.create(directory).map_err(failed)
+    private::create_directories(directory).map_err(failed)
 }
 
 /// Processes look and make one after the other. The lock is freed with the handle, so also when its holder dies.
 fn turn(path: &Path) -> Result<File, KeysError> {
     let failed = |source| KeysError::File { action: "lock", path: path.to_path_buf(), source };
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(path).map_err(failed)?;
+    let file = private::lock_options().open(path).map_err(failed)?;
     file.lock().map_err(failed)?;
     Ok(file)
 }
@@ -291,11 +288,7 @@ fn write_new(path: &Path, bytes: &[u8]) -> Result<(), KeysError> {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let mut options = OpenOptions::new();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.open(&temporary)?;
+        let mut file = private::options().create_new(true).open(&temporary)?;
         file.write_all(bytes)?;
         file.sync_all()?;
         fs::rename(&temporary, path)?;

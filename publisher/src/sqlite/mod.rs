@@ -4,13 +4,14 @@
 //! read back on every connection, makes what was acknowledged survive a power cut. The file carries an application id
 //! and a layout number, so that a foreign file or one of a later release is one clear error and stays untouched.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
+use crate::private;
 use crate::storage::StorageError;
 
 mod log;
@@ -156,13 +157,9 @@ fn opening_turn(path: &Path) -> Result<File, StorageError> {
     let name = PathBuf::from(name);
     let refused =
         |source: std::io::Error| StorageError::ReadOnly { path: path.to_path_buf(), source: source.into() };
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&name).map_err(refused)?;
+    let file = private::lock_options().open(&name).map_err(refused)?;
     file.lock().map_err(refused)?;
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    match options.open(path) {
+    match private::options().create_new(true).open(path) {
         // An existing file is left alone: closing a handle of our own on it would drop the POSIX locks that any other
         // connection of this process holds.
         Err(exists) if exists.kind() == std::io::ErrorKind::AlreadyExists => Ok(file),

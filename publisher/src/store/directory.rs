@@ -1,7 +1,7 @@
 //! Objects as files below one directory.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
+use std::fs::{self, File, Metadata, TryLockError};
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,6 +14,7 @@ use super::{
     Etag, Expect, MAX_OBJECT_BYTES, Object, ObjectHead, ObjectPath, ObjectStore, PutIf, PutNew, StoreError,
     within_cap,
 };
+use crate::private;
 
 /// Where files are written before they get their name.
 const TEMPORARY: &str = ".tmp";
@@ -32,7 +33,7 @@ const PAUSE: Duration = Duration::from_millis(16);
 /// under a lock the operating system frees when its holder dies) to its own name; the directory is synced after that.
 /// So a reader meets whole objects only, and what was reported as written is there after a power cut. The ETag is the
 /// digest of the content: a file changed behind the store's back is another state. A file too large to be an object is
-/// not read; its ETag is made of its size and time.
+/// not read; its ETag is made of its size and time. What the store makes is for its owner only.
 #[derive(Debug, Clone)]
 pub struct DirectoryStore {
     root: Arc<Path>,
@@ -212,8 +213,7 @@ impl DirectoryStore {
         let text = Digest::of(name.as_bytes()).to_string();
         let location = self.root.join(LOCKS).join(text.get(..16).unwrap_or(&text));
         let error = |source| failed("lock", &location, source);
-        let file =
-            OpenOptions::new().create(true).truncate(false).write(true).open(&location).map_err(error)?;
+        let file = private::lock_options().open(&location).map_err(error)?;
         let (mut waited, mut pause) = (Duration::ZERO, Duration::from_millis(1));
         loop {
             match file.try_lock() {
@@ -238,7 +238,7 @@ impl DirectoryStore {
         let name = format!("{}-{:016x}", std::process::id(), u64::from_le_bytes(random));
         let location = self.root.join(TEMPORARY).join(name);
         let error = |source| failed("write", &location, source);
-        let mut file = OpenOptions::new().write(true).create_new(true).open(&location).map_err(error)?;
+        let mut file = private::options().create_new(true).open(&location).map_err(error)?;
         let temporary = Temporary(location.clone());
         file.write_all(bytes).and_then(|()| file.sync_all()).map_err(error)?;
         Ok(temporary)
@@ -330,7 +330,7 @@ fn create_root(root: &Path) -> Result<(), StoreError> {
 }
 
 fn create_directory(directory: &Path) -> Result<(), StoreError> {
-    match fs::create_dir(directory) {
+    match private::create_directory(directory) {
         Err(exists) if exists.kind() == ErrorKind::AlreadyExists && directory.is_dir() => Ok(()),
         done => done.map_err(|source| failed("create", directory, source)),
     }

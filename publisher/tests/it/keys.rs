@@ -31,7 +31,7 @@ async fn the_first_start_makes_keys_and_the_second_finds_them() {
     files.sort();
     assert_eq!(files, [".lock", "manifest.key", "root.1.json", "root.key"]);
     #[cfg(unix)]
-    for key in ["manifest.key", "root.key"] {
+    for key in [".lock", "manifest.key", "root.key"] {
         use std::os::unix::fs::PermissionsExt as _;
         assert_eq!(fs::metadata(place.join(key)).unwrap().permissions().mode() & 0o777, 0o600, "{key}");
     }

@@ -50,6 +50,34 @@ async fn no_temporary_file_is_left_behind() {
     assert_eq!(left, 0);
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn what_the_store_makes_is_for_its_owner_only() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let directory = tempfile::tempdir().unwrap();
+    let shared = directory.path().join("shared");
+    std::fs::create_dir(&shared).unwrap();
+    std::fs::set_permissions(&shared, std::fs::Permissions::from_mode(0o755)).unwrap();
+    for root in [shared, directory.path().join("own")] {
+        let store = DirectoryStore::open(&root).await.unwrap();
+        store.put_new(&path("closed/shop/s/object"), b"1").await.unwrap();
+        store.put_if(&path("closed/shop/manifest"), b"1", &Expect::Absent).await.unwrap();
+        let mut left = vec![root];
+        let mut seen = 0;
+        while let Some(place) = left.pop() {
+            let facts = std::fs::metadata(&place).unwrap();
+            if !place.ends_with("shared") {
+                assert_eq!(facts.permissions().mode() & 0o077, 0, "{}", place.display());
+            }
+            if facts.is_dir() {
+                left.extend(std::fs::read_dir(&place).unwrap().map(|entry| entry.unwrap().path()));
+            }
+            seen += 1;
+        }
+        assert_eq!(seen, 9, "five directories below the root, two objects, and a lock");
+    }
+}
+
 #[tokio::test]
 async fn a_file_changed_behind_the_stores_back_is_another_state() {
     let directory = tempfile::tempdir().unwrap();
