@@ -8,7 +8,10 @@ use flagstone_model::json::Json;
 use flagstone_model::key::ProjectId;
 
 use super::verify::{verify_chain, verify_log};
-use super::{Actor, ActorKind, Appended, ChangeLog, Draft, Entity, EntityChange, Entry, EntryData, Head};
+use super::{
+    Actor, ActorKind, Appended, ChangeLog, Draft, Entity, EntityChange, Entry, EntryData, Head,
+    MAX_DATA_BYTES, MAX_READ_BYTES,
+};
 
 /// How many writers race for the end of one log.
 const WRITERS: u64 = 50;
@@ -29,6 +32,7 @@ pub async fn run(open: Open<'_>) {
     a_taken_seq_is_lost_and_shows_who_took_it(open).await;
     a_retried_append_is_its_own(open).await;
     logs_of_two_projects_are_apart(open).await;
+    a_read_of_large_entries_stops_before_it_fills_the_memory(open).await;
     racing_writers_lose_nothing(open).await;
 }
 
@@ -113,6 +117,29 @@ async fn logs_of_two_projects_are_apart(open: Open<'_>) {
     append(&*log, &other, "c").await;
     assert_eq!(log.head(&one).await.unwrap().map(|head| head.seq), Some(2));
     assert_eq!(log.head(&other).await.unwrap().map(|head| head.seq), Some(1));
+}
+
+async fn a_read_of_large_entries_stops_before_it_fills_the_memory(open: Open<'_>) {
+    let (log, name) = (open(), project("large"));
+    // Three of them are more than one read takes.
+    let large = "w".repeat(MAX_DATA_BYTES - 1_000);
+    for words in [&*large, &large, &large, "small", &large] {
+        append(&*log, &name, words).await;
+    }
+    let (mut after, mut reads) = (0, Vec::new());
+    loop {
+        let entries = log.read(&name, after, 10).await.unwrap();
+        let Some(last) = entries.last() else { break };
+        after = last.seq();
+        let bytes =
+            |entry: &Entry| entry.header_bytes.len() + entry.data.as_ref().map_or(0, |data| data.bytes.len());
+        let size: usize = entries.iter().map(bytes).sum();
+        assert!(size <= MAX_READ_BYTES, "{size} bytes were read at once");
+        reads.push(entries.len());
+    }
+    assert_eq!((after, reads.iter().sum()), (5, 5_usize), "{reads:?}");
+    assert_eq!(log.read(&name, 2, 1).await.unwrap().len(), 1);
+    assert_eq!(verify_log(&*log, &name, []).await.unwrap().head.map(|head| head.seq), Some(5));
 }
 
 /// Each writer appends, and when it is beaten folds the tail and tries again, as the admin does.

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use flagstone_model::key::ProjectId;
 
-use super::{Appended, ChangeLog, Entry, Head, LogError, StoredEntry, follows, met};
+use super::{Appended, ChangeLog, Entry, Head, LogError, ReadBudget, StoredEntry, follows, met};
 
 type Rows = BTreeMap<(ProjectId, u64), StoredEntry>;
 
@@ -83,8 +83,10 @@ impl ChangeLog for MemoryLog {
     }
 
     async fn read(&self, project: &ProjectId, after_seq: u64, limit: usize) -> Result<Vec<Entry>, LogError> {
+        let mut budget = ReadBudget::new();
         after(&self.lock(), project, after_seq)
             .take(limit)
+            .take_while(|(_, row)| budget.takes(row))
             .map(|(seq, row)| checked(project, seq, row))
             .collect()
     }

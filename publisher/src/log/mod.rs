@@ -29,6 +29,9 @@ pub use memory::MemoryLog;
 
 use crate::storage::StorageError;
 
+/// Most that one [`ChangeLog::read`] takes into memory, in bytes; a single entry is read whatever its size.
+pub const MAX_READ_BYTES: usize = 8 * 1024 * 1024;
+
 /// What became of an append.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Appended {
@@ -93,7 +96,8 @@ pub trait ChangeLog: Send + Sync {
     /// this very append, retried: it counts as written.
     async fn append(&self, entry: &Entry) -> Result<Appended, LogError>;
 
-    /// Up to `limit` entries after `after_seq`, in order.
+    /// The entries after `after_seq`, in order: up to `limit` of them, and fewer where they would have more than
+    /// [`MAX_READ_BYTES`]. None at all says that the log ends there.
     async fn read(&self, project: &ProjectId, after_seq: u64, limit: usize) -> Result<Vec<Entry>, LogError>;
 
     /// The last entry's place, as of a moment after the call; `None` for a log without entries.
@@ -109,6 +113,27 @@ pub(crate) fn met(offered: &Entry, existing: Entry) -> Appended {
         Appended::Written
     } else {
         Appended::Lost { existing: Box::new(existing) }
+    }
+}
+
+/// Decides what one read takes into memory.
+pub(crate) struct ReadBudget {
+    left: usize,
+    began: bool,
+}
+
+impl ReadBudget {
+    pub(crate) const fn new() -> Self {
+        Self { left: MAX_READ_BYTES, began: false }
+    }
+
+    /// Whether the next entry still fits. The first one always does, so that every reader gets on.
+    pub(crate) fn takes(&mut self, entry: &StoredEntry) -> bool {
+        let size = entry.header.len().saturating_add(entry.data.as_ref().map_or(0, Vec::len));
+        let first = !std::mem::replace(&mut self.began, true);
+        let fits = size <= self.left;
+        self.left = self.left.saturating_sub(size);
+        fits || first
     }
 }
 

@@ -5,7 +5,7 @@ use flagstone_model::key::ProjectId;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use super::{Faults, SqliteStore};
-use crate::log::{Appended, ChangeLog, Entry, Head, LogError, StoredEntry, follows, met};
+use crate::log::{Appended, ChangeLog, Entry, Head, LogError, ReadBudget, StoredEntry, follows, met};
 
 const COLUMNS: &str = "SELECT seq, hash, header, salt, data FROM entry WHERE project = ?1";
 
@@ -79,10 +79,13 @@ impl ChangeLog for SqliteStore {
         let project = project.clone();
         self.read(move |connection, faults| {
             let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+            let mut budget = ReadBudget::new();
             let rows: Vec<_> = connection
                 .prepare_cached(&format!("{COLUMNS} AND seq > ?2 ORDER BY seq LIMIT ?3"))
                 .and_then(|mut tail| {
-                    tail.query_map((project.as_str(), integer(after_seq), limit), row)?.collect()
+                    tail.query_map((project.as_str(), integer(after_seq), limit), row)?
+                        .take_while(|row| row.as_ref().map_or(true, |(_, row)| budget.takes(row)))
+                        .collect()
                 })
                 .map_err(|error| faults.of(error))?;
             rows.into_iter().map(|row| checked(&project, row)).collect()
