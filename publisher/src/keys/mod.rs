@@ -21,7 +21,7 @@ use flagstone_model::key::ProjectId;
 use zeroize::Zeroizing;
 
 use crate::private;
-use crate::store::{ObjectPath, ObjectStore, PutNew, StoreError};
+use crate::store::{Expect, Object, ObjectPath, ObjectStore, PutIf, PutNew, StoreError};
 
 mod pem;
 mod signer;
@@ -34,6 +34,8 @@ const ROOT_KEY: &str = "root.key";
 const MANIFEST_KEY: &str = "manifest.key";
 /// Root document 1, as it is published.
 const ROOT_DOCUMENT: &str = "root.1.json";
+/// How often publishing the root document is tried against other writers.
+const TRIES: usize = 5;
 
 /// Why keys can not be had.
 #[derive(Debug, thiserror::Error)]
@@ -78,6 +80,9 @@ pub enum KeysError {
     /// The store has another root 1 for this project: the keys belong to another installation.
     #[error("the store holds another root document than these keys belong to")]
     Foreign,
+    /// Others kept writing where the root document lies; trying again may help.
+    #[error("others keep writing where the root document is published")]
+    Contended,
     /// The store did not do its part.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -96,6 +101,7 @@ impl KeysError {
             Self::Malformed { .. } => "key-malformed",
             Self::Root { .. } => "root-malformed",
             Self::Foreign => "root-foreign",
+            Self::Contended => "root-contended",
             Self::Store(error) => error.code(),
             Self::Random => "no-randomness",
         }
@@ -134,16 +140,35 @@ impl Keys {
         self.root.pin()
     }
 
-    /// Puts the root document where clients find it, unless it is there.
+    /// Puts the root document where clients find it, unless it is there. Bytes that are no root document of this
+    /// project and number are nobody's, and are replaced.
     pub async fn publish_root(&self, store: &dyn ObjectStore) -> Result<(), KeysError> {
         let path = root_path(self.root.project(), self.root.number())?;
-        if let PutNew::Exists { .. } = store.put_new(&path, self.root.file()).await? {
-            let present = store.get(&path).await?;
-            if present.is_none_or(|present| present.bytes != self.root.file()) {
-                return Err(KeysError::Foreign);
+        for _ in 0..TRIES {
+            if store.put_new(&path, self.root.file()).await? == PutNew::Created {
+                return Ok(());
+            }
+            let (bytes, etag) = match store.get(&path).await {
+                Ok(Some(Object { bytes, etag })) => (bytes, etag),
+                Ok(None) => continue,
+                // Too large for a root document, whatever it says.
+                Err(StoreError::TooLarge { .. }) => match store.head(&path).await? {
+                    Some(head) => (Vec::new(), head.etag),
+                    None => continue,
+                },
+                Err(error) => return Err(error.into()),
+            };
+            match verified_by_itself(&bytes, self.root.number()) {
+                Some(present) if present.pin() == self.root.pin() => return Ok(()),
+                Some(present) if present.project() == self.root.project() => return Err(KeysError::Foreign),
+                _ => {}
+            }
+            tracing::warn!(%path, "a stored root document does not verify and is replaced");
+            if let PutIf::Written { .. } = store.put_if(&path, self.root.file(), &Expect::Is(etag)).await? {
+                return Ok(());
             }
         }
-        Ok(())
+        Err(KeysError::Contended)
     }
 }
 
@@ -183,7 +208,7 @@ fn open(directory: &Path, project: &ProjectId, now_ms: i64) -> Result<Keys, Keys
     };
     let wrong = |what| KeysError::Root { path: document.clone(), what };
     let root =
-        pinned_by_itself(&file).ok_or_else(|| wrong("is no root document that its own keys signed"))?;
+        verified_by_itself(&file, 1).ok_or_else(|| wrong("is no root document that its own keys signed"))?;
     if root.project() != project {
         return Err(wrong("belongs to another project"));
     }
@@ -220,10 +245,10 @@ fn first_root(
     assemble(PayloadType::Root, &payload, &[signature], None).ok()
 }
 
-/// Reads the operator's own copy of the root: the place where trust starts, so its pin is computed from it.
-fn pinned_by_itself(file: &[u8]) -> Option<Root> {
+/// Reads a root document by the pin that it has. For the operator's own copy that is the place where trust starts.
+fn verified_by_itself(file: &[u8], number: u64) -> Option<Root> {
     let payload = file.split(|byte| *byte == b'\n').next()?;
-    let pin = Pin { root: 1, sha256: Digest::of(payload) };
+    let pin = Pin { root: number, sha256: Digest::of(payload) };
     UnverifiedRoot::parse(file).ok()?.verify_pinned(&pin).ok()
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use flagstone_bundle::root::UnverifiedRoot;
 use flagstone_model::key::{EnvironmentId, ProjectId};
 use flagstone_publisher::keys::{Keys, KeysError, root_path};
-use flagstone_publisher::store::{MemoryStore, ObjectStore};
+use flagstone_publisher::store::{MAX_OBJECT_BYTES, MemoryStore, ObjectStore};
 
 const NOW: i64 = 1_795_000_000_000;
 
@@ -125,6 +125,32 @@ async fn the_root_document_is_published_once_and_a_foreign_one_is_noticed() {
     let other = tempfile::tempdir().unwrap();
     let foreign = open(other.path()).await.unwrap();
     assert_eq!(foreign.publish_root(&store).await.unwrap_err().code(), "root-foreign");
+    assert_eq!(store.get(&path).await.unwrap().unwrap().bytes, stored);
+}
+
+#[tokio::test]
+async fn a_damaged_root_document_is_published_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let keys = open(directory.path()).await.unwrap();
+    let store = MemoryStore::new();
+    keys.publish_root(&store).await.unwrap();
+    let path = root_path(&shop(), 1).unwrap();
+    let good = keys.root().file().to_vec();
+    let mut flipped = good.clone();
+    *flipped.last_mut().unwrap() ^= 1;
+    let mut unsigned = good.clone();
+    unsigned.truncate(good.iter().position(|byte| *byte == b'\n').unwrap() + 1);
+    let place = tempfile::tempdir().unwrap();
+    let other = Keys::open(place.path(), &ProjectId::parse("other").unwrap(), NOW).await.unwrap();
+    let oversize = vec![0; usize::try_from(MAX_OBJECT_BYTES).unwrap() + 1];
+    for damaged in
+        [Vec::new(), vec![0; good.len()], flipped, unsigned, other.root().file().to_vec(), oversize]
+    {
+        let size = damaged.len();
+        store.overwrite(&path, Some(damaged));
+        keys.publish_root(&store).await.unwrap();
+        assert!(store.get(&path).await.unwrap().unwrap().bytes == good, "{size} bytes are still there");
+    }
 }
 
 #[tokio::test]
