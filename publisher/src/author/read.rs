@@ -108,7 +108,7 @@ impl Reader {
         read: impl FnOnce(&mut Self, &Json<'_>) -> Option<T>,
     ) -> Option<T> {
         if json.member(name).is_none() {
-            return self.none(format!("the member `{name}` is missing"));
+            return self.within(name, |reader| reader.none(format!("the member `{name}` is missing")));
         }
         self.optional(json, name, read)
     }

@@ -12,6 +12,7 @@ use flagstone_model::key::{EnvironmentId, FlagKey, SegmentKey, ViewId};
 use super::ControlPlane;
 use super::error::{ControlError, nothing};
 use super::write::authored;
+use crate::author::Targeting;
 use crate::build::build;
 use crate::log::{Actor, Entity as LogEntity, Entry, EntryData};
 use crate::state::change::Refusal;
@@ -165,17 +166,19 @@ impl ControlPlane {
     ) -> Result<Vec<HistoryItem>, ControlError> {
         let state = self.state().await?;
         environment_of(&state, environment)?;
-        if state.flag(flag.as_str()).is_none() {
-            return Err(Refusal::no_flag(&state, flag.as_str()).into());
-        }
+        let definition =
+            &state.flag(flag.as_str()).ok_or_else(|| Refusal::no_flag(&state, flag.as_str()))?.definition;
+        let untouched = Targeting::untouched(definition).to_json().into_owned();
         let newest = before.map_or(u64::MAX, |before| before.saturating_sub(1));
         // One more of each than is told: the last one is told from what was there before it.
         let read = limit.saturating_add(1);
         let targeting = LogEntity::Targeting(environment.clone(), flag.clone());
         let definitions = self.chain(&state, LogEntity::Flag(flag.clone()), newest, read).await?;
         let targetings = self.chain(&state, targeting, newest, read).await?;
-        let mut items: Vec<HistoryItem> =
-            history(&definitions).take(limit).chain(history(&targetings).take(limit)).collect();
+        let mut items: Vec<HistoryItem> = history(&definitions, None)
+            .take(limit)
+            .chain(history(&targetings, Some(untouched)).take(limit))
+            .collect();
         items.sort_by_key(|item| std::cmp::Reverse(item.seq));
         items.truncate(limit);
         Ok(items)
@@ -299,8 +302,9 @@ fn environment_of<'s>(
     Ok(state.environment(id.as_str()).ok_or_else(|| Refusal::no_environment(state, id.as_str()))?)
 }
 
-fn history(links: &[Link]) -> impl Iterator<Item = HistoryItem> {
-    links.iter().enumerate().map(|(index, link)| {
+/// What the links tell; `untouched` is what was there before the first of all.
+fn history(links: &[Link], untouched: Option<Json<'static>>) -> impl Iterator<Item = HistoryItem> {
+    links.iter().enumerate().map(move |(index, link)| {
         let before = links.get(index.saturating_add(1));
         let shown = |link: &Link| link.state.clone().map(|state| authored(&link.entity, Some(state)));
         let header = &link.entry.header;
@@ -312,7 +316,7 @@ fn history(links: &[Link]) -> impl Iterator<Item = HistoryItem> {
             reason: link.data.as_ref().and_then(|data| data.reason.clone()),
             entity: link.entity.to_string(),
             revision: link.revision,
-            from: before.and_then(shown),
+            from: before.map_or_else(|| untouched.clone(), shown),
             to: shown(link),
         }
     })

@@ -17,7 +17,8 @@ pub struct NoRest;
 /// The fallthrough that serves `share` of everybody `variation`.
 ///
 /// The rest keep their proportions. Where there were none to keep, it goes to the former constant fallthrough, else
-/// to the off variation.
+/// to the off variation. Contexts without the unit keep the former constant fallthrough too, for no share of them can
+/// be taken; where that was the variation itself they get the off variation, as in every rollout.
 pub fn roll_out(
     targeting: &Targeting,
     variation: &VariationKey,
@@ -27,7 +28,9 @@ pub fn roll_out(
     let (mut rollout, without_key) = match &targeting.fallthrough {
         Some(Fallthrough::Rollout { rollout, without_key }) => (rollout.clone(), without_key.clone()),
         Some(Fallthrough::Serve(former)) => {
-            (Rollout { by: By::default(), salt: None, weights: [(former.clone(), Weight::ALL)].into() }, None)
+            let keeps = former != variation && targeting.off.variation() != Some(former);
+            let weights = [(former.clone(), Weight::ALL)].into();
+            (Rollout { by: By::default(), salt: None, weights }, keeps.then(|| former.clone()))
         }
         None => (Rollout { by: By::default(), salt: None, weights: BTreeMap::new() }, None),
     };
@@ -94,7 +97,7 @@ mod tests {
     fn the_rest_goes_to_the_former_constant_fallthrough() {
         assert_eq!(
             rolled(r#"{"on":true,"off":"x","fallthrough":{"serve":"classic"}}"#, "neural", 12_500).unwrap(),
-            r#"{"rollout":{"weights":{"classic":87500,"neural":12500}}}"#
+            r#"{"rollout":{"weights":{"classic":87500,"neural":12500}},"without_key":"classic"}"#
         );
     }
 
@@ -124,6 +127,21 @@ mod tests {
             rolled(targeting, "c", 100_000).unwrap(),
             r#"{"rollout":{"by":"org","salt":"s","weights":{"a":0,"b":0,"c":100000}},"without_key":"b"}"#
         );
+    }
+
+    #[test]
+    fn who_has_no_key_keeps_what_everybody_had() {
+        let serves = |off: &str, fallthrough: &str| {
+            rolled(
+                &format!(r#"{{"on":true,"off":"{off}","fallthrough":{{"serve":"{fallthrough}"}}}}"#),
+                "c",
+                1,
+            )
+        };
+        let weights = r#""rollout":{"weights":{"b":99999,"c":1}}"#;
+        assert_eq!(serves("a", "b").unwrap(), format!(r#"{{{weights},"without_key":"b"}}"#));
+        assert_eq!(serves("b", "b").unwrap(), format!("{{{weights}}}"));
+        assert_eq!(serves("b", "c").unwrap(), format!("{{{weights}}}"));
     }
 
     #[test]

@@ -186,7 +186,14 @@ pub(super) fn check(
     for fault in own_faults.into_iter().take(MAX_TOLD) {
         problems.push(match fault {
             Fault::Dangling { from, reference } if from == changed => {
-                let pointer = own(&|mentioned| mentioned == reference);
+                let mut pointer = own(&|mentioned| mentioned == reference);
+                if let Reference::Flag(test) = reference
+                    && environment.live_flag(test.flag.as_str()).is_some()
+                    && let Some(condition) = pointer.strip_suffix("/flag")
+                {
+                    // The flag is there; a variation that it lacks is named.
+                    pointer = format!("{condition}/is");
+                }
                 Problem::new(code::DANGLING_REFERENCE, pointer, missing(environment, reference))
             }
             Fault::Dangling { from, reference } => {

@@ -119,9 +119,9 @@ fn a_condition_has_exactly_one_form_and_its_own_members() {
         (r#"{"segment":"a"}"#, "/segment"),
         (r#"{"segment":["a b"]}"#, "/segment/0"),
         (r#"{"segment":["a"],"absent":true}"#, "/absent"),
-        (r#"{"flag":"a"}"#, ""),
+        (r#"{"flag":"a"}"#, "/is"),
         (r#"{"flag":"a","is":"on"}"#, "/is"),
-        (r#"{"bucket":{"in":[]}}"#, "/bucket"),
+        (r#"{"bucket":{"in":[]}}"#, "/bucket/salt"),
         (r#"{"bucket":{"salt":"","in":[]}}"#, "/bucket/salt"),
         (r#"{"bucket":{"salt":"s"}}"#, "/bucket"),
         (r#"{"bucket":{"salt":"s","in":[],"ramp":[]}}"#, "/bucket"),
@@ -196,7 +196,7 @@ fn rules_are_named_once_and_not_like_generated_ones() {
         let text = format!(r#"{{"on":true,"rules":[{{"id":"{id}","serve":"on"}}]}}"#);
         assert_eq!(refused(&text), [(INVALID, "/rules/0/id".into())], "{id}");
     }
-    assert_eq!(refused(r#"{"on":true,"rules":[{"serve":"on"}]}"#), [(INVALID, "/rules/0".into())]);
+    assert_eq!(refused(r#"{"on":true,"rules":[{"serve":"on"}]}"#), [(INVALID, "/rules/0/id".into())]);
     assert_eq!(
         refused(r#"{"on":true,"rules":[{"id":"a","serve":"on"},{"id":"a","serve":"off"}]}"#),
         [(INVALID, "/rules/1/id".into())]
@@ -266,11 +266,11 @@ fn a_bool_flag_has_on_and_off_unless_said() {
 fn a_definition_that_is_wrong_is_told_where() {
     for (text, at) in [
         ("[]", ""),
-        (r#"{"type":"bool"}"#, ""),
-        (r#"{"key":"a"}"#, ""),
+        (r#"{"type":"bool"}"#, "/key"),
+        (r#"{"key":"a"}"#, "/type"),
         (r#"{"key":"a b","type":"bool"}"#, "/key"),
         (r#"{"key":"a","type":"boolean"}"#, "/type"),
-        (r#"{"key":"a","type":"string"}"#, ""),
+        (r#"{"key":"a","type":"string"}"#, "/variations"),
         (r#"{"key":"a","type":"string","variations":{}}"#, "/variations"),
         (r#"{"key":"a","type":"string","variations":{"x":1}}"#, "/variations/x"),
         (r#"{"key":"a","type":"int","variations":{"x":1.5}}"#, "/variations/x"),

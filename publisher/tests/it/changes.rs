@@ -142,10 +142,10 @@ fn keys_are_taken_once_and_for_ever() {
     project.record(edits);
     assert_eq!(project.lines().len(), 1);
     assert_eq!(code(change::create_flag(&project.state, &body)), "key-retired");
-    assert_eq!(code(project.try_put("checkout", r#"{"on":true}"#)), "key-retired");
+    assert_eq!(code(project.try_put("checkout", r#"{"on":true}"#)), "flag-not-found");
     assert_eq!(
         code(change::archive_flag(&project.state, &flag("checkout"), Terms::default())),
-        "key-retired"
+        "flag-not-found"
     );
     project.segment("s", "{}");
     let delete = |project: &Project| {

@@ -268,6 +268,9 @@ async fn history_goes_from_what_was_to_what_became_and_a_restore_brings_it_back(
             ("flag/a", (0, 1)),
         ]
     );
+    let untouched = r#"{"on":false,"off":"off","fallthrough":{"serve":"on"}}"#;
+    assert_eq!(history[3].from.as_ref().map(ToString::to_string).as_deref(), Some(untouched));
+    assert_eq!(history[4].from, None);
     assert_eq!(history[0].from, history[2].to, "the edit of the definition is not one of the targeting");
     assert_eq!(
         (history[0].actor_name.as_deref(), history[0].reason.as_deref()),

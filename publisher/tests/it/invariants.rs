@@ -297,7 +297,7 @@ fn p2_a_reference_to_nothing_is_refused_at_its_place() {
             r#"{"on":true,"prerequisites":[{"flag":"other","is":["on"]},{"flag":"othr","is":["on"]}]}"#,
             "/prerequisites/1/flag",
         ),
-        (r#"{"on":true,"prerequisites":[{"flag":"other","is":["maybe"]}]}"#, "/prerequisites/0/flag"),
+        (r#"{"on":true,"prerequisites":[{"flag":"other","is":["maybe"]}]}"#, "/prerequisites/0/is"),
         (
             r#"{"on":true,"rules":[{"id":"r","if":[{"any":[{"not":{"segment":["seg","sag"]}}]}],"serve":"on"}]}"#,
             "/rules/0/if/0/any/0/not/segment",

@@ -52,7 +52,7 @@ fn question<'b>(body: &'b Json<'_>) -> Result<(Option<&'b str>, Context, Option<
         }
     }
     let Some(context) = body.member("context") else {
-        return Err(Problem::body("", "the member `context` is missing"));
+        return Err(Problem::body("/context", "the member `context` is missing"));
     };
     let Some(context) = Context::from_json(context) else {
         return Err(Problem::body("/context", "a context is an object"));

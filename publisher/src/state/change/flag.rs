@@ -67,8 +67,8 @@ pub fn archive_flag(state: &State, key: &FlagKey, terms: Terms) -> Result<Vec<Ed
 
 /// The definition of a flag that is not archived.
 pub(super) fn live<'s>(state: &'s State, key: &FlagKey) -> Result<&'s FlagDefinition, Refusal> {
-    let flag = state.flag(key.as_str()).ok_or_else(|| Refusal::no_flag(state, key.as_str()))?;
-    if flag.definition.archived { Err(Refusal::KeyRetired) } else { Ok(&flag.definition) }
+    let flag = state.flag(key.as_str()).filter(|flag| !flag.definition.archived);
+    flag.map(|flag| &flag.definition).ok_or_else(|| Refusal::no_flag(state, key.as_str()))
 }
 
 fn redefine(state: &State, definition: &FlagDefinition, terms: Terms) -> Result<Vec<Edit>, Refusal> {
