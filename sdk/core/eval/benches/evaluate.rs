@@ -47,7 +47,7 @@ fn context() -> Context {
 }
 
 /// The floor: what any implementation has to do.
-#[divan::bench]
+#[divan::bench(sample_size = 1_000)]
 fn baseline_lookup_xxh32_compare(bencher: Bencher) {
     let table: HashMap<String, (u32, u64)> =
         (0..FLAGS).map(|n| format!("flag-{n:05}")).map(|key| (key.clone(), (seed(&key), 30_000))).collect();
@@ -58,7 +58,7 @@ fn baseline_lookup_xxh32_compare(bencher: Bencher) {
     });
 }
 
-#[divan::bench]
+#[divan::bench(sample_size = 1_000)]
 fn rollout_by_name_with_details(bencher: Bencher) {
     let (snapshot, context) = (compile(&lines()), context());
     bencher.bench_local(|| {
@@ -66,7 +66,7 @@ fn rollout_by_name_with_details(bencher: Bencher) {
     });
 }
 
-#[divan::bench]
+#[divan::bench(sample_size = 1_000)]
 fn segment_and_attribute_rules_then_rollout(bencher: Bencher) {
     let (snapshot, context) = (compile(&lines()), context());
     bencher.bench_local(|| {
