@@ -103,7 +103,11 @@ pub(crate) fn published(published: &Published) -> Json<'static> {
 /// `items` may hold more than the page: then there is a next one.
 pub(crate) fn page(list: &str, page: &Page, items: Vec<(String, Json<'static>)>) -> Response {
     let more = items.len() > page.limit;
-    let items: Vec<_> = items.into_iter().take(page.limit).collect();
+    part(list, items.into_iter().take(page.limit).collect(), more)
+}
+
+/// A part of a list, with a cursor if there is more.
+pub(crate) fn part(list: &str, items: Vec<(String, Json<'static>)>, more: bool) -> Response {
     let next = items.last().filter(|_| more).map(|(position, _)| cursor::write(list, position));
     let items = items.into_iter().map(|(_, item)| item).collect();
     let next = next.map(|next| ("next", Json::from(next)));

@@ -15,7 +15,7 @@ use flagstone_bundle::manifest::Stream;
 use flagstone_model::key::{EnvironmentId, ProjectId, ViewId};
 
 pub use error::{ControlError, Kind};
-pub use read::{Entity, Evaluated, HistoryItem};
+pub use read::{Entity, Evaluated, HistoryItem, LogPage};
 pub use write::{Operation, Published, Write, Written};
 
 pub use crate::publish::PublicationState;

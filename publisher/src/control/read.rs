@@ -52,6 +52,15 @@ pub struct HistoryItem {
     pub to: Option<Json<'static>>,
 }
 
+/// A part of the log.
+#[derive(Debug, Clone)]
+pub struct LogPage {
+    /// Seq and JSON of each entry: header, hash, and the data unless it was erased.
+    pub entries: Vec<(u64, Json<'static>)>,
+    /// Whether later entries are there.
+    pub more: bool,
+}
+
 /// Evaluations of one environment.
 #[derive(Debug, Clone)]
 pub struct Evaluated {
@@ -283,11 +292,17 @@ impl ControlPlane {
         Ok(snapshot)
     }
 
-    /// Up to `limit` entries of the log after `after`, as JSON: the header, and the data unless it was erased.
-    pub async fn log(&self, after: u64, limit: usize) -> Result<Vec<Json<'static>>, ControlError> {
+    /// Entries of the log after `after`: up to `limit`, and fewer where they are large.
+    pub async fn log(&self, after: u64, limit: usize) -> Result<LogPage, ControlError> {
         let folded = &self.inner.folded;
         let entries = folded.log().read(folded.project(), after, limit).await?;
-        Ok(entries.iter().map(entry_json).collect())
+        let more = match entries.last() {
+            Some(last) => {
+                folded.log().head(folded.project()).await?.is_some_and(|head| head.seq > last.seq())
+            }
+            None => false,
+        };
+        Ok(LogPage { entries: entries.iter().map(|entry| (entry.seq(), entry_json(entry))).collect(), more })
     }
 }
 

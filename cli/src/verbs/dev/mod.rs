@@ -101,6 +101,7 @@ async fn serve(
     let sdk_keys = Arc::new(SdkKeyFile::open(&data, project.clone(), &environments)?);
 
     let principal = Principal { kind: ActorKind::Token, id: "admin".to_owned(), name: None };
+    let kept = Arc::clone(&bucket);
     let app = flagstone_admin::router(control.clone(), Arc::new(AdminToken::new(&token, principal)))
         .merge(flagstone_admin::cdn::router(bucket, Arc::<SdkKeyFile>::clone(&sdk_keys)));
     let stop = Arc::new(Notify::new());
@@ -120,7 +121,7 @@ async fn serve(
         logs::start(filter, surroundings)?;
     }
     let client = follow::start(&ready, surroundings.terminal_err)?;
-    let sweeper = tokio::spawn(sweep(control, sdk_keys, address));
+    let sweeper = tokio::spawn(sweep(Swept { control, signing, bucket: kept, keys: sdk_keys, address }));
 
     stopped.await;
     tracing::info!("ending");
@@ -143,8 +144,17 @@ async fn environments(control: &ControlPlane) -> Result<Vec<flagstone_model::key
     Ok(environments.iter().filter_map(|entity| entity.key.parse().ok()).collect())
 }
 
+/// What is swept.
+struct Swept {
+    control: ControlPlane,
+    signing: Keys,
+    bucket: Arc<dyn ObjectStore>,
+    keys: Arc<SdkKeyFile>,
+    address: SocketAddr,
+}
+
 /// Publishes at once what an earlier process left undone, then looks again every few seconds.
-async fn sweep(control: ControlPlane, keys: Arc<SdkKeyFile>, address: SocketAddr) {
+async fn sweep(Swept { control, signing, bucket, keys, address }: Swept) {
     let mut ticks = tokio::time::interval(SWEEP);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -152,6 +162,9 @@ async fn sweep(control: ControlPlane, keys: Arc<SdkKeyFile>, address: SocketAddr
         // What fails is logged where it fails, and tried again.
         if let Err(error) = control.sweep().await {
             tracing::warn!(code = error.code(), "the sweep is not done");
+        }
+        if let Err(error) = signing.publish_root(&*bucket).await {
+            tracing::error!(code = error.code(), %error, "the root document is not where clients find it");
         }
         let Ok(environments) = environments(&control).await else { continue };
         match keys.add(&environments) {

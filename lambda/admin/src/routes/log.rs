@@ -1,7 +1,6 @@
 //! The change log, as it is.
 
 use axum::extract::State;
-use flagstone_model::json::Json;
 
 use super::Answer;
 use crate::call::Call;
@@ -19,8 +18,7 @@ pub(crate) async fn list(State(service): State<Service>, call: Call) -> Answer {
         (None, Some(position)) => position.parse().unwrap_or_default(),
         (None, None) => 0,
     };
-    let entries = service.control.log(after, page.limit.saturating_add(1)).await?;
-    let seq = |entry: &Json<'_>| entry.member("header")?.member("seq")?.as_integer();
-    let items = entries.into_iter().map(|entry| (seq(&entry).unwrap_or_default().to_string(), entry));
-    Ok(answer::page(call.path(), &page, items.collect()))
+    let part = service.control.log(after, page.limit).await?;
+    let items = part.entries.into_iter().map(|(seq, entry)| (seq.to_string(), entry));
+    Ok(answer::part(call.path(), items.collect(), part.more))
 }
