@@ -30,8 +30,7 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 const REASON: HeaderName = HeaderName::from_static("x-flagstone-reason");
 
-/// A request of somebody who may make it, its body read.
-#[derive(Debug)]
+/// A request of somebody who may make it, its body read. Not `Debug`: its headers hold the token.
 pub(crate) struct Call {
     principal: Principal,
     parameters: Vec<(String, String)>,

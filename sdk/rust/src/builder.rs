@@ -1,5 +1,6 @@
 //! How a client is set up.
 
+use core::fmt;
 use core::time::Duration;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -26,7 +27,7 @@ use crate::transport::Transport;
 #[must_use]
 pub struct Builder {
     connection: Connection,
-    sdk_key: Option<String>,
+    sdk_key: Option<GivenKey>,
     cache_dir: Option<PathBuf>,
     poll_interval: Option<Duration>,
     user_agent: Option<String>,
@@ -34,6 +35,15 @@ pub struct Builder {
     clock: Option<Arc<dyn Clock>>,
     randomness: Option<Arc<dyn Randomness>>,
     transport: Option<Arc<dyn Transport>>,
+}
+
+/// An SDK key as it was given, which nothing prints.
+struct GivenKey(String);
+
+impl fmt::Debug for GivenKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("GivenKey(…)")
+    }
 }
 
 /// Why a client cannot be built.
@@ -91,7 +101,7 @@ impl Builder {
 
     /// The key that opens closed streams. It is sent with requests below `closed/`, and goes nowhere else.
     pub fn sdk_key(mut self, key: impl Into<String>) -> Self {
-        self.sdk_key = Some(key.into());
+        self.sdk_key = Some(GivenKey(key.into()));
         self
     }
 
@@ -145,7 +155,7 @@ impl Builder {
     pub fn build(mut self) -> Result<Client, BuildError> {
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| BuildError::NoRuntime)?;
         let key = match self.sdk_key.take() {
-            Some(key) => Some(SdkKey::parse(&key).ok_or(BuildError::SdkKeyMalformed)?),
+            Some(GivenKey(key)) => Some(SdkKey::parse(&key).ok_or(BuildError::SdkKeyMalformed)?),
             None if self.connection.access() == Access::Closed => return Err(BuildError::SdkKeyMissing),
             None => None,
         };

@@ -10,6 +10,10 @@ use tokio::time::{Instant, timeout_at};
 use crate::failure::{Failure, Object, Rewriting};
 use crate::transport::{Request, Transport, TransportError};
 
+/// The header that the SDK key goes into (FORMAT T-3.7).
+pub(crate) const KEY_HEADER: &str = "x-flagstone-key";
+/// Longest ETag that is kept: it is sent with every poll, and servers refuse large headers.
+const MAX_ETAG_BYTES: usize = 256;
 const TOTAL: Duration = Duration::from_secs(5);
 const OBJECT_TOTAL: Duration = Duration::from_secs(30);
 /// Time before the least rate is asked of a body.
@@ -118,7 +122,7 @@ impl Fetcher {
             headers.push(("if-none-match", etag));
         }
         if let Some(key) = self.key.as_ref().filter(|_| wanted.keyed) {
-            headers.push(("x-flagstone-key", &key.0));
+            headers.push((KEY_HEADER, &key.0));
         }
         let request = Request { url: wanted.url, headers: &headers };
         let object = wanted.object;
@@ -151,7 +155,7 @@ impl Fetcher {
         {
             return Err(too_large().into());
         }
-        let etag = response.header("etag").map(str::to_owned);
+        let etag = response.header("etag").filter(|etag| etag.len() <= MAX_ETAG_BYTES).map(str::to_owned);
         let date_ms = response.header("date").and_then(http_date);
 
         let mut bytes = Vec::new();

@@ -189,7 +189,16 @@ impl Follower {
             etag,
             max_bytes: MAX_FILE_BYTES,
         };
-        let answer = self.fetcher.get(wanted).await.map_err(|error| self.like_any_other(error))?;
+        let answer = match self.fetcher.get(wanted).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                // Whoever made the ETag up, a server that takes offence at it must not be sent it for ever.
+                if error.failure.is_the_requests_fault() {
+                    self.etag = None;
+                }
+                return Err(self.like_any_other(error));
+            }
+        };
         let moment = self.shared.moment();
         let Answer::Body { bytes, etag, date_ms } = answer else {
             // The ETag is that of what is applied, so there is nothing to do, and nothing new.

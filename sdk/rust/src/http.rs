@@ -4,8 +4,10 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use reqwest::header::HeaderValue;
 use reqwest::redirect::Policy;
 
+use crate::fetch::KEY_HEADER;
 use crate::transport::{Body, Request, Response, Transport, TransportError};
 
 const CONNECT: Duration = Duration::from_secs(2);
@@ -64,6 +66,9 @@ impl Transport for HttpTransport {
     async fn get(&self, request: Request<'_>) -> Result<Response, TransportError> {
         let mut outgoing = self.client.get(request.url);
         for &(name, value) in request.headers {
+            let mut value =
+                HeaderValue::from_str(value).map_err(|error| TransportError::Broken(error.into()))?;
+            value.set_sensitive(name == KEY_HEADER);
             outgoing = outgoing.header(name, value);
         }
         let incoming = outgoing.send().await.map_err(transport_error)?;

@@ -63,6 +63,23 @@ async fn an_outage_does_not_make_a_client_ask_more() {
     world.serves_newest(&client);
 }
 
+/// F20, T-5.5: an ETag that nobody honest made is not sent for ever.
+#[tokio::test(start_paused = true)]
+async fn an_etag_that_servers_refuse_does_not_wedge_a_client() {
+    for etag in [format!("\"{}\"", "x".repeat(20_000)), "no quotes".to_owned()] {
+        let mut world = World::new();
+        let client = world.client().await;
+        world.legitimate_update(&client).await;
+        world.cdn.attack("a.example", move |_| Some(Reply::Etag(etag.clone())));
+        client.refresh().await.unwrap();
+        world.serves_newest(&client);
+        world.cdn.relent("a.example");
+        let _ = client.refresh().await;
+        world.serves_newest(&client);
+        world.legitimate_update(&client).await;
+    }
+}
+
 /// A server that asks for patience gets it.
 #[tokio::test(start_paused = true)]
 async fn retry_after_is_honoured() {

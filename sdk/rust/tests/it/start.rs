@@ -166,3 +166,12 @@ fn outside_a_runtime_a_client_is_not_built() {
     let built = flagstone::Client::builder(text.parse().unwrap()).build();
     assert!(matches!(built, Err(BuildError::NoRuntime)));
 }
+
+#[tokio::test(start_paused = true)]
+async fn nothing_prints_the_sdk_key() {
+    let world = World::new();
+    let builder = world.builder();
+    assert!(!format!("{builder:?}").contains(SDK_KEY));
+    let client = builder.build().unwrap();
+    assert!(!format!("{client:?} {:?}", client.status()).contains(SDK_KEY));
+}

@@ -23,6 +23,8 @@ pub(crate) enum Reply {
     Bytes(u16, Vec<u8>),
     /// As it would be, with a header more.
     Header(&'static str, String),
+    /// As it would be, under this ETag.
+    Etag(String),
     /// As it would be, without its ETag.
     WithoutEtag,
     /// The same bytes for ever.
@@ -126,6 +128,9 @@ impl Transport for Cdn {
             None => Ok(truth()),
             Some(Reply::Bytes(status, bytes)) => Ok(Response::of_bytes(status, bytes)),
             Some(Reply::Header(name, value)) => Ok(truth().with_header(name, value)),
+            Some(Reply::Etag(etag)) => {
+                Ok(Response::of_bytes(200, host.objects[path].clone()).with_header("etag", etag))
+            }
             Some(Reply::WithoutEtag) => Ok(Response::of_bytes(200, host.objects[path].clone())),
             Some(Reply::Endless) => Ok(Response::new(200, Endless)),
             Some(Reply::EndlessWith(name, value)) => Ok(Response::new(200, Endless).with_header(name, value)),
@@ -140,6 +145,13 @@ impl Transport for Cdn {
 fn honest(host: &Host, path: &str, request: &Request<'_>) -> Response {
     if path.starts_with("/closed/") && request.header("x-flagstone-key") != Some(super::SDK_KEY) {
         return Response::of_bytes(403, "no key");
+    }
+    // As strict as servers are.
+    if request.headers.iter().any(|(_, value)| value.len() > 8_192) {
+        return Response::of_bytes(431, "a header is too large");
+    }
+    if request.header("if-none-match").is_some_and(|etag| !etag.ends_with('"')) {
+        return Response::of_bytes(400, "no ETag");
     }
     let Some(bytes) = host.objects.get(path) else {
         return Response::of_bytes(404, "no such object");
