@@ -39,6 +39,8 @@ use run::Ask;
 const MINIMUM_LIFETIME_MS: u64 = 60 * 60 * 1_000;
 /// How often a publisher without the lease looks whether it is done.
 const WAIT: Duration = Duration::from_millis(50);
+/// How long a rebuild waits until others in this process are done.
+const TURN: Duration = Duration::from_secs(10);
 /// How often the holder of the lease looks for what came in meanwhile.
 const ROUNDS: usize = 3;
 
@@ -162,7 +164,8 @@ impl Publisher {
     /// Announces what the log holds up to `seq`, or waits for whoever does, for at most `budget` (FORMAT T-4.6).
     ///
     /// A lone change waits for nothing. Of many at once the first publishes for all that are there by then. Work that
-    /// outlasts the budget goes on, and the answer is that it is pending.
+    /// outlasts the budget goes on, and the answer is that it is pending. Nobody stays in the queue for longer than
+    /// the budget and a lease, so that a stream that hangs gathers no crowd: the sweep sees to those who left.
     pub async fn publish(
         &self,
         stream: &Stream,
@@ -190,20 +193,25 @@ impl Publisher {
         if self.inner.is_quiet(stream).await? {
             return self.progress(stream, 0).await;
         }
-        self.alone(stream, Ask::Sweep).await
+        // Somebody in this process publishes it; the next sweep looks again.
+        let known = self.known(stream);
+        let Ok(mut known) = known.try_lock() else { return self.progress(stream, 0).await };
+        self.alone(stream, &mut known, Ask::Sweep).await
     }
 
     /// Builds the stream anew at the same seq: a step of deploying a newer builder.
     pub async fn rebuild(&self, stream: &Stream) -> Result<Progress, PublishError> {
-        self.alone(stream, Ask::Rebuild).await
+        let known = self.known(stream);
+        let Ok(mut known) = tokio::time::timeout(TURN, known.lock()).await else {
+            return Err(PublishError::Contended);
+        };
+        self.alone(stream, &mut known, Ask::Rebuild).await
     }
 
     /// Runs under the lease, or leaves the stream to its holder.
-    async fn alone(&self, stream: &Stream, ask: Ask) -> Result<Progress, PublishError> {
-        let known = self.known(stream);
-        let mut known = known.lock().await;
+    async fn alone(&self, stream: &Stream, known: &mut Known, ask: Ask) -> Result<Progress, PublishError> {
         if self.take_lease(stream).await? {
-            let done = self.run(stream, &mut known, ask).await;
+            let done = self.run(stream, known, ask).await;
             let released = self.release(stream).await;
             done.and(released)?;
         }
@@ -216,9 +224,13 @@ impl Publisher {
         seq: u64,
         budget: Duration,
     ) -> Result<Progress, PublishError> {
-        // In this process callers take turns; those who waited mostly find that they are done.
+        // In this process callers take turns; those who waited mostly find that they are done. Who does not want to
+        // wait still does so for a lease, in the background, so that a change just too late for the holder is taken.
+        let turn = budget.max(Duration::from_millis(self.inner.options.lease_ms.into()));
         let known = self.known(stream);
-        let mut known = known.lock().await;
+        let Ok(mut known) = tokio::time::timeout(turn, known.lock()).await else {
+            return self.progress(stream, seq).await;
+        };
         let mut waited = Duration::ZERO;
         loop {
             let item = self.inner.publications.read(stream).await?;

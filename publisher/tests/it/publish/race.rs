@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use flagstone_bundle::key::Signature;
@@ -289,4 +290,41 @@ async fn an_older_fold_never_replaces_a_newer_one_that_found_nothing_to_announce
     let world = overtaken(World::announced().await, stall, ("a", Some(flag("a", 1, true)))).await;
     assert_eq!((world.manifest().await.version(), world.manifest().await.serial()), (1, 1));
     assert_eq!(world.items.read(&stream()).await.unwrap().covered_seq(), 3);
+}
+
+/// Lets everything else run until no more than `tasks` are left.
+async fn settled(tasks: usize) {
+    while tokio::runtime::Handle::current().metrics().num_alive_tasks() > tasks {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn nobody_waits_for_ever_behind_a_publication_that_hangs() {
+    let mut world = World::announced().await;
+    world.options.lease_ms = 20;
+    let gate = Arc::new(Gate::default());
+    let ports = world.ports();
+    let source = Arc::new(Stalling { inner: ports.source.clone(), gate: gate.clone() });
+    let publisher = world.publisher_with(Ports { source, ..ports });
+    world.append([("a", Some(flag("a", 2, false)))]).await;
+    let hangs = tokio::spawn({
+        let publisher = publisher.clone();
+        async move { publisher.sweep(&stream()).await }
+    });
+    gate.reached.notified().await;
+
+    let limit = Duration::from_secs(30);
+    let swept = tokio::time::timeout(limit, publisher.sweep(&stream())).await;
+    assert_eq!(swept.expect("a sweep leaves the stream to the other").unwrap().version, 1);
+    for budget in [Duration::ZERO, Duration::from_millis(10)] {
+        let progress = publisher.publish(&stream(), 2, budget).await.unwrap();
+        assert_eq!((progress.version, progress.state), (1, PublicationState::Pending));
+    }
+    tokio::time::timeout(limit, settled(1)).await.expect("who was told that it is pending waits no longer");
+
+    gate.go.notify_one();
+    hangs.await.unwrap().unwrap();
+    world.assert_current().await;
+    assert_eq!(world.manifest().await.version(), 2);
 }
