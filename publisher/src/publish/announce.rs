@@ -10,7 +10,7 @@ use super::error::PublishError;
 use super::layout::Layout;
 use super::{Inner, MINIMUM_LIFETIME_MS};
 use crate::publication::Claim;
-use crate::store::{Expect, Object, ObjectPath, PutIf, PutNew};
+use crate::store::{Expect, Object, ObjectPath, PutIf, PutNew, StoreError};
 
 /// How often an announcement is tried against other writers.
 const TRIES: usize = 5;
@@ -21,6 +21,14 @@ pub(super) struct Bucket {
     pub(super) expect: Expect,
     /// The manifest, if it verifies.
     pub(super) manifest: Option<Manifest>,
+}
+
+/// What lies at a path.
+struct Present {
+    /// Its state.
+    expect: Expect,
+    /// Its bytes; none where there is nothing, or too much for an object of ours.
+    bytes: Option<Vec<u8>>,
 }
 
 /// What became of a claimed announcement.
@@ -45,10 +53,31 @@ impl Inner {
     /// Reads the announced manifest. Bytes that do not verify are nobody's announcement and may be replaced; those of
     /// a later root or format say that this publisher may not write at all.
     pub(super) async fn bucket(&self, stream: &Stream) -> Result<Bucket, PublishError> {
-        let Some(Object { bytes, etag }) = self.store.get(&Layout::of(stream).manifest()?).await? else {
-            return Ok(Bucket { expect: Expect::Absent, manifest: None });
+        self.seen(stream, &Layout::of(stream).manifest()?).await
+    }
+
+    async fn seen(&self, stream: &Stream, path: &ObjectPath) -> Result<Bucket, PublishError> {
+        let Present { expect, bytes } = self.present(path).await?;
+        let manifest = match bytes {
+            Some(bytes) => self.verified(stream, &bytes)?,
+            None => None,
         };
-        Ok(Bucket { expect: Expect::Is(etag), manifest: self.verified(stream, &bytes)? })
+        Ok(Bucket { expect, manifest })
+    }
+
+    /// Reads what may not be ours: somebody with write access to the bucket may have put there what is larger than
+    /// anything a publisher writes.
+    async fn present(&self, path: &ObjectPath) -> Result<Present, StoreError> {
+        match self.store.get(path).await {
+            Ok(Some(Object { bytes, etag })) => Ok(Present { expect: Expect::Is(etag), bytes: Some(bytes) }),
+            Ok(None) => Ok(Present { expect: Expect::Absent, bytes: None }),
+            Err(StoreError::TooLarge { size, .. }) => {
+                tracing::warn!(%path, size, "an object is larger than anything that is published");
+                let head = self.store.head(path).await?;
+                Ok(Present { expect: head.map_or(Expect::Absent, |head| Expect::Is(head.etag)), bytes: None })
+            }
+            Err(error) => Err(error),
+        }
     }
 
     fn verified(&self, stream: &Stream, bytes: &[u8]) -> Result<Option<Manifest>, PublishError> {
@@ -167,15 +196,15 @@ impl Inner {
             if self.store.put_new(&path, file).await? == PutNew::Created {
                 return Ok(());
             }
-            let Some(Object { bytes, etag }) = self.store.get(&path).await? else { continue };
-            match self.verified(stream, &bytes)? {
+            let Bucket { expect, manifest } = self.seen(stream, &path).await?;
+            match manifest {
                 Some(present) if present.version() == claim.version && present.content() == claim.content => {
                     return Ok(());
                 }
                 Some(_) => return Err(PublishError::ArchiveDiffers { version: claim.version }),
                 // Not a manifest of this stream, so it proves nothing and stands in nobody's way.
                 None => {
-                    self.store.put_if(&path, file, &Expect::Is(etag)).await?;
+                    self.store.put_if(&path, file, &expect).await?;
                 }
             }
         }

@@ -307,10 +307,14 @@ impl Inner {
         claim: &mut Claim,
     ) -> Result<Option<Vec<u8>>, PublishError> {
         let Some(delta) = claim.deltas.first() else { return Ok(None) };
-        let Some(stored) = self.store.get(&Layout::of(stream).delta(&delta.object)?).await? else {
-            claim.deltas.clear();
-            claim.inline = false;
-            return Ok(None);
+        let stored = match self.store.get(&Layout::of(stream).delta(&delta.object)?).await {
+            Ok(Some(stored)) => stored,
+            Ok(None) | Err(StoreError::TooLarge { .. }) => {
+                claim.deltas.clear();
+                claim.inline = false;
+                return Ok(None);
+            }
+            Err(error) => return Err(error.into()),
         };
         if delta.object.open(&stored.bytes, Caps::SNAPSHOT).is_err() {
             claim.deltas.clear();

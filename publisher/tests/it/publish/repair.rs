@@ -1,8 +1,13 @@
 //! What a sweep puts right: somebody wrote to the bucket, or took from it.
 
-use flagstone_publisher::publish::Layout;
+use std::fs::{self, File};
+use std::sync::Arc;
 
-use super::world::{Poll, World, manifest_path, stream};
+use flagstone_bundle::manifest::UnverifiedManifest;
+use flagstone_publisher::publish::{Layout, Ports};
+use flagstone_publisher::store::{DirectoryStore, MAX_OBJECT_BYTES, ObjectPath, ObjectStore};
+
+use super::world::{Client, Poll, World, flag, manifest_path, stream};
 
 #[tokio::test]
 async fn a_manifest_that_is_gone_or_garbage_is_announced_again() {
@@ -102,4 +107,53 @@ async fn a_damaged_snapshot_of_the_last_version_costs_the_delta_and_not_the_chan
     assert_eq!(world.poll().await, Poll::Full);
     assert!(world.memory.paths().len() > size);
     world.assert_current().await;
+}
+
+#[tokio::test]
+async fn objects_larger_than_any_that_is_published_are_replaced() {
+    let place = tempfile::tempdir().unwrap();
+    let world = World::new().await;
+    let directory = Arc::new(DirectoryStore::open(place.path()).await.unwrap());
+    let publisher = || world.publisher_with(Ports { store: directory.clone(), ..world.ports() });
+    let load = async || {
+        let mut client = Client::new(world.keys.root().clone());
+        assert_eq!(client.poll(&*directory).await, Poll::Full);
+        client.seen.unwrap()
+    };
+    let plant = |path: &ObjectPath| {
+        let file = place.path().join(path.as_str());
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        File::create(file).unwrap().set_len(MAX_OBJECT_BYTES + 1).unwrap();
+    };
+    for rev in 1..=2 {
+        world.append([("a", Some(flag("a", rev, true)))]).await;
+        world.publish(&publisher()).await.unwrap();
+    }
+    let at = stream();
+    let layout = Layout::of(&at);
+    let version = 2;
+    for heartbeat in [true, false] {
+        let bytes = directory.get(&manifest_path()).await.unwrap().unwrap().bytes;
+        let manifest = UnverifiedManifest::parse(&bytes).unwrap().verify(world.keys.root(), &at).unwrap();
+        let serial = manifest.serial();
+        assert_eq!(manifest.version(), version);
+        plant(&manifest_path());
+        plant(&layout.snapshot(manifest.snapshot()).unwrap());
+        for delta in manifest.deltas() {
+            plant(&layout.delta(&delta.object).unwrap());
+        }
+        plant(&layout.archive(1, version + 1).unwrap());
+        if heartbeat {
+            world.clock.advance(300_000);
+            publisher().sweep(&at).await.unwrap();
+            assert_eq!((load().await.version, load().await.serial), (version, serial + 1));
+        } else {
+            world.append([("a", Some(flag("a", 3, true)))]).await;
+            world.publish(&publisher()).await.unwrap();
+            assert_eq!(load().await.version, version + 1);
+            let archived = directory.get(&layout.archive(1, version + 1).unwrap()).await.unwrap().unwrap();
+            let current = directory.get(&manifest_path()).await.unwrap().unwrap();
+            assert_eq!(archived.bytes, current.bytes);
+        }
+    }
 }
