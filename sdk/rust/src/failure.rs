@@ -188,11 +188,6 @@ impl Failure {
         )
     }
 
-    /// Whether the server took offence at the request: at a header, for instance.
-    pub(crate) fn is_the_requests_fault(&self) -> bool {
-        matches!(self, Self::Status { status: 400..500, .. } | Self::NotFound { .. })
-    }
-
     /// The stable code of FORMAT T-5.6.
     pub fn code(&self) -> &'static str {
         match self {

@@ -155,7 +155,7 @@ impl Fetcher {
         {
             return Err(too_large().into());
         }
-        let etag = response.header("etag").filter(|etag| etag.len() <= MAX_ETAG_BYTES).map(str::to_owned);
+        let etag = response.header("etag").filter(|etag| is_entity_tag(etag)).map(str::to_owned);
         let date_ms = response.header("date").and_then(http_date);
 
         let mut bytes = Vec::new();
@@ -189,6 +189,14 @@ impl Fetcher {
         }
         Ok(Answer::Body { bytes, etag, date_ms })
     }
+}
+
+/// Whether it is one entity tag and no more. Sent back, `*` would match whatever is published next, and a list might.
+fn is_entity_tag(text: &str) -> bool {
+    let quoted = text.strip_prefix("W/").unwrap_or(text);
+    let opaque = quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    text.len() <= MAX_ETAG_BYTES
+        && opaque.is_some_and(|opaque| opaque.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"'))
 }
 
 fn lost(object: Object, error: TransportError) -> Failure {

@@ -182,6 +182,7 @@ impl Follower {
         let root = self.root().await?;
         let url = self.url(&self.paths.manifest());
         let etag = self.etag.as_ref().filter(|(base, _)| *base == self.base).map(|(_, etag)| etag.as_str());
+        let asked_by_etag = etag.is_some();
         let wanted = Wanted {
             object: Object::Manifest,
             url: &url,
@@ -192,8 +193,9 @@ impl Follower {
         let answer = match self.fetcher.get(wanted).await {
             Ok(answer) => answer,
             Err(error) => {
-                // Whoever made the ETag up, a server that takes offence at it must not be sent it for ever.
-                if error.failure.is_the_requests_fault() {
+                // It may be the ETag that somebody in between takes offence at, and they need not say so: the next
+                // question goes without.
+                if asked_by_etag {
                     self.etag = None;
                 }
                 return Err(self.like_any_other(error));

@@ -55,7 +55,8 @@
 //!   content hash. The cache directory is trusted no more than the network (FORMAT T-1 to T-3, T-5).
 //! * **Never backwards.** What was seen in memory or on disk is the floor; an older manifest is ignored, a
 //!   contradicting one is refused, and both payload digests are kept in [`Status::equivocation`].
-//! * **An ETag is kept only of what is applied**, so that no failure can make later polls look unchanged.
+//! * **An ETag is kept only of what is applied**, and only until a request with it fails: neither a failure nor an ETag
+//!   that somebody made up can make later polls look unchanged, or be refused.
 //! * **Bounded.** Every body is cut off at its limit, every request has a deadline, and an outage does not make a
 //!   client ask more than it would have.
 //!

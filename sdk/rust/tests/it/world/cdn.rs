@@ -125,7 +125,7 @@ impl Transport for Cdn {
         let truth = || honest(&host, path, &request);
         let reply = host.attack.as_ref().and_then(|attack| attack(path));
         match reply {
-            None => Ok(truth()),
+            None => firewall(&request).unwrap_or_else(|| Ok(truth())),
             Some(Reply::Bytes(status, bytes)) => Ok(Response::of_bytes(status, bytes)),
             Some(Reply::Header(name, value)) => Ok(truth().with_header(name, value)),
             Some(Reply::Etag(etag)) => {
@@ -142,6 +142,15 @@ impl Transport for Cdn {
     }
 }
 
+/// What takes offence at an ETag `"offends-STATUS"` answers that status, or breaks the connection if it is none.
+fn firewall(request: &Request<'_>) -> Option<Result<Response, TransportError>> {
+    let status = request.header("if-none-match")?.strip_prefix("\"offends-")?.strip_suffix('"')?;
+    Some(match status.parse() {
+        Ok(status) => Ok(Response::of_bytes(status, Vec::new())),
+        Err(_) => Err(TransportError::Broken("connection reset".into())),
+    })
+}
+
 fn honest(host: &Host, path: &str, request: &Request<'_>) -> Response {
     if path.starts_with("/closed/") && request.header("x-flagstone-key") != Some(super::SDK_KEY) {
         return Response::of_bytes(403, "no key");
@@ -152,6 +161,9 @@ fn honest(host: &Host, path: &str, request: &Request<'_>) -> Response {
     }
     if request.header("if-none-match").is_some_and(|etag| !etag.ends_with('"')) {
         return Response::of_bytes(400, "no ETag");
+    }
+    if request.header("if-none-match") == Some("*") && host.objects.contains_key(path) {
+        return Response::of_bytes(304, Vec::new());
     }
     let Some(bytes) = host.objects.get(path) else {
         return Response::of_bytes(404, "no such object");
