@@ -139,6 +139,7 @@ impl Inner {
             return Ok(Announced::Overtaken);
         }
         self.publications.announced(stream, claim.serial).await?;
+        self.pulses.saw(stream, claim.serial, self.clock.now_ms());
         tracing::info!(
             %stream,
             version = claim.version,

@@ -24,6 +24,7 @@ mod error;
 mod known;
 mod layout;
 mod proof;
+mod pulse;
 mod run;
 mod source;
 
@@ -33,6 +34,7 @@ pub use proof::Refusal;
 pub use source::{Built, LineSource, SourceError};
 
 use known::Known;
+use pulse::Pulses;
 use run::Ask;
 
 /// Shortest time for which a manifest of the server view is current: one hour.
@@ -146,6 +148,7 @@ struct Inner {
     options: Options,
     holder: String,
     streams: Mutex<HashMap<Stream, Arc<tokio::sync::Mutex<Known>>>>,
+    pulses: Pulses,
 }
 
 impl Publisher {
@@ -156,8 +159,9 @@ impl Publisher {
         let _ = getrandom::fill(&mut random);
         let holder = format!("{}-{:016x}", std::process::id(), u64::from_le_bytes(random));
         let Ports { log, publications, store, source, signer, clock } = ports;
-        let streams = Mutex::default();
-        let inner = Inner { log, publications, store, source, signer, clock, root, options, holder, streams };
+        let (streams, pulses) = Default::default();
+        let inner =
+            Inner { log, publications, store, source, signer, clock, root, options, holder, streams, pulses };
         Self { inner: Arc::new(inner) }
     }
 

@@ -228,7 +228,7 @@ impl Inner {
             self.publications.announced(stream, item.serial()).await?;
             item.announced_serial = item.serial();
         }
-        let due = ask == Ask::Sweep && self.is_heartbeat_due(&item);
+        let due = ask == Ask::Sweep && self.is_heartbeat_due(stream, &item);
         let next = if is_ours && !due { Next::Nothing } else { Next::SameContent };
         Ok(Some((item, next)))
     }
@@ -242,17 +242,17 @@ impl Inner {
         let announced = (seen.epoch(), seen.version(), seen.serial(), seen.content());
         let claimed = (self.epoch(stream), claim.version, claim.serial, claim.content);
         let done = announced == claimed && item.is_announced() && head == item.covered;
-        Ok(done && !self.is_heartbeat_due(&item))
+        Ok(done && !self.is_heartbeat_due(stream, &item))
     }
 
-    /// A fifth before the promised time, for the next sweep may come late.
-    fn is_heartbeat_due(&self, item: &Publication) -> bool {
+    /// A fifth before the promised time, for the next sweep may come late. By the clock, and by how long this process
+    /// has seen the announcement stand.
+    fn is_heartbeat_due(&self, stream: &Stream, item: &Publication) -> bool {
+        let Some(claim) = &item.claim else { return false };
         let heartbeat = self.options.heartbeat_ms - self.options.heartbeat_ms / 5;
-        let due = |claim: &Claim| {
-            let next = claim.issued_ms.saturating_add_unsigned(heartbeat);
-            self.clock.now_ms() >= next
-        };
-        item.claim.as_ref().is_some_and(due)
+        let now_ms = self.clock.now_ms();
+        let waited_ms = self.pulses.saw(stream, claim.serial, now_ms);
+        waited_ms >= heartbeat || now_ms >= claim.issued_ms.saturating_add_unsigned(heartbeat)
     }
 
     /// Now, but never before what was issued already.

@@ -109,6 +109,25 @@ async fn a_clock_that_is_set_back_never_issues_an_earlier_time() {
 }
 
 #[tokio::test]
+async fn heartbeats_go_on_when_the_clock_is_set_back() {
+    let world = World::announced().await;
+    let publisher = world.publisher();
+    world.clock.advance(120_000);
+    publisher.sweep(&stream()).await.unwrap();
+    world.clock.advance(-86_400_000);
+    let mut serials = Vec::new();
+    for _ in 0..12 {
+        serials.push(publisher.sweep(&stream()).await.unwrap().serial);
+        world.clock.advance(60_000);
+    }
+    // Each four minutes after it saw the one before, and not at every sweep.
+    assert_eq!(serials, [1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3]);
+    assert_eq!(world.poll().await, Poll::Heartbeat);
+    assert_eq!(world.manifest().await.issued_ms(), NOW);
+    world.assert_current().await;
+}
+
+#[tokio::test]
 async fn a_heartbeat_names_the_head_that_was_covered_meanwhile() {
     let world = World::announced().await;
     let publisher = world.publisher();
