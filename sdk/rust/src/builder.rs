@@ -23,11 +23,10 @@ use crate::status::{Disk, Source};
 use crate::transport::Transport;
 
 /// Sets up a [`Client`]. Only the connection is needed, and for closed streams the SDK key.
-#[derive(Debug)]
 #[must_use]
 pub struct Builder {
     connection: Connection,
-    sdk_key: Option<GivenKey>,
+    sdk_key: Option<String>,
     cache_dir: Option<PathBuf>,
     poll_interval: Option<Duration>,
     user_agent: Option<String>,
@@ -37,12 +36,17 @@ pub struct Builder {
     transport: Option<Arc<dyn Transport>>,
 }
 
-/// An SDK key as it was given, which nothing prints.
-struct GivenKey(String);
-
-impl fmt::Debug for GivenKey {
+impl fmt::Debug for Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("GivenKey(…)")
+        // Neither the key, nor what a bundle of a closed stream holds.
+        f.debug_struct("Builder")
+            .field("connection", &self.connection)
+            .field("has_sdk_key", &self.sdk_key.is_some())
+            .field("cache_dir", &self.cache_dir)
+            .field("poll_interval", &self.poll_interval)
+            .field("user_agent", &self.user_agent)
+            .field("bundle_bytes", &self.bundle.as_ref().map(Vec::len))
+            .finish_non_exhaustive()
     }
 }
 
@@ -101,7 +105,7 @@ impl Builder {
 
     /// The key that opens closed streams. It is sent with requests below `closed/`, and goes nowhere else.
     pub fn sdk_key(mut self, key: impl Into<String>) -> Self {
-        self.sdk_key = Some(GivenKey(key.into()));
+        self.sdk_key = Some(key.into());
         self
     }
 
@@ -155,7 +159,7 @@ impl Builder {
     pub fn build(mut self) -> Result<Client, BuildError> {
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| BuildError::NoRuntime)?;
         let key = match self.sdk_key.take() {
-            Some(GivenKey(key)) => Some(SdkKey::parse(&key).ok_or(BuildError::SdkKeyMalformed)?),
+            Some(key) => Some(SdkKey::parse(&key).ok_or(BuildError::SdkKeyMalformed)?),
             None if self.connection.access() == Access::Closed => return Err(BuildError::SdkKeyMissing),
             None => None,
         };

@@ -44,6 +44,18 @@ impl HttpTransport {
         let client = builder.build().map_err(|error| HttpSetupError(error.into()))?;
         Ok(Self { client })
     }
+
+    fn outgoing(&self, request: Request<'_>) -> Result<reqwest::RequestBuilder, TransportError> {
+        let mut outgoing = self.client.get(request.url);
+        for &(name, value) in request.headers {
+            let mut value =
+                HeaderValue::from_str(value).map_err(|error| TransportError::Broken(error.into()))?;
+            // What logs or encodes headers below here then knows to leave it out.
+            value.set_sensitive(name == KEY_HEADER);
+            outgoing = outgoing.header(name, value);
+        }
+        Ok(outgoing)
+    }
 }
 
 fn tls(loopback: bool) -> Result<rustls::ClientConfig, rustls::Error> {
@@ -64,14 +76,7 @@ fn tls(loopback: bool) -> Result<rustls::ClientConfig, rustls::Error> {
 #[async_trait]
 impl Transport for HttpTransport {
     async fn get(&self, request: Request<'_>) -> Result<Response, TransportError> {
-        let mut outgoing = self.client.get(request.url);
-        for &(name, value) in request.headers {
-            let mut value =
-                HeaderValue::from_str(value).map_err(|error| TransportError::Broken(error.into()))?;
-            value.set_sensitive(name == KEY_HEADER);
-            outgoing = outgoing.header(name, value);
-        }
-        let incoming = outgoing.send().await.map_err(transport_error)?;
+        let incoming = self.outgoing(request)?.send().await.map_err(transport_error)?;
         let mut headers = Vec::with_capacity(8);
         for (name, value) in incoming.headers() {
             if let Ok(value) = value.to_str() {
@@ -104,5 +109,21 @@ fn transport_error(error: reqwest::Error) -> TransportError {
         TransportError::Connect(error.without_url().into())
     } else {
         TransportError::Broken(error.without_url().into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_is_sent_and_not_shown() {
+        let transport = HttpTransport::new(true).unwrap();
+        let headers = [("accept-encoding", "identity"), (KEY_HEADER, "fsk_canary")];
+        let url = "http://127.0.0.1:1/closed/shop";
+        let sent = transport.outgoing(Request { url, headers: &headers }).unwrap().build().unwrap();
+        assert_eq!(sent.headers()[KEY_HEADER], "fsk_canary");
+        let shown = format!("{sent:?}");
+        assert!(shown.contains("identity") && !shown.contains("fsk_canary"), "{shown}");
     }
 }

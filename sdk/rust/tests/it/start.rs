@@ -168,10 +168,11 @@ fn outside_a_runtime_a_client_is_not_built() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_prints_the_sdk_key() {
+async fn nothing_prints_the_sdk_key_or_a_bundle() {
     let world = World::new();
-    let builder = world.builder();
-    assert!(!format!("{builder:?}").contains(SDK_KEY));
+    let builder = world.builder().bundle([77_u8; 9]);
+    let shown = format!("{builder:?} {builder:#?}");
+    assert!(!shown.contains(SDK_KEY) && !shown.contains("77, 77") && !shown.contains("77,\n"), "{shown}");
     let client = builder.build().unwrap();
     assert!(!format!("{client:?} {:?}", client.status()).contains(SDK_KEY));
 }
