@@ -199,9 +199,7 @@ impl Inner {
             };
         };
         let covered = item.covered_seq();
-        let differs =
-            item.covered.is_some_and(|covered| covered.seq == head.seq && covered.hash != head.hash);
-        if head.seq < covered || differs {
+        if !self.continues(stream, &head, item.covered).await? {
             return Err(PublishError::LogBehind { head: head.seq, covered });
         }
         let new_epoch = item.claim.as_ref().is_none_or(|claim| claim.epoch != self.epoch(stream));
@@ -231,6 +229,22 @@ impl Inner {
         let due = ask == Ask::Sweep && self.is_heartbeat_due(stream, &item);
         let next = if is_ours && !due { Next::Nothing } else { Next::SameContent };
         Ok(Some((item, next)))
+    }
+
+    /// Whether the log still has the entry that was published last: else it was restored or replaced, whatever its
+    /// length is by now.
+    async fn continues(
+        &self,
+        stream: &Stream,
+        head: &Head,
+        covered: Option<LogHead>,
+    ) -> Result<bool, PublishError> {
+        let Some(covered) = covered else { return Ok(true) };
+        if head.seq <= covered.seq {
+            return Ok(log_head(head) == covered);
+        }
+        let entry = self.log.entry(&stream.project, covered.seq).await?;
+        Ok(entry.is_some_and(|entry| entry.hash == covered.hash))
     }
 
     /// Whether all that was claimed is announced, all that is in the log is claimed, and no heartbeat is due.

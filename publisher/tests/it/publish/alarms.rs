@@ -81,7 +81,7 @@ async fn an_archive_with_other_content_stops_the_stream() {
 }
 
 #[tokio::test]
-async fn a_log_that_lost_its_end_or_was_replaced_stops_the_stream() {
+async fn a_log_that_lost_its_end_or_was_replaced_and_grew_stops_the_stream() {
     let world = World::announced().await;
     world.append([("b", None)]).await;
     world.publish(&world.publisher()).await.unwrap();
@@ -94,13 +94,14 @@ async fn a_log_that_lost_its_end_or_was_replaced_stops_the_stream() {
         shorter.append(&other).await.unwrap();
     }
     let second = Entry::seal(conformance::draft(&stream().project, 2, "other"), Some(&other.head())).unwrap();
-    shorter.append(&second).await.unwrap();
-    let publisher = world.publisher_with(Ports { log: shorter, ..world.ports() });
-    assert_eq!(
-        publisher.sweep(&stream()).await.unwrap_err().code(),
-        "log-behind",
-        "same length, other entries"
-    );
+    let third = Entry::seal(conformance::draft(&stream().project, 3, "other"), Some(&second.head())).unwrap();
+    for entry in [second, third] {
+        shorter.append(&entry).await.unwrap();
+        let ports = Ports { log: shorter.clone(), ..world.ports() };
+        let error = world.publisher_with(ports).sweep(&stream()).await.unwrap_err();
+        assert_eq!(error.code(), "log-behind", "{} other entries", entry.seq());
+        assert!(error.is_alarm());
+    }
     assert_eq!(world.manifest_bytes().await, before);
 }
 
