@@ -320,3 +320,25 @@ pub(crate) fn check_reason(text: &str) -> Result<(), String> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Debug;
+
+    use super::*;
+
+    trait Unprintable<Marker> {
+        fn is() -> bool {
+            true
+        }
+    }
+
+    impl<T> Unprintable<()> for T {}
+    impl<T: Debug> Unprintable<u8> for T {}
+
+    #[test]
+    fn a_call_that_holds_the_token_cannot_be_printed() {
+        // With `Debug` there would be two of these, and this would not compile.
+        assert!(<Call as Unprintable<_>>::is());
+    }
+}
