@@ -55,22 +55,22 @@ impl fmt::Debug for Builder {
 #[non_exhaustive]
 pub enum BuildError {
     /// The stream is closed, and no SDK key was given.
-    #[error("the stream is closed: an SDK key is needed")]
+    #[error("the stream is closed: give its SDK key with `sdk_key`")]
     SdkKeyMissing,
-    /// The SDK key is empty or cannot stand in an HTTP header.
-    #[error("the SDK key is empty or holds a character no key has")]
+    /// The SDK key is empty, longer than 1024 bytes, or cannot stand in an HTTP header.
+    #[error("the SDK key is empty, too long, or holds a character no key has, such as a line break")]
     SdkKeyMalformed,
     /// The addition to the user agent cannot stand in an HTTP header.
     #[error("the user agent holds a character no HTTP header may have")]
     UserAgent,
     /// There is no tokio runtime to poll on.
-    #[error("a client polls on tokio: build it inside a runtime")]
+    #[error("a client polls on tokio: call `build` inside a runtime")]
     NoRuntime,
     /// TLS or the HTTP client could not be set up.
     #[error(transparent)]
     Http(#[from] HttpSetupError),
-    /// An offline client has nothing to serve.
-    #[error("offline, and there is no bundle to serve")]
+    /// An offline client has nothing to serve: no bundle on disk or given, or the one there was is refused.
+    #[error("offline, and there is no bundle that can be served")]
     NothingToServe(#[source] Option<Failure>),
 }
 

@@ -29,8 +29,10 @@
 //!     .sdk_key(key)
 //!     .cache_dir("/var/cache/shop/flags")
 //!     .build()?;
-//! // With a good bundle in the cache this returns at once.
-//! client.wait_for_ready(Duration::from_secs(5)).await?;
+//! // With a good bundle in the cache this returns at once. Without one, a service should start all the same.
+//! if let Err(not_ready) = client.wait_for_ready(Duration::from_secs(5)).await {
+//!     tracing::warn!(code = not_ready.code(), "default values are served until flags are loaded");
+//! }
 //! client.on_change(|change| tracing::info!(version = change.version, keys = ?change.keys, "flags changed"));
 //! # Ok(client)
 //! # }
