@@ -59,8 +59,9 @@ pub enum PublishError {
         /// Which version.
         version: u64,
     },
-    /// The bucket holds a manifest of a later root or format: this publisher is out of date and must not write.
-    #[error("the announced manifest is of a later root or release")]
+    /// What is announced or claimed is of a later root, trust generation, or format: this publisher is out of date and
+    /// must not write.
+    #[error("what is announced or claimed is of a later root or release")]
     Outdated {
         /// What a client would say.
         source: ManifestError,

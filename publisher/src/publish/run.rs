@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use flagstone_bundle::container::Caps;
 use flagstone_bundle::content::Content;
-use flagstone_bundle::manifest::{LogHead, Manifest, Stream};
+use flagstone_bundle::manifest::{LogHead, Manifest, ManifestError, Stream};
 
 use super::announce::{Announced, Archived, Bucket};
 use super::cumulative::Chosen;
@@ -45,6 +45,7 @@ impl Publisher {
             // The manifest first: a claim comes before its announcement, so one above the item is never a race.
             let bucket = self.inner.bucket(stream).await?;
             let item = self.inner.publications.read(stream).await?;
+            self.inner.refuse_newer(stream, &item)?;
             refuse_unclaimed(&bucket, &item)?;
             let Some((item, next)) = self.inner.next(stream, &bucket, item, ask).await? else { continue };
             let done = match next {
@@ -229,6 +230,18 @@ impl Inner {
         let due = ask == Ask::Sweep && self.is_heartbeat_due(stream, &item);
         let next = if is_ours && !due { Next::Nothing } else { Next::SameContent };
         Ok(Some((item, next)))
+    }
+
+    /// A claim of a later trust generation was made under a newer root: this publisher may not write at all.
+    fn refuse_newer(&self, stream: &Stream, item: &Publication) -> Result<(), PublishError> {
+        let trusted = self.epoch(stream);
+        match &item.claim {
+            Some(Claim { epoch, .. }) if *epoch > trusted => {
+                let source = ManifestError::EpochAhead { trusted, offered: *epoch };
+                Err(PublishError::Outdated { source })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Whether the log still has the entry that was published last: else it was restored or replaced, whatever its

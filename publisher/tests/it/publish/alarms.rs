@@ -8,7 +8,7 @@ use flagstone_model::digest::Digest;
 use flagstone_publisher::keys::ManifestSigner;
 use flagstone_publisher::log::ChangeLog;
 use flagstone_publisher::log::{Entry, MemoryLog, conformance};
-use flagstone_publisher::publication::MemoryPublications;
+use flagstone_publisher::publication::{Claim, MemoryPublications};
 use flagstone_publisher::publish::{Layout, Ports, PublishError};
 
 use super::world::{Poll, World, flag, manifest_path, stream};
@@ -114,4 +114,29 @@ async fn a_publisher_that_is_older_than_the_announced_root_does_not_write() {
     let error = world.publish(&world.publisher()).await.unwrap_err();
     assert_eq!(error.code(), "publisher-outdated");
     assert_eq!(world.manifest_bytes().await, forged);
+}
+
+#[tokio::test]
+async fn a_publisher_that_is_older_than_the_claimed_epoch_does_not_write() {
+    let world = World::announced().await;
+    let announced = world.manifest_bytes().await;
+    let item = world.items.read(&stream()).await.unwrap();
+    let claim = Claim { epoch: 2, serial: 2, version: 2, ..item.claim.unwrap() };
+    assert!(world.items.claim(&stream(), 1, &claim, item.covered.unwrap()).await.unwrap());
+    world.append([("b", None)]).await;
+    // Before its announcement, and where that was taken away.
+    for manifest in [Some(announced), None] {
+        world.memory.overwrite(&manifest_path(), manifest.clone());
+        let objects = world.memory.paths();
+        let publisher = world.publisher();
+        for error in [
+            world.publish(&publisher).await.unwrap_err(),
+            publisher.sweep(&stream()).await.unwrap_err(),
+            publisher.rebuild(&stream()).await.unwrap_err(),
+        ] {
+            assert_eq!(error.code(), "publisher-outdated");
+        }
+        assert_eq!(world.items.read(&stream()).await.unwrap().claim.as_ref(), Some(&claim));
+        assert_eq!(world.memory.paths(), objects);
+    }
 }
