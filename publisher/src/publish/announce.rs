@@ -198,13 +198,15 @@ impl Inner {
                 return Ok(());
             }
             let Bucket { expect, manifest } = self.seen(stream, &path).await?;
-            match manifest {
-                Some(present) if present.version() == claim.version && present.content() == claim.content => {
-                    return Ok(());
-                }
+            // An earlier manifest of this stream may be put there by anybody who can write to the bucket; like what is
+            // no manifest of it, it proves nothing and stands in nobody's way.
+            let same =
+                |present: &Manifest| (present.epoch(), present.version()) == (claim.epoch, claim.version);
+            match manifest.filter(same) {
+                Some(present) if present.content() == claim.content => return Ok(()),
                 Some(_) => return Err(PublishError::ArchiveDiffers { version: claim.version }),
-                // Not a manifest of this stream, so it proves nothing and stands in nobody's way.
                 None => {
+                    tracing::warn!(%path, "an archived manifest is not of its version and is replaced");
                     self.store.put_if(&path, file, &expect).await?;
                 }
             }

@@ -40,6 +40,24 @@ async fn a_pointer_put_back_to_an_older_manifest_is_announced_again() {
 }
 
 #[tokio::test]
+async fn an_archive_squatted_with_an_earlier_manifest_is_replaced() {
+    let world = World::announced().await;
+    let publisher = world.publisher();
+    let path = |version| Layout::of(&stream()).archive(1, version).unwrap();
+    for version in 2..=3 {
+        world.memory.overwrite(&path(version), Some(world.manifest_bytes().await));
+    }
+    for version in 2..=3 {
+        world.append([("a", Some(flag("a", version, true)))]).await;
+        world.publish(&publisher).await.unwrap();
+        assert_eq!(world.manifest().await.version(), version);
+        let archived = world.memory.get(&path(version)).await.unwrap().unwrap().bytes;
+        assert_eq!(archived, world.manifest_bytes().await);
+    }
+    world.assert_current().await;
+}
+
+#[tokio::test]
 async fn a_snapshot_that_is_gone_is_stored_again_by_the_next_heartbeat() {
     for restarted in [false, true] {
         let world = World::announced().await;
