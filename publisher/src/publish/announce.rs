@@ -24,11 +24,11 @@ pub(super) struct Bucket {
 }
 
 /// What lies at a path.
-struct Present {
+pub(super) struct Present {
     /// Its state.
-    expect: Expect,
+    pub(super) expect: Expect,
     /// Its bytes; none where there is nothing, or too much for an object of ours.
-    bytes: Option<Vec<u8>>,
+    pub(super) bytes: Option<Vec<u8>>,
 }
 
 /// What became of a claimed announcement.
@@ -67,7 +67,7 @@ impl Inner {
 
     /// Reads what may not be ours: somebody with write access to the bucket may have put there what is larger than
     /// anything a publisher writes.
-    async fn present(&self, path: &ObjectPath) -> Result<Present, StoreError> {
+    pub(super) async fn present(&self, path: &ObjectPath) -> Result<Present, StoreError> {
         match self.store.get(path).await {
             Ok(Some(Object { bytes, etag })) => Ok(Present { expect: Expect::Is(etag), bytes: Some(bytes) }),
             Ok(None) => Ok(Present { expect: Expect::Absent, bytes: None }),
@@ -107,15 +107,18 @@ impl Inner {
         bytes: &[u8],
     ) -> Result<(), PublishError> {
         for _ in 0..TRIES {
-            match self.store.put_new(path, bytes).await? {
-                PutNew::Created => return Ok(()),
-                PutNew::Exists { size } if size == object.size => return Ok(()),
-                // Torn by a store that is not atomic, or damaged by somebody with write access.
-                PutNew::Exists { .. } => {}
+            if self.store.put_new(path, bytes).await? == PutNew::Created {
+                return Ok(());
             }
-            tracing::warn!(%path, "a stored object has not the size of its digest and is replaced");
-            if let Some(present) = self.store.head(path).await? {
-                self.store.put_if(path, bytes, &Expect::Is(present.etag)).await?;
+            // Perhaps torn by a store that is not atomic, or damaged by somebody with write access; its size would not
+            // tell.
+            let present = self.present(path).await?;
+            if present.bytes.is_some_and(|bytes| object.is(&bytes)) {
+                return Ok(());
+            }
+            tracing::warn!(%path, "a stored object is not what its name says and is replaced");
+            if let PutIf::Written { .. } = self.store.put_if(path, bytes, &present.expect).await? {
+                return Ok(());
             }
         }
         Err(PublishError::ObjectTaken)

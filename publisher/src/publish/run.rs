@@ -16,7 +16,6 @@ use super::source::{Built, SourceError};
 use super::{Inner, Publisher};
 use crate::log::Head;
 use crate::publication::{Claim, Publication};
-use crate::store::StoreError;
 
 /// How often a run starts again because another publisher was faster.
 const TRIES: usize = 8;
@@ -160,11 +159,11 @@ impl Publisher {
     ) -> Result<(), PublishError> {
         let inner = &self.inner;
         let layout = Layout::of(stream);
-        let present = inner.store.head(&layout.snapshot(&claim.snapshot)?).await?;
-        if present.is_some_and(|present| present.size == claim.snapshot.size) {
+        let present = inner.present(&layout.snapshot(&claim.snapshot)?).await?;
+        if present.bytes.is_some_and(|bytes| claim.snapshot.is(&bytes)) {
             return Ok(());
         }
-        tracing::warn!(%stream, version = claim.version, "an announced snapshot is missing and is stored again");
+        tracing::warn!(%stream, version = claim.version, "an announced snapshot is missing or damaged and is stored again");
         let proven = match known.proven(claim) {
             Some(proven) => proven,
             None => {
@@ -305,11 +304,7 @@ impl Inner {
             return Ok(Some(previous));
         }
         let path = Layout::of(stream).snapshot(&claim.snapshot)?;
-        let stored = match self.store.get(&path).await {
-            Ok(Some(stored)) => stored.bytes,
-            Ok(None) | Err(StoreError::TooLarge { .. }) => return Ok(None),
-            Err(error) => return Err(error.into()),
-        };
+        let Some(stored) = self.present(&path).await?.bytes else { return Ok(None) };
         let (claim, stream) = (claim.clone(), stream.clone());
         let read = move || {
             let raw = claim.snapshot.open(&stored, Caps::SNAPSHOT)?;
@@ -334,23 +329,18 @@ impl Inner {
         claim: &mut Claim,
     ) -> Result<Option<Vec<u8>>, PublishError> {
         let Some(delta) = claim.deltas.first() else { return Ok(None) };
-        let stored = match self.store.get(&Layout::of(stream).delta(&delta.object)?).await {
-            Ok(Some(stored)) => stored,
-            Ok(None) | Err(StoreError::TooLarge { .. }) => {
-                claim.deltas.clear();
-                claim.inline = false;
-                return Ok(None);
-            }
-            Err(error) => return Err(error.into()),
-        };
-        if delta.object.open(&stored.bytes, Caps::SNAPSHOT).is_err() {
+        let present = self.present(&Layout::of(stream).delta(&delta.object)?).await?;
+        let readable = |stored: &Vec<u8>| delta.object.open(stored, Caps::SNAPSHOT).is_ok();
+        let Some(stored) = present.bytes.filter(readable) else {
             claim.deltas.clear();
-        }
+            claim.inline = false;
+            return Ok(None);
+        };
         let kept = self.options.heartbeat_ms.saturating_mul(2);
         let at_ms = claim.history.last().map_or(0, |step| step.at_ms);
         let fresh = claim.issued_ms <= at_ms.saturating_add_unsigned(kept);
-        claim.inline = claim.inline && fresh && !claim.deltas.is_empty();
-        Ok(claim.inline.then_some(stored.bytes))
+        claim.inline = claim.inline && fresh;
+        Ok(claim.inline.then_some(stored))
     }
 }
 

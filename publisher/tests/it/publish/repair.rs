@@ -95,18 +95,27 @@ async fn a_delta_that_is_gone_or_damaged_is_no_longer_named() {
 
 #[tokio::test]
 async fn every_object_damaged_and_then_gone_is_survived() {
+    type Damage = fn(Vec<u8>) -> Option<Vec<u8>>;
     let world = World::announced().await;
     let publisher = world.publisher();
     world.append([("b", None)]).await;
     world.publish(&publisher).await.unwrap();
-    for damage in [Some(b"everything is overwritten".to_vec()), None] {
+    let damages: [Damage; 4] = [
+        |_| Some(b"everything is overwritten".to_vec()),
+        |bytes| Some(vec![b'x'; bytes.len()]),
+        |bytes| Some(bytes.iter().rev().copied().collect()),
+        |_| None,
+    ];
+    for (damage, on) in damages.into_iter().zip([false, true, false, true]) {
         for path in world.memory.paths() {
-            world.memory.overwrite(&path, damage.clone());
+            let bytes = world.memory.get(&path).await.unwrap().unwrap().bytes;
+            world.memory.overwrite(&path, damage(bytes));
         }
         world.clock.advance(300_000);
         world.publisher().sweep(&stream()).await.unwrap();
         world.assert_current().await;
-        world.append([("a", None)]).await;
+        // Contents that were published before, and whose snapshots and deltas are damaged too.
+        world.append([("a", Some(flag("a", 1, on)))]).await;
         world.publish(&publisher).await.unwrap();
         world.assert_current().await;
     }
