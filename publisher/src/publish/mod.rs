@@ -191,7 +191,8 @@ impl Publisher {
     }
 
     /// Puts right whatever is not: changes nobody published, announcements a crash cut off, a pointer that was
-    /// overwritten, a snapshot that is gone; and sends a heartbeat when it is time. To be called every minute or so.
+    /// overwritten, a snapshot that is gone; and sends a heartbeat when it is time, with which a damaged snapshot is
+    /// stored anew. To be called every minute or so.
     pub async fn sweep(&self, stream: &Stream) -> Result<Progress, PublishError> {
         // Nearly always there is nothing to do, and then nothing is written, the lease neither.
         if self.inner.is_quiet(stream).await? {

@@ -226,8 +226,9 @@ impl Inner {
             self.publications.announced(stream, item.serial()).await?;
             item.announced_serial = item.serial();
         }
-        let due = ask == Ask::Sweep && self.is_heartbeat_due(stream, &item);
-        let next = if is_ours && !due { Next::Nothing } else { Next::SameContent };
+        let again = ask == Ask::Sweep
+            && (self.is_heartbeat_due(stream, &item) || !self.is_snapshot_there(stream, &item).await?);
+        let next = if is_ours && !again { Next::Nothing } else { Next::SameContent };
         Ok(Some((item, next)))
     }
 
@@ -259,7 +260,8 @@ impl Inner {
         Ok(entry.is_some_and(|entry| entry.hash == covered.hash))
     }
 
-    /// Whether all that was claimed is announced, all that is in the log is claimed, and no heartbeat is due.
+    /// Whether all that was claimed is announced and stored, all that is in the log is claimed, and no heartbeat is
+    /// due.
     pub(super) async fn is_quiet(&self, stream: &Stream) -> Result<bool, PublishError> {
         let bucket = self.bucket(stream).await?;
         let item = self.publications.read(stream).await?;
@@ -268,7 +270,14 @@ impl Inner {
         let announced = (seen.epoch(), seen.version(), seen.serial(), seen.content());
         let claimed = (self.epoch(stream), claim.version, claim.serial, claim.content);
         let done = announced == claimed && item.is_announced() && head == item.covered;
-        Ok(done && !self.is_heartbeat_due(stream, &item))
+        Ok(done && !self.is_heartbeat_due(stream, &item) && self.is_snapshot_there(stream, &item).await?)
+    }
+
+    /// Whether the claimed snapshot is stored, as far as its size tells. Its bytes are read with each heartbeat.
+    async fn is_snapshot_there(&self, stream: &Stream, item: &Publication) -> Result<bool, PublishError> {
+        let Some(claim) = &item.claim else { return Ok(true) };
+        let head = self.store.head(&Layout::of(stream).snapshot(&claim.snapshot)?).await?;
+        Ok(head.is_some_and(|head| head.size == claim.snapshot.size))
     }
 
     /// A fifth before the promised time, for the next sweep may come late. By the clock, and by how long this process
