@@ -161,3 +161,10 @@ async fn publishing_again_changes_nothing_and_a_write_need_not_wait() {
     assert_eq!(answer.header("preference-applied"), Some("respond-async"));
     assert!(answer.json().member("publication").is_some());
 }
+
+#[tokio::test]
+async fn a_json_body_is_read_though_curl_calls_it_a_form() {
+    let world = World::with_flags().await;
+    let body = post(FLAGS, r#"{"key":"by-curl","type":"bool"}"#);
+    world.expect(StatusCode::CREATED, body.header("content-type", "application/x-www-form-urlencoded")).await;
+}
