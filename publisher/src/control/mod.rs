@@ -12,6 +12,7 @@ mod write;
 use std::sync::{Arc, Mutex};
 
 use flagstone_bundle::manifest::Stream;
+use flagstone_bundle::root::Root;
 use flagstone_model::key::{EnvironmentId, ProjectId, ViewId};
 
 pub use error::{ControlError, Kind};
@@ -20,8 +21,6 @@ pub use write::{Operation, Published, Write, Written};
 
 pub use crate::publish::PublicationState;
 pub use crate::state::change::Precondition;
-
-use flagstone_bundle::root::Root;
 
 use crate::clock::Clock;
 use crate::keys::ManifestSigner;

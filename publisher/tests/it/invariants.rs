@@ -11,8 +11,8 @@ use flagstone_publisher::lower::salt::seed;
 use flagstone_publisher::state::change::{self, Refusal, Terms};
 use proptest::prelude::*;
 
-use crate::authoring::any_targeting;
 use crate::project::{Project, flag, json, production, segment, told};
+use crate::round_trip::any_targeting;
 
 const DANGLING: &str = "dangling-reference";
 const CYCLE: &str = "prerequisite-cycle";

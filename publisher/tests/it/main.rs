@@ -17,6 +17,7 @@ mod lowering;
 mod project;
 mod publication;
 mod publish;
+mod round_trip;
 mod sqlite;
 mod store;
 mod streams;

@@ -1,15 +1,13 @@
 //! Environments.
 
 use axum::extract::State;
-use axum::http::HeaderValue;
-use axum::http::header::LOCATION;
 use flagstone_model::json::Json;
 use flagstone_publisher::control::Operation;
 
-use super::{Answer, Subject, authored, plain, revision, without_own, write};
+use super::{Answer, Subject, add, authored, plain, revision, without_own, write};
 use crate::call::{Call, Media};
 use crate::problem::Problem;
-use crate::{Service, answer, percent};
+use crate::{Service, answer};
 
 pub(crate) async fn list(State(service): State<Service>, call: Call) -> Answer {
     let page = call.query(&["limit", "cursor"])?.page(call.path())?;
@@ -30,14 +28,7 @@ pub(crate) async fn create(State(service): State<Service>, call: Call) -> Answer
         }
     }
     let id = body.member("id").and_then(Json::as_str).unwrap_or_default().to_owned();
-    let terms = call.creation(None).await?;
-    let subject = Subject { key: &id, environment: None };
-    let mut response = write(&service, Operation::CreateEnvironment(body), terms, subject).await?;
-    let location = format!("{}/{}", call.path(), percent::encode_segment(&id));
-    if let Ok(location) = HeaderValue::try_from(location) {
-        response.headers_mut().insert(LOCATION, location);
-    }
-    Ok(response)
+    add(&service, &call, Operation::CreateEnvironment(body), &id).await
 }
 
 pub(crate) async fn read(State(service): State<Service>, call: Call) -> Answer {

@@ -1,14 +1,12 @@
 //! Definitions of flags.
 
 use axum::extract::State;
-use axum::http::HeaderValue;
-use axum::http::header::LOCATION;
 use flagstone_model::json::Json;
 use flagstone_publisher::control::Operation;
 
-use super::{Answer, Subject, authored, plain, revision, without_own, write};
+use super::{Answer, Subject, add, authored, plain, revision, without_own, write};
 use crate::call::{Call, Media};
-use crate::{Service, answer, percent};
+use crate::{Service, answer};
 
 pub(crate) async fn list(State(service): State<Service>, call: Call) -> Answer {
     let page = call.query(&["limit", "cursor"])?.page(call.path())?;
@@ -18,15 +16,8 @@ pub(crate) async fn list(State(service): State<Service>, call: Call) -> Answer {
 pub(crate) async fn create(State(service): State<Service>, call: Call) -> Answer {
     let body = call.json(Media::Json)?.into_owned();
     let key = body.member("key").and_then(Json::as_str).unwrap_or_default().to_owned();
-    let terms = call.creation(None).await?;
     let body = without_own(body, &["revision", "seq", "publication"]);
-    let subject = Subject { key: &key, environment: None };
-    let mut response = write(&service, Operation::CreateFlag(body), terms, subject).await?;
-    let location = format!("{}/{}", call.path(), percent::encode_segment(&key));
-    if let Ok(location) = HeaderValue::try_from(location) {
-        response.headers_mut().insert(LOCATION, location);
-    }
-    Ok(response)
+    add(&service, &call, Operation::CreateFlag(body), &key).await
 }
 
 pub(crate) async fn read(State(service): State<Service>, call: Call) -> Answer {

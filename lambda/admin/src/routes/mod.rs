@@ -1,5 +1,7 @@
 //! The routes, and what they have in common.
 
+use axum::http::HeaderValue;
+use axum::http::header::LOCATION;
 use axum::response::Response;
 use flagstone_model::json::Json;
 use flagstone_model::key::EnvironmentId;
@@ -8,7 +10,7 @@ use flagstone_publisher::control::{ControlError, Entity, Operation, Write};
 
 use crate::call::{Call, check_reason};
 use crate::problem::Problem;
-use crate::{Service, answer};
+use crate::{Service, answer, percent};
 
 pub(crate) mod environments;
 pub(crate) mod evaluate;
@@ -37,6 +39,17 @@ async fn write(service: &Service, operation: Operation, write: Write, subject: S
     let done = tokio::spawn(async move { control.write(operation, write).await }).await;
     let written = done.map_err(|_| Problem::internal())??;
     Ok(answer::written(subject.key, subject.environment, waited, written))
+}
+
+/// Makes what the list in the path did not have, and answers where it is now.
+async fn add(service: &Service, call: &Call, operation: Operation, key: &str) -> Answer {
+    let terms = call.creation(None).await?;
+    let mut response = write(service, operation, terms, Subject { key, environment: None }).await?;
+    let location = format!("{}/{}", call.path(), percent::encode_segment(key));
+    if let Ok(location) = HeaderValue::try_from(location) {
+        response.headers_mut().insert(LOCATION, location);
+    }
+    Ok(response)
 }
 
 /// The revision of an entity; 0 if there is none.

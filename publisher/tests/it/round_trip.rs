@@ -1,0 +1,302 @@
+//! Documents of the authored form, drawn at random, and the law that each reads back as it was written.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use flagstone_model::instant::Instant;
+use flagstone_model::json::Json;
+use flagstone_model::key::{FlagKey, RuleId, SegmentKey, VariationKey};
+use flagstone_model::path::Path;
+use flagstone_model::value::{FlagType, Value};
+use flagstone_publisher::author::{
+    AttributeTest, Bucket, By, Condition, Environment, Fallthrough, FlagDefinition, FlagKind, FlagTest, Off,
+    Operand, Ramp, RampTo, Rollout, Rule, Segment, SegmentRule, Share, Targeting, Then, Weight, Window,
+};
+use proptest::collection::{btree_map, btree_set, vec};
+use proptest::option;
+use proptest::prelude::*;
+
+use crate::project::json;
+
+fn key() -> impl Strategy<Value = String> {
+    "[a-z][a-z0-9-]{0,6}"
+}
+
+fn variation() -> impl Strategy<Value = VariationKey> {
+    "[a-e]".prop_map(|name| VariationKey::parse(&name).unwrap())
+}
+
+fn number() -> impl Strategy<Value = f64> {
+    prop_oneof![any::<i32>().prop_map(f64::from), (-1e300..1e300f64), Just(0.1), Just(1e21), Just(-1e-7)]
+        .prop_map(|number| number + 0.0)
+}
+
+fn operand() -> impl Strategy<Value = Operand> {
+    prop_oneof![
+        any::<bool>().prop_map(Operand::Bool),
+        number().prop_map(Operand::Number),
+        "\\PC{0,8}".prop_map(|text| Operand::String(text.into())),
+    ]
+}
+
+fn target() -> impl Strategy<Value = Operand> {
+    operand().prop_filter("a key is no boolean", |operand| !matches!(operand, Operand::Bool(_)))
+}
+
+fn sorted<T: Ord + Clone + std::fmt::Debug>(
+    item: impl Strategy<Value = T>,
+    min: usize,
+) -> impl Strategy<Value = Vec<T>> {
+    btree_set(item, min..5).prop_map(|set| set.into_iter().collect())
+}
+
+fn path() -> impl Strategy<Value = Path> {
+    vec("[a-zA-Z~.]{1,4}", 1..4).prop_map(|names| {
+        let text =
+            names.iter().map(|name| name.replace('~', "~0").replace('.', "~1")).collect::<Vec<_>>().join(".");
+        Path::parse(&text).unwrap()
+    })
+}
+
+fn by() -> impl Strategy<Value = By> {
+    option::of(path()).prop_map(|path| path.map(By::of).unwrap_or_default())
+}
+
+fn instant() -> impl Strategy<Value = Instant> {
+    (0i64..4_000_000_000).prop_map(|seconds| Instant::from_millis(seconds * 1_000))
+}
+
+fn ramp(min: usize) -> impl Strategy<Value = Ramp> {
+    (0i64..4_000_000_000, vec((1i64..100_000_000, 0u64..=1_000), min..6), any::<bool>()).prop_map(
+        |(start, steps, linear)| {
+            let (mut at, mut share) = (start, 0);
+            let points = steps
+                .into_iter()
+                .map(|(seconds, growth)| {
+                    at += seconds;
+                    share += growth;
+                    (Instant::from_millis(at * 1_000), share)
+                })
+                .collect();
+            Ramp { points, linear }
+        },
+    )
+}
+
+fn bucket() -> impl Strategy<Value = Bucket> {
+    let share = prop_oneof![
+        btree_set(0u64..=100_000, 0..8).prop_map(|bounds| {
+            let bounds: Vec<u64> = bounds.into_iter().collect();
+            Share::In(bounds.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect())
+        }),
+        ramp(0).prop_map(Share::Ramp),
+    ];
+    let of = prop_oneof![Just(100_000u64), Just(1 << 32), 100_001u64..4_000_000];
+    (by(), key(), of, share).prop_map(|(by, salt, of, share)| Bucket { by, salt, of, share })
+}
+
+fn attribute() -> impl Strategy<Value = AttributeTest> {
+    let texts = || option::of(sorted("\\PC{0,6}".prop_map(Arc::<str>::from), 0));
+    let numbers = (option::of(number()), option::of(number()), option::of(number()), option::of(number()));
+    let sets = (option::of(sorted(operand(), 0)), texts(), texts(), texts());
+    (path(), any::<bool>(), sets, numbers, option::of(any::<bool>())).prop_map(
+        |(path, exists, (is_in, starts, ends, contains), (lt, lte, gt, gte), absent)| AttributeTest {
+            path,
+            exists: Some(exists),
+            is_in,
+            starts,
+            ends,
+            contains,
+            lt,
+            lte,
+            gt,
+            gte,
+            absent,
+        },
+    )
+}
+
+fn flag_test() -> impl Strategy<Value = FlagTest> {
+    (key(), sorted(variation(), 0))
+        .prop_map(|(flag, is)| FlagTest { flag: FlagKey::parse(&flag).unwrap(), is })
+}
+
+fn condition_tree() -> impl Strategy<Value = Condition> {
+    let window =
+        (option::of(instant()), option::of(instant())).prop_filter_map("a span of time", |span| match span {
+            (None, None) => None,
+            (Some(a), Some(b)) if a >= b => None,
+            (since, before) => Some(Window { since, before }),
+        });
+    let leaf = prop_oneof![
+        4 => attribute().prop_map(Condition::Attribute),
+        1 => sorted(key().prop_map(|key| SegmentKey::parse(&key).unwrap()), 0).prop_map(Condition::Segment),
+        1 => flag_test().prop_map(Condition::Flag),
+        1 => (bucket(), option::of(any::<bool>()))
+            .prop_map(|(bucket, absent)| Condition::Bucket { bucket, absent }),
+        1 => window.prop_map(Condition::Time),
+    ];
+    leaf.prop_recursive(3, 12, 3, |inner| {
+        prop_oneof![
+            vec(inner.clone(), 0..3).prop_map(Condition::All),
+            vec(inner.clone(), 0..3).prop_map(Condition::Any),
+            vec(inner.clone(), 0..3).prop_map(Condition::None),
+            inner.prop_map(|inner| Condition::Not(Box::new(inner))),
+        ]
+    })
+}
+
+fn rollout() -> impl Strategy<Value = Rollout> {
+    (by(), option::of(key()), btree_set(variation(), 1..5), vec(0u64..=100_000, 4)).prop_map(
+        |(by, salt, variations, mut cuts)| {
+            cuts.truncate(variations.len() - 1);
+            cuts.extend([0, 100_000]);
+            cuts.sort_unstable();
+            let parts = cuts.windows(2).map(|pair| Weight::of_parts(pair[1] - pair[0]).unwrap());
+            Rollout { by, salt, weights: variations.into_iter().zip(parts).collect() }
+        },
+    )
+}
+
+fn then() -> impl Strategy<Value = Then> {
+    prop_oneof![
+        variation().prop_map(Then::Serve),
+        rollout().prop_map(Then::Rollout),
+        (variation(), by(), option::of(key()), ramp(1))
+            .prop_map(|(serve, by, salt, ramp)| Then::Ramp(RampTo { serve, by, salt, ramp })),
+    ]
+}
+
+fn keys() -> impl Strategy<Value = BTreeMap<VariationKey, Vec<Operand>>> {
+    btree_map(variation(), sorted(target(), 1), 0..3).prop_map(|keys| {
+        let mut seen = BTreeSet::new();
+        let mut kept = BTreeMap::new();
+        for (variation, mut keys) in keys {
+            keys.retain(|key| seen.insert(key.clone()));
+            if !keys.is_empty() {
+                kept.insert(variation, keys);
+            }
+        }
+        kept
+    })
+}
+
+pub(crate) fn any_targeting() -> impl Strategy<Value = Targeting> {
+    let off =
+        prop_oneof![Just(Off::Unstated), Just(Off::CallersDefault), variation().prop_map(Off::Variation)];
+    let rules = btree_map("[a-z ]{1,5}x", (vec(condition_tree(), 0..3), then()), 0..4).prop_map(|rules| {
+        rules
+            .into_iter()
+            .map(|(id, (when, then))| Rule { id: RuleId::parse(&id).unwrap(), when, then })
+            .collect::<Vec<_>>()
+    });
+    let fallthrough = option::of(prop_oneof![
+        variation().prop_map(Fallthrough::Serve),
+        (rollout(), option::of(variation()))
+            .prop_map(|(rollout, without_key)| Fallthrough::Rollout { rollout, without_key }),
+    ]);
+    (any::<bool>(), off, vec(flag_test(), 0..3), keys(), keys(), rules, fallthrough).prop_map(
+        |(on, off, prerequisites, deny, targets, rules, fallthrough)| Targeting {
+            on,
+            off,
+            prerequisites,
+            deny,
+            targets,
+            rules,
+            fallthrough,
+        },
+    )
+}
+
+fn any_json() -> impl Strategy<Value = String> {
+    let leaf = prop_oneof![
+        Just("null".to_owned()),
+        any::<bool>().prop_map(|truth| truth.to_string()),
+        number().prop_map(|number| Json::from(number).to_string()),
+        "[a-z\\\\\"]{0,4}".prop_map(|text| Json::from(text).to_string()),
+    ];
+    leaf.prop_recursive(3, 10, 3, |inner| {
+        prop_oneof![
+            vec(inner.clone(), 0..3).prop_map(|all| format!("[{}]", all.join(","))),
+            btree_map("[a-z]{1,3}", inner, 0..3).prop_map(|all| {
+                let members: Vec<_> =
+                    all.iter().rev().map(|(name, value)| format!("\"{name}\":{value}")).collect();
+                format!("{{{}}}", members.join(","))
+            }),
+        ]
+    })
+}
+
+fn any_definition() -> impl Strategy<Value = FlagDefinition> {
+    let text = || option::of("\\PC{0,12}");
+    let kinds = proptest::sample::select(FlagKind::ALL.to_vec());
+    let types = proptest::sample::select(FlagType::ALL.to_vec());
+    let values =
+        btree_map(variation(), (any::<bool>(), "\\PC{0,6}", any::<i32>(), number(), any_json()), 1..4);
+    (key(), types, values, kinds, text(), sorted("[a-z]{1,4}", 0), text(), any::<[bool; 2]>()).prop_map(
+        |(key, flag_type, values, kind, description, tags, owner, [client_visible, archived])| {
+            let value =
+                |(truth, text, int, float, json_text): (bool, String, i32, f64, String)| match flag_type {
+                    FlagType::Bool => Value::Bool(truth),
+                    FlagType::String => Value::String(text.into()),
+                    FlagType::Int => Value::Int(int.into()),
+                    FlagType::Float => Value::Float(float),
+                    // By way of its canonical text, which is what the normal form keeps.
+                    FlagType::Json => Value::Json(Arc::new(json(&json(&json_text).to_canonical()))),
+                };
+            let variations = values.into_iter().map(|(name, of)| (name, value(of))).collect();
+            FlagDefinition {
+                key: FlagKey::parse(&key).unwrap(),
+                flag_type,
+                variations,
+                kind,
+                description,
+                tags,
+                owner,
+                client_visible,
+                archived,
+            }
+        },
+    )
+}
+
+fn any_segment() -> impl Strategy<Value = Segment> {
+    let rules = vec(vec(condition_tree(), 0..3).prop_map(|when| SegmentRule { when }), 0..3);
+    (option::of("\\PC{0,9}"), sorted(target(), 0), sorted(target(), 0), rules)
+        .prop_map(|(description, include, exclude, rules)| Segment { description, include, exclude, rules })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(256) })]
+
+    #[test]
+    fn a_targeting_reads_back_as_it_was_written(targeting in any_targeting()) {
+        let written = targeting.to_json().to_string();
+        let read = Targeting::parse(&json(&written)).unwrap();
+        prop_assert_eq!(&read, &targeting);
+        prop_assert_eq!(read.to_json().to_string(), written);
+    }
+
+    #[test]
+    fn a_definition_reads_back_as_it_was_written(definition in any_definition()) {
+        let written = definition.to_json().to_string();
+        let read = FlagDefinition::parse(&json(&written)).unwrap();
+        prop_assert_eq!(&read, &definition);
+        prop_assert_eq!(read.to_json().to_string(), written);
+    }
+
+    #[test]
+    fn a_segment_reads_back_as_it_was_written(segment in any_segment()) {
+        let written = segment.to_json().to_string();
+        match Segment::parse(&json(&written)) {
+            Ok(read) => prop_assert_eq!(read, segment),
+            Err(problems) => prop_assert!(problems.iter().all(|problem| problem.detail.contains("nest"))),
+        }
+    }
+
+    #[test]
+    fn reading_never_panics(text in any_json()) {
+        let any = json(&text);
+        let _ = (Targeting::parse(&any), Segment::parse(&any), FlagDefinition::parse(&any), Environment::parse(&any));
+    }
+}
