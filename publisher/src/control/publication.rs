@@ -25,8 +25,6 @@ use crate::state::change::Refusal;
 const BUDGET: Duration = Duration::from_millis(2_500);
 /// How long the sweep of one stream may take.
 const SWEEP_LIMIT: Duration = Duration::from_secs(30);
-/// The environment that is published last.
-const PRODUCTION: &str = "production";
 
 impl ControlPlane {
     /// Publishes an environment up to the head of the log, and waits for it within the budget.
@@ -103,8 +101,14 @@ impl ControlPlane {
         let budget = if wait { BUDGET } else { Duration::ZERO };
         let published = |progress: Progress| Published { version: progress.version, state: progress.state };
         let mut all = BTreeMap::new();
+        // What can not be read now is published in any order: the change is made.
+        let state = self.state().await.ok();
+        let is_production = |id: &EnvironmentId| {
+            let found = state.as_ref().and_then(|state| state.environment(id.as_str()));
+            found.is_some_and(|found| found.environment.is_production())
+        };
         let (last, first): (Vec<_>, Vec<_>) =
-            environments.iter().partition(|environment| environment.as_str() == PRODUCTION);
+            environments.iter().partition(|environment| is_production(environment));
         for environment in first.into_iter().chain(last) {
             let stream = self.stream(environment);
             let left = budget.saturating_sub(begun.elapsed());

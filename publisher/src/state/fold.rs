@@ -157,7 +157,7 @@ impl State {
         let environment = match (state, present) {
             (Some(state), _) => Environment::parse(state).ok().filter(|environment| environment.id == *id)?,
             (None, Some(present)) => present.environment.clone(),
-            (None, None) => Environment { id: id.clone(), name: None, description: None },
+            (None, None) => Environment::unnamed(id.clone()),
         };
         let (flags, segments) = present.map_or_else(
             || {

@@ -119,6 +119,21 @@ async fn production_is_published_last() {
 }
 
 #[tokio::test]
+async fn what_is_said_to_be_production_is_published_last() {
+    let bench = Bench::new().await;
+    for (id, patch) in [("dev", r#"{"production":true}"#), ("production", r#"{"production":false}"#)] {
+        let id = EnvironmentId::parse(id).unwrap();
+        bench.write(Operation::PatchEnvironment(id, json(patch))).await;
+    }
+    let (_, order) = bench.create("a").await;
+    assert_eq!(order, ["production", "staging", "dev"]);
+    let dev = EnvironmentId::parse("dev").unwrap();
+    bench.write(Operation::PatchEnvironment(dev, json(r#"{"production":null}"#))).await;
+    let (_, order) = bench.create("b").await;
+    assert_eq!(order, ["dev", "production", "staging"]);
+}
+
+#[tokio::test]
 async fn a_stream_that_fails_blocks_no_other_and_is_swept_later() {
     let bench = Bench::new().await;
     *bench.store.refused.lock().unwrap() = Some("dev");

@@ -36,7 +36,7 @@ pub fn create_environment(state: &State, body: &Json<'_>) -> Result<Vec<Edit>, R
     Ok(vec![Edit::of(state, entity, &environment.to_json())])
 }
 
-/// Changes what an environment is called by a merge patch (RFC 7396).
+/// Changes what an environment is called, and whether it is production, by a merge patch (RFC 7396).
 pub fn patch_environment(
     state: &State,
     id: &EnvironmentId,
