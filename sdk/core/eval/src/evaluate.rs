@@ -65,8 +65,22 @@ impl Snapshot {
         context: &Context,
         now: Instant,
     ) -> Details<'_> {
+        self.evaluate_when(flag, wanted, context, || now)
+    }
+
+    /// The same, asking what time it is only for a flag whose answer may depend on it.
+    pub fn evaluate_when(
+        &self,
+        flag: &str,
+        wanted: Option<FlagType>,
+        context: &Context,
+        now: impl FnOnce() -> Instant,
+    ) -> Details<'_> {
         match self.readable(flag, wanted) {
-            Ok((flag, body)) => Evaluation { snapshot: self, context, now }.decide(flag, body),
+            Ok((flag, body)) => {
+                let now = if flag.reads_clock { now() } else { Instant::from_millis(0) };
+                Evaluation { snapshot: self, context, now }.decide(flag, body)
+            }
             Err(code) => Details::error(code),
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use flagstone_model::value::{FlagType, Value};
 
 use crate::attribute::AttributeTest;
-use crate::bucket::{BucketTest, Split};
+use crate::bucket::{BucketTest, Split, Within};
 use crate::table::{Keyed, Reference};
 
 /// A flag line.
@@ -16,6 +16,8 @@ pub(crate) struct Flag {
     pub(crate) body: Option<FlagBody>,
     /// Flags and segments that its conditions name, once each.
     pub(crate) references: Box<[Entity]>,
+    /// Whether the time may matter: a schedule or a ramp in its own conditions, or anything that they name.
+    pub(crate) reads_clock: bool,
 }
 
 #[derive(Debug)]
@@ -82,6 +84,26 @@ pub(crate) enum Condition {
         since: i64,
         before: i64,
     },
+}
+
+impl FlagBody {
+    /// Whether a condition here, at any depth, depends on the time. What others say through references is not seen.
+    pub(crate) fn reads_clock(&self) -> bool {
+        let rules = self.rules.iter().flat_map(|rule| &rule.conditions);
+        self.needs.iter().chain(rules).any(Condition::reads_clock)
+    }
+}
+
+impl Condition {
+    fn reads_clock(&self) -> bool {
+        match self {
+            Self::Time { .. } => true,
+            Self::Bucket(test) => matches!(test.within, Within::Ramp(_)),
+            Self::All(parts) | Self::Any(parts) => parts.iter().any(Self::reads_clock),
+            Self::Not(part) => part.reads_clock(),
+            Self::Unsupported | Self::Attribute(_) | Self::Segment(_) | Self::Flag(_) => false,
+        }
+    }
 }
 
 /// `{"flag":key,"is":[variation…]}`

@@ -19,7 +19,8 @@
 //! 1. [`Snapshot`]: lines compiled once; [`Snapshot::update`] compiles only what changed and shares the rest.
 //! 2. [`Snapshot::evaluate`] and [`Details`]: the function, in the order of FORMAT M-8.
 //! 3. [`Report`]: every place in the lines that is not understood, by JSON Pointer.
-//! 4. [`batch`]: the protocol by which implementations are compared.
+//! 4. [`Override`] and [`Snapshot::with_overrides`]: what a client puts in place of a flag.
+//! 5. [`batch`]: the protocol by which implementations are compared.
 //!
 //! # Invariants
 //!
@@ -40,14 +41,18 @@ mod compile;
 mod evaluate;
 mod flag;
 mod links;
+mod overrides;
+mod private;
 mod report;
 mod snapshot;
 mod table;
+mod tracked;
 mod truth;
 
 pub use bucket::{bucket, seed};
 pub use evaluate::Details;
 pub use flag::Entity;
 pub use links::{BrokenReference, MAX_REFERENCE_DEPTH, MAX_REFERENCE_WORK};
+pub use overrides::{OVERRIDE_VARIATION, Override};
 pub use report::{Problem, Report, Why};
 pub use snapshot::{Snapshot, Update};

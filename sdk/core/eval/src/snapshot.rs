@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use flagstone_model::line::{DropLine, Kind};
+use flagstone_model::path::Path;
 use flagstone_model::value::FlagType;
 
 use crate::compile::{self, Compiled};
 use crate::flag::{Entity, Flag, Segment};
 use crate::links::{BrokenReference, Links};
+use crate::private::Private;
 use crate::report::Report;
 use crate::table::Table;
 
@@ -18,6 +20,7 @@ pub struct Snapshot {
     pub(crate) flags: Table<Flag>,
     pub(crate) segments: Table<Segment>,
     pub(crate) links: Arc<Links>,
+    pub(crate) private: Private,
 }
 
 /// A snapshot made from an older one.
@@ -35,11 +38,12 @@ impl Snapshot {
     /// Compiles all lines of a snapshot. A line that cannot be read costs its own entity and nothing else.
     pub fn compile<'a>(lines: impl IntoIterator<Item = &'a [u8]>) -> (Self, Report) {
         let mut report = Report::default();
-        let (mut flags, mut segments) = (Vec::new(), Vec::new());
+        let (mut flags, mut segments, mut private) = (Vec::new(), Vec::new(), Private::default());
         for line in lines {
             match compile::line(line, &mut report.problems) {
                 Some(Compiled::Flag(flag)) => flags.push(Arc::new(flag)),
                 Some(Compiled::Segment(segment)) => segments.push(Arc::new(segment)),
+                Some(Compiled::Environment(paths)) => private = paths,
                 Some(Compiled::Other) => {}
                 None => report.headless_lines = report.headless_lines.saturating_add(1),
             }
@@ -53,7 +57,7 @@ impl Snapshot {
             .filter(|(_, references)| !references.is_empty())
             .map(|(entity, references)| (entity, Arc::from(&**references)))
             .collect();
-        (Self { flags, segments, links: Arc::new(Links::new(edges)) }, report)
+        (Self { flags, segments, links: Arc::new(Links::new(edges)), private }, report)
     }
 
     /// The snapshot after `upserts` were put in and `drops` taken out; only these are compiled.
@@ -82,6 +86,7 @@ impl Snapshot {
                     let old = old.as_ref().map(|old| &*old.references);
                     touched.note(Entity::Segment(segment.key.clone()), old, &segment.references);
                 }
+                Some(Compiled::Environment(private)) => next.private = private,
                 Some(Compiled::Other) => {}
                 None => report.headless_lines = report.headless_lines.saturating_add(1),
             }
@@ -98,6 +103,7 @@ impl Snapshot {
                         touched.note(Entity::Segment(old.key.clone()), Some(&old.references), &[]);
                     }
                 }
+                Kind::Environment => next.private = Private::default(),
                 _ => {}
             }
         }
@@ -118,6 +124,11 @@ impl Snapshot {
         });
         let changed = changed.collect();
         Update { snapshot: next, report, changed }
+    }
+
+    /// Whether what `path` leads to must not leave the process: the environment says so of it or of what it lies in.
+    pub fn is_private(&self, path: &Path) -> bool {
+        self.private.covers(path)
     }
 
     /// How many flags there are, unreadable ones included.

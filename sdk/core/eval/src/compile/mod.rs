@@ -7,6 +7,7 @@
 
 mod condition;
 mod flag;
+mod private;
 mod split;
 
 use std::fmt;
@@ -15,13 +16,16 @@ use std::sync::Arc;
 use flagstone_model::json::Json;
 use flagstone_model::line::{Head, Kind};
 
-use crate::flag::{Entity, Flag, Segment};
+use crate::flag::{Entity, Flag, FlagBody, Segment};
+use crate::private::Private;
 use crate::report::{Problem, Why};
 
 /// A line that was compiled.
 pub(crate) enum Compiled {
     Flag(Flag),
     Segment(Segment),
+    /// The environment's private attributes.
+    Environment(Private),
     /// A line that evaluation does not read.
     Other,
 }
@@ -47,12 +51,15 @@ pub(crate) fn line(bytes: &[u8], problems: &mut Vec<Problem>) -> Option<Compiled
     Some(match kind {
         Kind::Flag => {
             let body = members.and_then(|members| compiler.flag_body(members));
-            Compiled::Flag(Flag { key, body, references: compiler.into_references() })
+            let references = compiler.into_references();
+            let reads_clock = !references.is_empty() || body.as_ref().is_some_and(FlagBody::reads_clock);
+            Compiled::Flag(Flag { key, body, references, reads_clock })
         }
         Kind::Segment => {
             let conditions = members.and_then(|members| compiler.segment(members));
             Compiled::Segment(Segment { key, conditions, references: compiler.into_references() })
         }
+        Kind::Environment => Compiled::Environment(compiler.private(members)),
         _ => Compiled::Other,
     })
 }

@@ -13,6 +13,7 @@ mod example;
 mod exits;
 mod forward;
 mod laws;
+mod local;
 mod references;
 mod update;
 mod vectors;
