@@ -12,7 +12,7 @@ use axum::response::Response;
 use crate::problem::ProblemCode;
 
 /// Longest request id that is taken over from the caller, in characters.
-const MAX_REQUEST_ID_CHARS: usize = 64;
+const MAX_REQUEST_ID_CHARS: usize = 128;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const TARGET: &str = "flagstone_admin::access";
 
@@ -45,11 +45,15 @@ pub(crate) async fn observe(request: Request, next: Next) -> Response {
 }
 
 /// The caller's id, if it is plain, so that its log and ours can be joined; else one of our own.
+///
+/// Plain is what makes up UUIDs, Base64, and the trace ids of load balancers: letters, digits, and `-_.:=+/`.
 fn request_id(headers: &HeaderMap) -> String {
     let told = headers.get(&REQUEST_ID).and_then(|id| id.to_str().ok());
     let plain = |id: &&str| {
         (1..=MAX_REQUEST_ID_CHARS).contains(&id.len())
-            && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+            && id.bytes().all(|byte| {
+                byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':' | b'=' | b'+' | b'/')
+            })
     };
     told.filter(plain).map_or_else(
         || {

@@ -40,6 +40,8 @@
 //! * Tokens and SDK keys are compared by their SHA-256. Neither they nor query strings, bodies, or attributes of
 //!   contexts stand in an answer to somebody else or in a log line.
 //! * A write that has begun goes on when its caller goes away.
+//! * Every path, status, header, and member stands in the OpenAPI document, whose fragments are in `openapi/`, one for
+//!   each area. The tests hold every answer against the served document.
 //!
 //! # What it does not do
 //!
@@ -51,7 +53,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware;
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
 use flagstone_publisher::control::ControlPlane;
 
 mod access;
@@ -61,6 +63,7 @@ mod call;
 pub mod cdn;
 mod cursor;
 mod etag;
+mod openapi;
 mod percent;
 mod problem;
 mod query;
@@ -86,35 +89,18 @@ impl fmt::Debug for Service {
     }
 }
 
-/// The API of one project: everything under `/v1`, and `/healthz`.
+/// The API of one project: everything under `/v1`, `/healthz`, and `/openapi.json`.
 ///
 /// Every other path is the problem `not-found`, and every other method `method-not-allowed`. All answers have
 /// `x-request-id`.
 pub fn router(control: ControlPlane, tokens: Arc<dyn Tokens>) -> Router {
     let service = Service { control, tokens };
-    // Whole paths, not nested routers: those would hide the part of the path that tells two lists or requests apart.
-    let p = |rest: &str| format!("/v1/projects/{{project}}{rest}");
-    let e = |rest: &str| format!("/v1/projects/{{project}}/environments/{{environment}}{rest}");
-    Router::new()
-        .route(&p("/flags"), get(flags::list).post(flags::create))
-        .route(&p("/flags/{flag}"), get(flags::read).patch(flags::patch).delete(flags::archive))
-        .route(&p("/environments"), get(environments::list).post(environments::create))
-        .route(&e(""), get(environments::read).patch(environments::patch))
-        .route(&e("/flags"), get(targeting::list))
-        .route(&e("/flags/{flag}"), get(targeting::read).put(targeting::put))
-        .route(&e("/flags/{flag}/on"), post(targeting::on))
-        .route(&e("/flags/{flag}/off"), post(targeting::off))
-        .route(&e("/flags/{flag}/rollout"), post(targeting::rollout))
-        .route(&e("/flags/{flag}/restore"), post(targeting::restore))
-        .route(&e("/flags/{flag}/history"), get(targeting::history))
-        .route(&e("/segments"), get(segments::list))
-        .route(&e("/segments/{segment}"), get(segments::read).put(segments::put).delete(segments::delete))
-        .route(&e("/evaluate"), post(evaluate::evaluate))
-        .route(&e("/publication"), get(publication::read))
-        .route(&e("/publish"), post(publication::publish))
-        .route(&p("/log"), get(log::list))
+    let add = |router: Router<Service>, (path, methods): (String, _)| router.route(&path, methods);
+    table()
+        .into_iter()
+        .fold(Router::new(), add)
         .route_layer(middleware::from_fn_with_state(service.clone(), auth::require))
-        .route("/healthz", get(health))
+        .merge(open_table().into_iter().fold(Router::new(), add))
         .fallback(async || Problem::not_found())
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
@@ -122,6 +108,58 @@ pub fn router(control: ControlPlane, tokens: Arc<dyn Tokens>) -> Router {
         .with_state(service)
 }
 
+/// A path and what is there.
+type Routes = Vec<(String, MethodRouter<Service>)>;
+
+/// The routes that ask for a token. Each has its operations in a fragment of the OpenAPI document.
+fn table() -> Routes {
+    // Whole paths, not nested routers: those would hide the part of the path that tells two lists or requests apart.
+    let p = |rest: &str| format!("/v1/projects/{{project}}{rest}");
+    let e = |rest: &str| format!("/v1/projects/{{project}}/environments/{{environment}}{rest}");
+    vec![
+        (p("/flags"), get(flags::list).post(flags::create)),
+        (p("/flags/{flag}"), get(flags::read).patch(flags::patch).delete(flags::archive)),
+        (p("/environments"), get(environments::list).post(environments::create)),
+        (e(""), get(environments::read).patch(environments::patch)),
+        (e("/flags"), get(targeting::list)),
+        (e("/flags/{flag}"), get(targeting::read).put(targeting::put)),
+        (e("/flags/{flag}/on"), post(targeting::on)),
+        (e("/flags/{flag}/off"), post(targeting::off)),
+        (e("/flags/{flag}/rollout"), post(targeting::rollout)),
+        (e("/flags/{flag}/restore"), post(targeting::restore)),
+        (e("/flags/{flag}/history"), get(targeting::history)),
+        (e("/segments"), get(segments::list)),
+        (e("/segments/{segment}"), get(segments::read).put(segments::put).delete(segments::delete)),
+        (e("/evaluate"), post(evaluate::evaluate)),
+        (e("/publication"), get(publication::read)),
+        (e("/publish"), post(publication::publish)),
+        (p("/log"), get(log::list)),
+    ]
+}
+
+/// The routes that ask for nothing.
+fn open_table() -> Routes {
+    vec![("/healthz".to_owned(), get(health)), ("/openapi.json".to_owned(), get(openapi::read))]
+}
+
 async fn health() -> axum::response::Response {
     answer::json(axum::http::StatusCode::OK, r#"{"status":"ok"}"#.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn the_document_has_the_paths_of_the_routes_and_no_other() {
+        let routes: BTreeSet<String> =
+            table().into_iter().chain(open_table()).map(|(path, _)| path).collect();
+        let documented = openapi::paths();
+        let undocumented: Vec<_> = routes.difference(&documented).collect();
+        assert!(undocumented.is_empty(), "add to a fragment in lambda/admin/openapi/: {undocumented:?}");
+        let unrouted: Vec<_> = documented.difference(&routes).collect();
+        assert!(unrouted.is_empty(), "take out of lambda/admin/openapi/, or add a route: {unrouted:?}");
+    }
 }

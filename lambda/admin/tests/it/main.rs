@@ -9,11 +9,13 @@
 
 mod cdn;
 mod conditions;
+mod contract;
 mod faults;
 mod idempotency;
 mod lifecycle;
 mod lists;
 mod logs;
+mod openapi;
 mod refusals;
 mod routes;
 mod world;

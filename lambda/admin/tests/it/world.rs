@@ -21,6 +21,8 @@ use flagstone_publisher::storage::StorageError;
 use flagstone_publisher::store::{MemoryStore, ObjectStore};
 use tower::ServiceExt;
 
+use crate::contract::{self, Asked};
+
 /// 2026-11-21T12:00:00Z
 pub(crate) const NOW_MS: i64 = 1_795_262_400_000;
 /// The token of the one who may do everything.
@@ -160,8 +162,16 @@ impl World {
         world
     }
 
-    /// Makes a request.
+    /// Makes a request, and holds what comes back against the OpenAPI document.
     pub(crate) async fn ask(&self, ask: Ask) -> Told {
+        let asked = Asked { method: ask.method.clone(), uri: ask.uri.clone(), body: ask.body.clone() };
+        let told = self.ask_freely(ask).await;
+        contract::check(self, &asked, &told).await;
+        told
+    }
+
+    /// Makes a request.
+    pub(crate) async fn ask_freely(&self, ask: Ask) -> Told {
         let mut request = Request::builder().method(ask.method.as_str()).uri(&ask.uri);
         for (name, value) in &ask.headers {
             request = request.header(name, value);
