@@ -51,6 +51,7 @@ impl Line {
             let (root, pin) = (keys.root().clone(), keys.pin());
             let ports = Ports {
                 log: records.clone(),
+                checkpoints: records.clone(),
                 publications: records,
                 store: store.clone(),
                 signer: Arc::new(keys),

@@ -28,6 +28,7 @@
 //! let root = keys.root().clone();
 //! let ports = Ports {
 //!     log: records.clone(),
+//!     checkpoints: records.clone(),
 //!     publications: records,
 //!     store,
 //!     signer: keys,
@@ -63,12 +64,13 @@
 //!
 //! 1. [`log`]: entries, their chain, the port [`log::ChangeLog`], and the proof of a whole log.
 //! 2. [`author`] and [`lower`]: what people write, and what it becomes on a line.
-//! 3. [`state`] and [`build`](mod@build): the fold of a log, and the lines of an environment.
+//! 3. [`state`], [`checkpoint`], and [`build`](mod@build): the fold of a log, and the lines of an environment.
 //! 4. [`publish`]: from lines to a signed manifest, over [`publication`], [`store`], and [`keys`].
 //! 5. [`control`]: all of it as operations, for an API to call.
 //!
 //! [`sqlite`] and [`store::DirectoryStore`] are the embedded adapters; the memory ones are for tests. A new adapter
-//! runs the suites [`log::conformance`], [`publication::conformance`], and [`store::conformance`].
+//! runs the suites [`log::conformance`], [`checkpoint::conformance`], [`publication::conformance`], and
+//! [`store::conformance`].
 //!
 //! # Invariants
 //!
@@ -85,6 +87,7 @@
 
 pub mod author;
 pub mod build;
+pub mod checkpoint;
 pub mod clock;
 pub mod control;
 pub mod keys;

@@ -33,13 +33,18 @@ fn actor() -> Actor {
 
 /// The entries of a project with many flags, each on with a 30 % rollout.
 pub fn entries() -> Vec<Entry> {
+    project_of(FLAGS).1
+}
+
+/// A project with so many of these flags, and its entries.
+pub fn project_of(flags: usize) -> (State, Vec<Entry>) {
     let mut state = State::new(project());
     let mut entries = Vec::new();
     let edits = change::create_project(&state, &json(r#"{"id":"shop"}"#)).unwrap();
     record(&mut state, &mut entries, edits);
     let edits = change::create_environment(&state, &json(r#"{"id":"production"}"#)).unwrap();
     record(&mut state, &mut entries, edits);
-    for first in (0..FLAGS).step_by(FLAGS_PER_ENTRY) {
+    for first in (0..flags).step_by(FLAGS_PER_ENTRY) {
         let flags = first..first + FLAGS_PER_ENTRY;
         let edits = flags.clone().flat_map(|n| {
             change::create_flag(&state, &json(&format!(r#"{{"key":"{}","type":"bool"}}"#, flag(n)))).unwrap()
@@ -54,14 +59,15 @@ pub fn entries() -> Vec<Entry> {
         let edits = edits.collect();
         record(&mut state, &mut entries, edits);
     }
-    entries
+    (state, entries)
 }
 
-fn record(state: &mut State, entries: &mut Vec<Entry>, edits: Vec<Edit>) {
+/// Seals edits into the next entry.
+pub fn record(state: &mut State, entries: &mut Vec<Entry>, edits: Vec<Edit>) {
     let (changes, states) = edits.into_iter().map(|edit| (edit.change, edit.state)).unzip();
     let draft = Draft {
         project: project(),
-        time_ms: NOW_MS,
+        time_ms: NOW_MS + i64::try_from(state.seq()).unwrap() * 1_000,
         actor: actor(),
         request_id: format!("r-{}", state.seq()),
         request: Vec::new(),

@@ -22,6 +22,7 @@ pub use write::{Operation, Published, Write, Written};
 pub use crate::publish::PublicationState;
 pub use crate::state::change::Precondition;
 
+use crate::checkpoint::Checkpoints;
 use crate::clock::Clock;
 use crate::keys::ManifestSigner;
 use crate::log::ChangeLog;
@@ -35,6 +36,8 @@ use folded::Folded;
 pub struct Ports {
     /// The log.
     pub log: Arc<dyn ChangeLog>,
+    /// The checkpoints of its state.
+    pub checkpoints: Arc<dyn Checkpoints>,
     /// The publication items.
     pub publications: Arc<dyn Publications>,
     /// The objects that clients fetch.
@@ -64,8 +67,8 @@ struct Inner {
 impl ControlPlane {
     /// The control plane of a project, whose newest trusted root is `root`.
     pub fn new(project: ProjectId, root: Root, ports: Ports, options: Options) -> Self {
-        let Ports { log, publications, store, signer, clock } = ports;
-        let folded = Arc::new(Folded::new(project, Arc::clone(&log)));
+        let Ports { log, checkpoints, publications, store, signer, clock } = ports;
+        let folded = Arc::new(Folded::new(project, Arc::clone(&log), checkpoints));
         let source = Arc::new(publication::Lines { folded: Arc::clone(&folded), built: Mutex::default() });
         let ports = publish::Ports {
             log,

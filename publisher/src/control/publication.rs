@@ -61,7 +61,7 @@ impl ControlPlane {
     }
 
     /// Puts right what is not, in every environment: changes that nobody published, announcements that a crash cut
-    /// off, manifests that want a heartbeat. To be called every few seconds to every minute.
+    /// off, manifests that want a heartbeat; and writes a checkpoint if it is time. To be called every few seconds to every minute.
     ///
     /// Environments are swept side by side: one that fails or hangs does not keep the others from it. The last error
     /// is returned.
@@ -78,6 +78,7 @@ impl ControlPlane {
                 })
             });
         }
+        self.inner.folded.checkpoint().await;
         let mut result = Ok(());
         while let Some(swept) = sweeps.join_next().await {
             if let Err(error) = swept.unwrap_or(Err(PublishError::Stopped)) {

@@ -90,6 +90,16 @@ impl ControlPlane {
         self.inner.folded.state().await
     }
 
+    /// The state as it was at a time: with every entry that has this time or an earlier one.
+    pub async fn state_at(&self, time: Instant) -> Result<Arc<State>, ControlError> {
+        self.inner.folded.state_at(time.millis()).await
+    }
+
+    /// The state as the entry `seq` left it; of a later entry than the last one, the state there is.
+    pub async fn state_at_seq(&self, seq: u64) -> Result<Arc<State>, ControlError> {
+        self.inner.folded.state_at_seq(seq).await
+    }
+
     /// All flags that are not archived, by key.
     pub async fn flags(&self) -> Result<Vec<Entity>, ControlError> {
         let state = self.state().await?;
@@ -249,7 +259,7 @@ impl ControlPlane {
     ) -> Result<Evaluated, ControlError> {
         let now = Instant::from_millis(self.inner.clock.now_ms());
         let state = match at.filter(|at| *at < now) {
-            Some(at) => Arc::new(self.inner.folded.state_at(at.millis()).await?),
+            Some(at) => self.inner.folded.state_at(at.millis()).await?,
             None => self.state().await?,
         };
         let found = environment_of(&state, environment)?;

@@ -160,7 +160,7 @@ impl ControlPlane {
             let mut next = State::clone(&state);
             next.apply(&entry)?;
             if self.put(&entry).await? {
-                let state = inner.folded.advance(Arc::new(next));
+                let state = inner.folded.advance(Arc::new(next), &entry);
                 return Ok((entry, state));
             }
             tracing::debug!(seq = entry.seq(), attempt, "another entry got in first");

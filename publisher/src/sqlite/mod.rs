@@ -1,4 +1,4 @@
-//! The embedded store of records: change log and publication items in one SQLite file.
+//! The embedded store of records: change log, publication items, and checkpoints in one SQLite file.
 //!
 //! One file, several processes. Write-ahead logging lets readers go on while one writes; `synchronous=FULL`, set and
 //! read back on every connection, makes what was acknowledged survive a power cut. The file carries an application id
@@ -14,13 +14,14 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use crate::private;
 use crate::storage::StorageError;
 
+mod checkpoints;
 mod log;
 mod publications;
 
 /// `FLGS`: what marks a file as ours.
 const APPLICATION_ID: i64 = 0x464c_4753;
-/// The layout this release writes.
-const LAYOUT: i64 = 1;
+/// The layout this release writes. A file of an earlier one is brought to it when it is opened for writing.
+const LAYOUT: i64 = 2;
 /// How long a statement waits for another process.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -56,7 +57,26 @@ CREATE TABLE publication (
 ) STRICT;
 ";
 
-/// Change log and publication items in one SQLite file.
+/// What layout 2 added.
+const CHECKPOINTS: &str = "
+CREATE TABLE checkpoint (
+    project TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    hash BLOB NOT NULL,
+    time_ms INTEGER NOT NULL,
+    sha256 BLOB NOT NULL,
+    size INTEGER NOT NULL,
+    raw_size INTEGER NOT NULL,
+    stored BLOB NOT NULL,
+    PRIMARY KEY (project, seq)
+) STRICT;
+CREATE TABLE checkpoint_pointer (
+    project TEXT NOT NULL PRIMARY KEY,
+    seq INTEGER NOT NULL
+) STRICT;
+";
+
+/// Change log, publication items, and checkpoints in one SQLite file.
 ///
 /// Cheap to clone: clones share their two connections, one that writes and one that reads.
 #[derive(Debug, Clone)]
@@ -180,17 +200,19 @@ fn connect(path: &Path) -> Result<Connection, StorageError> {
     let tables: i64 =
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(fault)?;
     let layout = number(&connection, "user_version")?;
-    let fresh = match number(&connection, "application_id")? {
+    let layout = match number(&connection, "application_id")? {
         APPLICATION_ID if layout > LAYOUT => {
             return Err(StorageError::Newer { path: path.to_path_buf(), found: layout, known: LAYOUT });
         }
-        APPLICATION_ID => false,
-        0 if layout == 0 && tables == 0 => true,
+        APPLICATION_ID => layout,
+        0 if layout == 0 && tables == 0 => 0,
         _ => return Err(StorageError::Foreign { path: path.to_path_buf() }),
     };
     let mode: String =
         connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0)).map_err(fault)?;
-    for (pragma, value) in [("synchronous", "FULL"), ("fullfsync", "ON"), ("trusted_schema", "OFF")] {
+    for (pragma, value) in
+        [("synchronous", "FULL"), ("fullfsync", "ON"), ("trusted_schema", "OFF"), ("secure_delete", "ON")]
+    {
         connection.pragma_update(None, pragma, value).map_err(fault)?;
     }
     let synchronous = number(&connection, "synchronous")?;
@@ -199,10 +221,14 @@ fn connect(path: &Path) -> Result<Connection, StorageError> {
             format!("journal_mode is {mode} and synchronous is {synchronous}, wanted wal and 2 (FULL)");
         return Err(StorageError::Unavailable { source: what.into() });
     }
-    if fresh {
+    if layout < LAYOUT {
         let transaction =
             connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(fault)?;
-        transaction.execute_batch(SCHEMA).map_err(fault)?;
+        for (since, added) in [(1, SCHEMA), (2, CHECKPOINTS)] {
+            if layout < since {
+                transaction.execute_batch(added).map_err(fault)?;
+            }
+        }
         transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(fault)?;
         transaction.pragma_update(None, "user_version", LAYOUT).map_err(fault)?;
         transaction.commit().map_err(fault)?;

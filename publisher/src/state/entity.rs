@@ -76,7 +76,7 @@ pub struct FlagInEnvironment {
     pub edits: u64,
     /// The last entry that targeted it; 0 if none did.
     pub seq: u64,
-    line: OnceLock<Arc<str>>,
+    pub(super) line: OnceLock<Arc<str>>,
 }
 
 impl FlagInEnvironment {
@@ -94,12 +94,12 @@ impl FlagInEnvironment {
         Self { flag, line: OnceLock::new(), ..self.clone() }
     }
 
-    /// The same, targeted anew by an entry.
-    pub(super) fn targeted(&self, targeting: SettledTargeting, seq: u64) -> Self {
+    /// The same, targeted by an entry, for the `edits`th time.
+    pub(super) fn targeted(&self, targeting: SettledTargeting, edits: u64, seq: u64) -> Self {
         Self {
             flag: Arc::clone(&self.flag),
             targeting: Arc::new(targeting),
-            edits: self.edits.saturating_add(1),
+            edits,
             seq,
             line: OnceLock::new(),
         }
@@ -140,7 +140,7 @@ pub struct SegmentState {
     pub seq: u64,
     pub(super) references: Vec<Reference>,
     pub(super) salts: Vec<UsedSalt>,
-    line: OnceLock<Arc<str>>,
+    pub(super) line: OnceLock<Arc<str>>,
 }
 
 impl SegmentState {

@@ -100,6 +100,11 @@ impl State {
         }
         next.head = Some(entry.head());
         next.requests.record(entry);
+        for change in changes {
+            if let Entity::Erasure(erased) = change.entity {
+                next.requests.erase(erased);
+            }
+        }
         *self = next;
         Ok(())
     }
@@ -127,19 +132,34 @@ impl State {
             let (entity, found) = (entity.clone(), change.prior_seq);
             return Err(FoldError::PriorSeq { seq, entity, found, present: last });
         }
-        let place = Place { revision, seq };
-        let folded = match entity {
+        if let Entity::Targeting(id, key) = entity {
+            let present = self.environment(id.as_str()).and_then(|environment| environment.flags.get(key));
+            if present.is_some_and(|present| revision != present.revision().saturating_add(1)) {
+                return Err(FoldError::State { seq, entity: entity.clone() });
+            }
+        }
+        let folded = self.set(entity, Place { revision, seq }, state);
+        folded.ok_or_else(|| FoldError::State { seq, entity: entity.clone() })
+    }
+
+    /// Whether nothing but the place of an entity is kept.
+    pub(super) const fn only_carries(entity: &Entity) -> bool {
+        matches!(entity, Entity::Erasure(_) | Entity::Unknown(_))
+    }
+
+    /// Puts an entity in its place; without a state, what it was stays. `None` if the state can not be read.
+    pub(super) fn set(&mut self, entity: &Entity, place: Place, state: Option<&Json<'_>>) -> Option<()> {
+        match entity {
             Entity::Project => self.fold_project(place, state),
             Entity::Environment(id) => self.fold_environment(id, place, state),
             Entity::Flag(key) => self.fold_flag(key, place, state),
             Entity::Targeting(id, key) => self.fold_targeting(id, key, place, state),
             Entity::Segment(id, key) => self.fold_segment(id, key, place, state),
-            other => {
-                self.others.insert(other.to_string().into(), (revision, seq));
+            Entity::Erasure(_) | Entity::Unknown(_) => {
+                self.others.insert(entity.to_string().into(), (place.revision, place.seq));
                 Some(())
             }
-        };
-        folded.ok_or_else(|| FoldError::State { seq, entity: entity.clone() })
+        }
     }
 
     fn fold_project(&mut self, at: Place, state: Option<&Json<'_>>) -> Option<()> {
@@ -203,14 +223,12 @@ impl State {
     ) -> Option<()> {
         let environment = Arc::make_mut(self.environments.get_mut(id)?);
         let present = environment.flags.get(key)?;
-        if at.revision != present.revision().saturating_add(1) {
-            return None;
-        }
+        let edits = at.revision.checked_sub(present.flag.revision)?;
         let targeting = match state {
             Some(state) => SettledTargeting::from_json(state)?,
             None => (*present.targeting).clone(),
         };
-        let next = Arc::new(present.targeted(targeting, at.seq));
+        let next = Arc::new(present.targeted(targeting, edits, at.seq));
         environment.flags.insert(key.clone(), next);
         Some(())
     }
@@ -237,9 +255,9 @@ impl State {
 
 /// Where a change leaves an entity.
 #[derive(Clone, Copy)]
-struct Place {
-    revision: u64,
-    seq: u64,
+pub(super) struct Place {
+    pub(super) revision: u64,
+    pub(super) seq: u64,
 }
 
 fn placeholder(key: &FlagKey) -> Option<FlagDefinition> {

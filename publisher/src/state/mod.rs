@@ -13,6 +13,7 @@ pub mod change;
 
 mod entity;
 mod fold;
+mod lines;
 mod references;
 mod requests;
 mod sorted_map;
@@ -21,6 +22,7 @@ pub use entity::{
     EnvironmentState, FlagInEnvironment, FlagState, ProjectState, SegmentState, SettledTargeting,
 };
 pub use fold::FoldError;
+pub use lines::StateFault;
 pub use requests::{REMEMBERED, REMEMBERED_MS, Recorded, Requests};
 pub use sorted_map::SortedMap;
 

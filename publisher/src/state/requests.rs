@@ -19,8 +19,8 @@ pub struct Recorded {
     pub seq: u64,
     /// When that was, in Unix milliseconds.
     pub time_ms: i64,
-    sha256: Digest,
-    salt: Option<[u8; 16]>,
+    pub(super) sha256: Digest,
+    pub(super) salt: Option<[u8; 16]>,
 }
 
 impl Recorded {
@@ -67,10 +67,7 @@ impl Requests {
             sha256: header.request.sha256,
             salt: entry.data.as_ref().map(|data| data.salt),
         };
-        if let Some(earlier) = self.by_id.insert(Arc::clone(&id), recorded) {
-            self.by_seq.remove(&earlier.seq);
-        }
-        self.by_seq.insert(header.seq, id);
+        self.remember(id, recorded);
         let oldest = header.time_ms.saturating_sub(REMEMBERED_MS);
         while let Some((&seq, id)) = self.by_seq.first() {
             let is_old = self.by_id.get(id).is_none_or(|recorded| recorded.time_ms < oldest);
@@ -81,5 +78,28 @@ impl Requests {
             self.by_seq.remove(&seq);
             self.by_id.remove(&id);
         }
+    }
+
+    /// Remembers a request.
+    pub(super) fn remember(&mut self, id: RequestId, recorded: Recorded) {
+        let seq = recorded.seq;
+        if let Some(earlier) = self.by_id.insert(Arc::clone(&id), recorded) {
+            self.by_seq.remove(&earlier.seq);
+        }
+        self.by_seq.insert(seq, id);
+    }
+
+    /// Forgets the salt of an entry that was erased.
+    pub(super) fn erase(&mut self, seq: u64) {
+        let Some(id) = self.by_seq.get(&seq).cloned() else { return };
+        if let Some(recorded) = self.by_id.get(&id).cloned() {
+            self.by_id.insert(id, Recorded { salt: None, ..recorded });
+        }
+    }
+
+    /// Actor, id, and place of each request, by entry.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &str, &Recorded)> {
+        let recorded = self.by_seq.values().filter_map(|id| Some((id, self.by_id.get(id)?)));
+        recorded.map(|(id, recorded)| (id.0.as_str(), id.1.as_str(), recorded))
     }
 }

@@ -8,6 +8,7 @@ use flagstone_bundle::manifest::{Manifest, Stream, UnverifiedManifest};
 use flagstone_model::context::Context;
 use flagstone_model::instant::Instant;
 use flagstone_model::key::{ProjectId, ViewId};
+use flagstone_publisher::checkpoint::MemoryCheckpoints;
 use flagstone_publisher::clock::ManualClock;
 use flagstone_publisher::control::{
     ControlError, ControlPlane, Kind, Operation, Ports, Precondition, PublicationState, Write, Written,
@@ -51,6 +52,7 @@ impl Bench {
         let (store, clock) = (Arc::new(MemoryStore::new()), Arc::new(ManualClock::at(NOW_MS)));
         let ports = Ports {
             log: log.clone(),
+            checkpoints: Arc::new(MemoryCheckpoints::new()),
             publications: Arc::new(MemoryPublications::new()),
             store: store.clone(),
             signer: Arc::new(keys.clone()),
@@ -323,6 +325,7 @@ async fn a_log_that_is_down_refuses_a_change_whole() {
     let bench = Bench::new().await;
     let ports = Ports {
         log: Arc::new(Down),
+        checkpoints: Arc::new(MemoryCheckpoints::new()),
         publications: Arc::new(MemoryPublications::new()),
         store: bench.store.clone(),
         signer: Arc::new(bench.keys.clone()),
@@ -347,6 +350,7 @@ async fn two_control_planes_on_one_directory_lose_nothing() {
         let store = Arc::new(DirectoryStore::open(directory.path().join("bucket")).await.unwrap());
         let ports = Ports {
             log: records.clone(),
+            checkpoints: records.clone(),
             publications: records.clone(),
             store: store.clone(),
             signer: Arc::new(keys.clone()),

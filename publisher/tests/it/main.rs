@@ -9,6 +9,7 @@
 
 mod authoring;
 mod changes;
+mod checkpoints;
 mod control;
 mod invariants;
 mod keys;

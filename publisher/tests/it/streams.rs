@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use flagstone_model::key::{EnvironmentId, ProjectId, ViewId};
+use flagstone_publisher::checkpoint::MemoryCheckpoints;
 use flagstone_publisher::clock::ManualClock;
 use flagstone_publisher::control::{
     ControlPlane, Operation, Ports, Precondition, PublicationState, Write, Written,
@@ -69,6 +70,7 @@ impl Bench {
         let store = Arc::new(Picky::default());
         let ports = Ports {
             log: Arc::new(MemoryLog::new()),
+            checkpoints: Arc::new(MemoryCheckpoints::new()),
             publications: Arc::new(MemoryPublications::new()),
             store: store.clone(),
             signer: Arc::new(keys.clone()),

@@ -89,6 +89,7 @@ async fn serve(
 
     let ports = Ports {
         log: Arc::new(log.clone()),
+        checkpoints: Arc::new(log.clone()),
         publications: Arc::new(log),
         store: Arc::clone(&bucket),
         signer: Arc::new(signing.clone()),

@@ -11,6 +11,7 @@ use flagstone_admin::auth::{AdminToken, Principal};
 use flagstone_admin::cdn::{self, KeyScope, StaticSdkKeys};
 use flagstone_model::json::Json;
 use flagstone_model::key::{EnvironmentId, ProjectId};
+use flagstone_publisher::checkpoint::MemoryCheckpoints;
 use flagstone_publisher::clock::ManualClock;
 use flagstone_publisher::control::{ControlPlane, Operation, Ports, Precondition, Write};
 use flagstone_publisher::keys::Keys;
@@ -105,6 +106,7 @@ impl World {
         keys.publish_root(&*store).await.unwrap();
         let ports = Ports {
             log: Arc::clone(&log) as Arc<dyn ChangeLog>,
+            checkpoints: Arc::new(MemoryCheckpoints::new()),
             publications: Arc::new(MemoryPublications::new()),
             store: Arc::clone(&store) as Arc<dyn ObjectStore>,
             signer: Arc::new(keys.clone()),
