@@ -1,16 +1,22 @@
-//! Who asks: bearer tokens behind a port.
+//! Who asks: bearer tokens behind a port, and what they may do.
+
+use std::collections::BTreeSet;
 
 use async_trait::async_trait;
-use axum::extract::{Request, State};
-use axum::http::HeaderMap;
+use axum::extract::{FromRequestParts, MatchedPath, RawPathParams, Request, State};
 use axum::http::header::AUTHORIZATION;
+use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use flagstone_model::digest::Digest;
+use flagstone_model::instant::Instant;
+use flagstone_model::key::EnvironmentId;
+use flagstone_publisher::author::Role;
 use flagstone_publisher::log::ActorKind;
 
 use crate::Service;
-use crate::problem::Problem;
+use crate::problem::{Problem, code};
+use crate::rights::{Reach, Right};
 
 /// Longest token that is looked at, in bytes.
 const MAX_TOKEN_BYTES: usize = 512;
@@ -26,6 +32,56 @@ pub struct Principal {
     pub id: String,
     /// Its name for people, kept where it can be erased.
     pub name: Option<String>,
+    /// What it may do.
+    pub role: Role,
+    /// Where; `None`: in the whole project.
+    pub environments: Option<BTreeSet<EnvironmentId>>,
+    /// When its token ends, if it does.
+    pub expires: Option<Instant>,
+}
+
+impl Principal {
+    /// A token that may do everything, without a name.
+    pub fn admin(id: &str) -> Self {
+        Self {
+            kind: ActorKind::Token,
+            id: id.to_owned(),
+            name: None,
+            role: Role::Admin,
+            environments: None,
+            expires: None,
+        }
+    }
+
+    /// Whether it may act in an environment.
+    pub fn reaches(&self, environment: &str) -> bool {
+        self.environments.as_ref().is_none_or(|own| own.iter().any(|id| id.as_str() == environment))
+    }
+
+    /// Lets what takes this role in an environment pass; without one, in the whole project.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for requests whose body names environments"))]
+    pub(crate) fn require(&self, role: Role, environment: Option<&EnvironmentId>) -> Result<(), Problem> {
+        self.at_least(role)?;
+        let within = match environment {
+            Some(environment) => self.reaches(environment.as_str()),
+            None => self.environments.is_none(),
+        };
+        if within { Ok(()) } else { Err(outside()) }
+    }
+
+    fn at_least(&self, role: Role) -> Result<(), Problem> {
+        if self.role >= role {
+            return Ok(());
+        }
+        let detail = format!("this takes the role `{role}`; the token has `{}`", self.role);
+        Err(Problem::new(StatusCode::FORBIDDEN, code::FORBIDDEN, detail))
+    }
+}
+
+/// The refusal of a token that is limited to other environments.
+fn outside() -> Problem {
+    let detail = "the token is limited to environments, and this reaches beyond them";
+    Problem::new(StatusCode::FORBIDDEN, code::FORBIDDEN, detail)
 }
 
 /// Why credentials could not be checked.
@@ -83,15 +139,39 @@ pub(crate) fn same(a: &Digest, b: &Digest) -> bool {
     core::hint::black_box(differing) == 0
 }
 
-/// Lets a request pass whose token is known, with its [`Principal`] in the extensions.
-pub(crate) async fn require(State(service): State<Service>, mut request: Request, next: Next) -> Response {
-    match principal(&service, request.headers()).await {
-        Ok(principal) => {
-            request.extensions_mut().insert(principal);
-            next.run(request).await
-        }
+/// Lets a request pass whose token is known and may do this, with its [`Principal`] in the extensions.
+pub(crate) async fn require(State(service): State<Service>, request: Request, next: Next) -> Response {
+    match admitted(&service, request).await {
+        Ok(request) => next.run(request).await,
         Err(problem) => problem.into_response(),
     }
+}
+
+async fn admitted(service: &Service, request: Request) -> Result<Request, Problem> {
+    let principal = principal(service, request.headers()).await?;
+    let template = request.extensions().get::<MatchedPath>().cloned();
+    let template = template.as_ref().map_or("", MatchedPath::as_str);
+    let Some(right) = Right::of(request.method().as_str(), template) else {
+        tracing::error!(target: "flagstone_admin", template, "the route has no row among the rights");
+        return Err(Problem::internal());
+    };
+    let (mut parts, body) = request.into_parts();
+    principal.at_least(right.role)?;
+    let within = match right.reach {
+        Reach::Shared | Reach::Named => true,
+        Reach::Project => principal.environments.is_none(),
+        Reach::Environment => {
+            let named = RawPathParams::from_request_parts(&mut parts, &()).await.ok();
+            let named =
+                named.as_ref().and_then(|named| named.iter().find(|(name, _)| *name == "environment"));
+            principal.reaches(named.map_or("", |(_, id)| id))
+        }
+    };
+    if !within {
+        return Err(outside());
+    }
+    parts.extensions.insert(principal);
+    Ok(Request::from_parts(parts, body))
 }
 
 async fn principal(service: &Service, headers: &HeaderMap) -> Result<Principal, Problem> {
@@ -152,6 +232,26 @@ mod tests {
         ] {
             assert_eq!(read(none), None, "{none:?}");
         }
+    }
+
+    #[test]
+    fn a_principal_may_do_what_its_role_and_its_environments_say() {
+        let environment = |id: &str| EnvironmentId::parse(id).unwrap();
+        let (staging, production) = (environment("staging"), environment("production"));
+        let admin = Principal::admin("a");
+        let editor = Principal {
+            role: Role::Editor,
+            environments: Some(BTreeSet::from([staging.clone()])),
+            ..Principal::admin("b")
+        };
+        assert!(admin.require(Role::Admin, None).is_ok());
+        assert!(admin.require(Role::Admin, Some(&production)).is_ok());
+        for role in [Role::Viewer, Role::Editor] {
+            assert!(editor.require(role, Some(&staging)).is_ok());
+            assert!(editor.require(role, Some(&production)).is_err());
+            assert!(editor.require(role, None).is_err());
+        }
+        assert!(editor.require(Role::Admin, Some(&staging)).is_err());
     }
 
     #[test]

@@ -11,11 +11,10 @@
 //! use flagstone_admin::cdn::{self, KeyScope, StaticSdkKeys};
 //! use flagstone_model::key::{EnvironmentId, ProjectId};
 //! use flagstone_publisher::control::ControlPlane;
-//! use flagstone_publisher::log::ActorKind;
 //! use flagstone_publisher::store::ObjectStore;
 //!
 //! fn app(control: ControlPlane, bucket: Arc<dyn ObjectStore>) -> Result<axum::Router, Box<dyn std::error::Error>> {
-//!     let admin = Principal { kind: ActorKind::Token, id: "admin".into(), name: None };
+//!     let admin = Principal::admin("admin");
 //!     let scope = KeyScope {
 //!         project: ProjectId::parse("demo")?,
 //!         environment: EnvironmentId::parse("production")?,
@@ -29,7 +28,7 @@
 //! # Reading order
 //!
 //! 1. [`router`]: the table of routes.
-//! 2. [`auth`]: who asks; [`auth::Tokens`] is the port behind which tokens are kept.
+//! 2. [`auth`]: who asks; [`auth::Tokens`] is the port behind which tokens are kept. [`rights`]: who may do what.
 //! 3. [`cdn`]: objects, cache headers, and [`cdn::SdkKeys`].
 //!
 //! # Invariants
@@ -67,6 +66,7 @@ mod openapi;
 mod percent;
 mod problem;
 mod query;
+pub mod rights;
 mod routes;
 
 use auth::Tokens;
@@ -111,7 +111,8 @@ pub fn router(control: ControlPlane, tokens: Arc<dyn Tokens>) -> Router {
 /// A path and what is there.
 type Routes = Vec<(String, MethodRouter<Service>)>;
 
-/// The routes that ask for a token. Each has its operations in a fragment of the OpenAPI document.
+/// The routes that ask for a token. Each operation has a row in [`rights::RIGHTS`], which says for whom it is, and
+/// stands in a fragment of the OpenAPI document.
 fn table() -> Routes {
     // Whole paths, not nested routers: those would hide the part of the path that tells two lists or requests apart.
     let p = |rest: &str| format!("/v1/projects/{{project}}{rest}");

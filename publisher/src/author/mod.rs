@@ -20,6 +20,7 @@ mod rule;
 mod segment;
 mod suggest;
 mod targeting;
+mod token;
 mod weight;
 
 pub use bucket::{Bucket, By, Ramp, Share, Window};
@@ -35,4 +36,5 @@ pub use segment::{Segment, SegmentRule};
 pub use suggest::closest;
 pub(crate) use suggest::did_you_mean;
 pub use targeting::{Keys, Off, Targeting};
+pub use token::{MAX_TOKEN_NAME_CHARS, Role, SdkKey, Token};
 pub use weight::Weight;

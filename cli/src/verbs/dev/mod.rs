@@ -18,7 +18,6 @@ use flagstone_admin::auth::{AdminToken, Principal};
 use flagstone_publisher::clock::{Clock, SystemClock};
 use flagstone_publisher::control::{ControlPlane, Ports};
 use flagstone_publisher::keys::Keys;
-use flagstone_publisher::log::ActorKind;
 use flagstone_publisher::publish::Options;
 use flagstone_publisher::sqlite::SqliteStore;
 use flagstone_publisher::store::{DirectoryStore, ObjectStore};
@@ -101,7 +100,7 @@ async fn serve(
     let environments = environments(&control).await?;
     let sdk_keys = Arc::new(SdkKeyFile::open(&data, project.clone(), &environments)?);
 
-    let principal = Principal { kind: ActorKind::Token, id: "admin".to_owned(), name: None };
+    let principal = Principal::admin("admin");
     let kept = Arc::clone(&bucket);
     let app = flagstone_admin::router(control.clone(), Arc::new(AdminToken::new(&token, principal)))
         .merge(flagstone_admin::cdn::router(bucket, Arc::<SdkKeyFile>::clone(&sdk_keys)));

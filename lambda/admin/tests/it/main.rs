@@ -17,5 +17,6 @@ mod lists;
 mod logs;
 mod openapi;
 mod refusals;
+mod rights;
 mod routes;
 mod world;

@@ -116,8 +116,7 @@ impl World {
         let control = ControlPlane::new(project.clone(), root, ports, Options::default());
         let first = Operation::CreateProject(Json::object([("id", Json::from("demo"))]));
         control.write(first, system()).await.unwrap();
-        let principal =
-            Principal { kind: ActorKind::Token, id: "admin".into(), name: Some("Ada Admin".into()) };
+        let principal = Principal { name: Some("Ada Admin".into()), ..Principal::admin("admin") };
         let scope = |project: &str, environment: &str| KeyScope {
             project: ProjectId::parse(project).unwrap(),
             environment: EnvironmentId::parse(environment).unwrap(),
