@@ -1,6 +1,23 @@
 //! What the process is told by its environment, read once.
 
+use std::collections::BTreeMap;
 use std::io::{IsTerminal, stderr, stdout};
+
+/// Settings of `serve`, and of the verbs that look after its directory.
+const SETTINGS: [&str; 12] = [
+    "FLAGSTONE_CONFIG",
+    "FLAGSTONE_DATA",
+    "FLAGSTONE_HEARTBEAT_MS",
+    "FLAGSTONE_LISTEN",
+    "FLAGSTONE_LOG",
+    "FLAGSTONE_LOG_FORMAT",
+    "FLAGSTONE_PLAIN_HTTP",
+    "FLAGSTONE_POLL_MS",
+    "FLAGSTONE_PROJECT",
+    "FLAGSTONE_PUBLIC_URL",
+    "FLAGSTONE_TLS_CERT",
+    "FLAGSTONE_TLS_KEY",
+];
 
 /// The environment variables that mean something, and whether somebody looks at the screen.
 #[derive(Debug, Clone)]
@@ -18,6 +35,8 @@ pub(crate) struct Surroundings {
     pub(crate) sdk_key: Option<String>,
     /// `FLAGSTONE_LOG`: which log lines `dev` writes.
     pub(crate) log: Option<String>,
+    /// Settings of `serve`, by the name of their variable.
+    settings: BTreeMap<&'static str, String>,
     /// `FLAGSTONE_OUTPUT=json`.
     pub(crate) json: bool,
     /// `NO_COLOR` is set to something.
@@ -44,10 +63,16 @@ impl Surroundings {
             environment: variable("FLAGSTONE_ENV"),
             sdk_key: variable("FLAGSTONE_SDK_KEY"),
             log: variable("FLAGSTONE_LOG"),
+            settings: SETTINGS.into_iter().filter_map(|name| Some((name, variable(name)?))).collect(),
             json: variable("FLAGSTONE_OUTPUT").is_some_and(|value| value == "json"),
             no_color: variable("NO_COLOR").is_some() || variable("TERM").is_some_and(|term| term == "dumb"),
             terminal_out: stdout().is_terminal(),
             terminal_err: stderr().is_terminal(),
         }
+    }
+
+    /// A setting of `serve`, by the name of its variable.
+    pub(crate) fn setting(&self, name: &str) -> Option<&str> {
+        self.settings.get(name).map(String::as_str)
     }
 }

@@ -1,6 +1,7 @@
 //! The verbs and their options, as `--help` shows them.
 
 mod entities;
+mod serve;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -12,6 +13,8 @@ pub(crate) use entities::{
     DefinitionArgs, EnvCreate, EnvVerb, FlagArchive, FlagCreate, FlagEdit, FlagShow, FlagVerb, ListArgs,
     SegmentDelete, SegmentPut, SegmentShow, SegmentVerb,
 };
+
+pub(crate) use serve::{Init, Serve};
 
 use crate::given::Given;
 
@@ -57,6 +60,10 @@ pub(crate) struct Cli {
 pub(crate) enum Verb {
     /// Runs admin API, log, publisher, and bucket in one process.
     Dev(Dev),
+    /// Runs admin API, log, publisher, and bucket for real use on one machine.
+    Serve(Serve),
+    /// Sets up a data directory: keys, project, environments, token.
+    Init(Init),
     /// Definitions of flags: create, list, show, edit, archive.
     #[command(subcommand)]
     Flag(FlagVerb),

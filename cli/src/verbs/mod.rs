@@ -6,7 +6,11 @@ mod env;
 mod eval;
 mod flag;
 mod history;
+mod host;
+mod init;
 mod segment;
+mod serve;
+mod stop;
 mod switch;
 mod told;
 mod verify;
@@ -19,10 +23,14 @@ use crate::failure::Failure;
 use crate::screen::Screen;
 use crate::surroundings::Surroundings;
 
+pub(crate) use host::logs::LogFormat;
+
 /// Does what the command line says.
 pub(crate) fn run(verb: Verb, surroundings: &Surroundings, screen: &Screen) -> Result<ExitCode, Failure> {
     let done = match verb {
         Verb::Dev(args) => return dev::run(&args, surroundings, screen),
+        Verb::Serve(args) => return serve::run(&args, surroundings, screen),
+        Verb::Init(args) => return init::run(&args, surroundings, screen),
         Verb::Verify(args) => return verify::run(&args, surroundings, screen),
         Verb::Audit(AuditVerb::Verify(args)) => return audit::verify(&args, surroundings, screen),
         Verb::Watch(args) => block_on(watch::run(&args, surroundings, screen)),
@@ -53,28 +61,4 @@ fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Fa
         .build()
         .map_err(|error| Failure::refused("no-runtime", format!("no runtime: {error}")))?;
     runtime.block_on(future)
-}
-
-/// A future that ends when the process is asked to, by Ctrl-C or SIGTERM. It listens from the call on.
-fn stopped() -> impl Future<Output = ()> + Send {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let (interrupt, terminate) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
-        async move {
-            // Without a handler the process ends the hard way, which is safe too.
-            let (Ok(mut interrupt), Ok(mut terminate)) = (interrupt, terminate) else {
-                return core::future::pending().await;
-            };
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-        }
-    }
-    #[cfg(not(unix))]
-    async {
-        // As above.
-        let _ = tokio::signal::ctrl_c().await;
-    }
 }

@@ -25,7 +25,7 @@ pub(super) async fn run(args: &Watch, surroundings: &Surroundings, screen: &Scre
     }
     let client = builder.build().map_err(|error| build_failure(&error))?;
     let mut events = client.events();
-    let mut stopped = core::pin::pin!(super::stopped());
+    let mut stopped = core::pin::pin!(super::stop::Stop::listen().wait());
     loop {
         let event = tokio::select! {
             event = events.next() => event,

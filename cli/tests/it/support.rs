@@ -19,9 +19,13 @@ pub(crate) fn example(name: &str) -> PathBuf {
 /// The binary without the environment of whoever runs the tests.
 pub(crate) fn flagstone() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_flagstone"));
-    for name in ["URL", "TOKEN", "PROJECT", "ENV", "SDK_KEY", "OUTPUT", "LOG"] {
-        command.env_remove(format!("FLAGSTONE_{name}"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("FLAGSTONE_") {
+            command.env_remove(name);
+        }
     }
+    // Nobody's own configuration: there is no such directory.
+    command.env("XDG_CONFIG_HOME", "/nonexistent/flagstone");
     command.stdin(Stdio::null());
     command
 }
@@ -137,11 +141,16 @@ impl Running {
         self.child.wait().expect("it ends");
     }
 
+    /// Sends a signal.
+    pub(crate) fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        let sent = Command::new("kill").args([&format!("-{name}"), &id]).status().expect("kill runs");
+        assert!(sent.success());
+    }
+
     /// SIGTERM, and the exit code.
     pub(crate) fn terminate(&mut self) -> Option<i32> {
-        let id = self.child.id().to_string();
-        let sent = Command::new("kill").args(["-TERM", &id]).status().expect("kill runs");
-        assert!(sent.success());
+        self.signal("TERM");
         self.child.wait().expect("it ends").code()
     }
 }

@@ -12,13 +12,13 @@ use flagstone_model::json::Json;
 use flagstone_model::key::{EnvironmentId, ProjectId};
 
 use crate::failure::Failure;
-use crate::verbs::dev::data::{DataDirectory, read, replace, secret};
+use crate::verbs::host::data::{DataDirectory, read, replace, secret};
 
 /// `{"ENVIRONMENT":"KEY",…}`.
 type Keys = BTreeMap<EnvironmentId, String>;
 
 /// The file of SDK keys.
-pub(super) struct SdkKeyFile {
+pub(in crate::verbs) struct SdkKeyFile {
     data: DataDirectory,
     path: PathBuf,
     project: ProjectId,
@@ -27,7 +27,7 @@ pub(super) struct SdkKeyFile {
 
 impl SdkKeyFile {
     /// Reads the file and adds what is missing.
-    pub(super) fn open(
+    pub(in crate::verbs) fn open(
         data: &DataDirectory,
         project: ProjectId,
         environments: &[EnvironmentId],
@@ -38,12 +38,15 @@ impl SdkKeyFile {
     }
 
     /// All keys.
-    pub(super) fn all(&self) -> Keys {
+    pub(in crate::verbs) fn all(&self) -> Keys {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Makes keys for environments that have none, and tells for which.
-    pub(super) fn add(&self, environments: &[EnvironmentId]) -> Result<Vec<EnvironmentId>, Failure> {
+    pub(in crate::verbs) fn add(
+        &self,
+        environments: &[EnvironmentId],
+    ) -> Result<Vec<EnvironmentId>, Failure> {
         let missing = |keys: &Keys| -> Vec<_> {
             environments.iter().filter(|environment| !keys.contains_key(*environment)).cloned().collect()
         };

@@ -1,6 +1,6 @@
 //! The data directory: what lies where, and the secrets in it.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
@@ -8,16 +8,23 @@ use crate::failure::Failure;
 
 const TOKEN: &str = "admin.token";
 const LOCK: &str = ".lock";
+const TENANCY: &str = ".serving";
 
-/// The directory of one `dev`, or of several at once.
+/// That a directory is in use. Freed with the handle, also when its holder dies.
+#[derive(Debug)]
+pub(in crate::verbs) struct Tenancy {
+    _held: File,
+}
+
+/// The directory of one `serve`, or of several `dev` at once.
 #[derive(Debug, Clone)]
-pub(crate) struct DataDirectory {
+pub(in crate::verbs) struct DataDirectory {
     path: PathBuf,
 }
 
 impl DataDirectory {
     /// The directory, which is made if it is missing, for its owner only.
-    pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
+    pub(in crate::verbs) fn open(path: &Path) -> Result<Self, Failure> {
         let mut builder = fs::DirBuilder::new();
         builder.recursive(true);
         #[cfg(unix)]
@@ -36,27 +43,37 @@ impl DataDirectory {
     }
 
     /// Change log and publication items.
-    pub(crate) fn log(&self) -> PathBuf {
+    pub(in crate::verbs) fn log(&self) -> PathBuf {
         self.path.join("log.sqlite")
     }
 
     /// The objects that a CDN would serve.
-    pub(crate) fn bucket(&self) -> PathBuf {
+    pub(in crate::verbs) fn bucket(&self) -> PathBuf {
         self.path.join("bucket")
     }
 
     /// Signing keys.
-    pub(crate) fn keys(&self) -> PathBuf {
+    pub(in crate::verbs) fn keys(&self) -> PathBuf {
         self.path.join("keys")
     }
 
     /// SDK keys of closed streams.
-    pub(crate) fn sdk_keys(&self) -> PathBuf {
+    pub(in crate::verbs) fn sdk_keys(&self) -> PathBuf {
         self.path.join("sdk-keys.json")
     }
 
+    /// The file of the admin token.
+    pub(in crate::verbs) fn admin_token_file(&self) -> PathBuf {
+        self.path.join(TOKEN)
+    }
+
+    /// The directory itself.
+    pub(in crate::verbs) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The admin token, made at the first start.
-    pub(crate) fn admin_token(&self) -> Result<String, Failure> {
+    pub(in crate::verbs) fn admin_token(&self) -> Result<String, Failure> {
         let _turn = self.lock()?;
         let path = self.path.join(TOKEN);
         if let Some(token) = read(&path)? {
@@ -72,8 +89,35 @@ impl DataDirectory {
         Ok(token)
     }
 
+    /// Uses the directory beside others that share it too: every `dev`.
+    pub(in crate::verbs) fn share(&self) -> Result<Tenancy, Failure> {
+        self.tenancy(File::try_lock_shared)
+    }
+
+    /// Uses the directory alone.
+    pub(in crate::verbs) fn occupy(&self) -> Result<Tenancy, Failure> {
+        self.tenancy(File::try_lock)
+    }
+
+    fn tenancy(&self, lock: impl FnOnce(&File) -> Result<(), TryLockError>) -> Result<Tenancy, Failure> {
+        let path = self.path.join(TENANCY);
+        let mut options = OpenOptions::new();
+        options.create(true).truncate(false).write(true);
+        private(&mut options);
+        let file = options.open(&path).map_err(|error| unwritable(&path, &error))?;
+        match lock(&file) {
+            Ok(()) => Ok(Tenancy { _held: file }),
+            Err(TryLockError::WouldBlock) => {
+                let detail = format!("another `flagstone` serves from {}", self.path.display());
+                Err(Failure::refused("data-in-use", detail)
+                    .hint("stop it first, or take another directory with --data"))
+            }
+            Err(TryLockError::Error(error)) => Err(unwritable(&path, &error)),
+        }
+    }
+
     /// Processes read and write small files one after the other. Freed with the handle, also when its holder dies.
-    pub(crate) fn lock(&self) -> Result<File, Failure> {
+    pub(in crate::verbs) fn lock(&self) -> Result<File, Failure> {
         let path = self.path.join(LOCK);
         let mut options = OpenOptions::new();
         options.create(true).truncate(false).write(true);
@@ -85,7 +129,7 @@ impl DataDirectory {
 }
 
 /// The text of a file, if there is one.
-pub(crate) fn read(path: &Path) -> Result<Option<String>, Failure> {
+pub(in crate::verbs) fn read(path: &Path) -> Result<Option<String>, Failure> {
     match fs::read_to_string(path) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
@@ -96,7 +140,7 @@ pub(crate) fn read(path: &Path) -> Result<Option<String>, Failure> {
 }
 
 /// Writes a file that others cannot read, whole or not at all. The caller holds the lock.
-pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+pub(in crate::verbs) fn replace(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     let mut name = path.as_os_str().to_owned();
     name.push(".new");
     let temporary = PathBuf::from(name);
@@ -117,7 +161,7 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
 }
 
 /// A new secret of 192 random bits, with what it is for in front.
-pub(crate) fn secret(prefix: &str) -> Result<String, Failure> {
+pub(in crate::verbs) fn secret(prefix: &str) -> Result<String, Failure> {
     let mut bytes = [0_u8; 24];
     getrandom::fill(&mut bytes).map_err(|error| {
         Failure::refused("no-randomness", format!("the system has no randomness: {error}"))
