@@ -7,7 +7,8 @@ use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use flagstone_model::json::Json;
 use flagstone_model::key::{EnvironmentId, ViewId};
-use flagstone_publisher::control::{Entity, Published, Written};
+use flagstone_publisher::control::{Changed, ChangedEntity, Entity as Present, Published, Written};
+use flagstone_publisher::log::Entity;
 
 use crate::cursor;
 use crate::etag::{self, EntityTags};
@@ -45,7 +46,7 @@ pub(crate) fn members(
 /// The answer to reading one entity: itself, or 304 if the caller has it.
 pub(crate) fn entity(
     environment: Option<&EnvironmentId>,
-    entity: Entity,
+    entity: Present,
     known: Option<&EntityTags>,
 ) -> Response {
     let tag = etag::of_revision(entity.revision);
@@ -78,6 +79,53 @@ pub(crate) fn written(
         response.headers_mut().insert(PREFERENCE_APPLIED, HeaderValue::from_static("respond-async"));
     }
     response
+}
+
+/// The answer to several changes at once. `on_trial` tells what they would do, from what to what.
+pub(crate) fn changed(changed: &Changed, waited: bool, on_trial: bool) -> Response {
+    let mut members = vec![("seq", changed.seq.map_or(Json::Null, Json::from))];
+    if on_trial {
+        members.push(("dry_run", Json::from(true)));
+        members.push(("head", Json::from(changed.head)));
+    }
+    members.push(("changes", changed.changes.iter().map(changed_entity).collect()));
+    if !changed.skipped.is_empty() {
+        let skipped = changed.skipped.iter().map(|key| Json::object([("flag", Json::from(key.to_string()))]));
+        members.push(("skipped", skipped.collect()));
+    }
+    members.push(("publication", publication(&changed.publication)));
+    let mut response = json(StatusCode::OK, Json::object(members).to_string());
+    if !waited {
+        response.headers_mut().insert(PREFERENCE_APPLIED, HeaderValue::from_static("respond-async"));
+    }
+    response
+}
+
+/// `{flag or segment, environment, action, revision}`, and `from` and `to` if they are told.
+fn changed_entity(changed: &ChangedEntity) -> Json<'static> {
+    let text = |text: &dyn std::fmt::Display| Json::from(text.to_string());
+    let mut members = match &changed.entity {
+        Entity::Flag(key) => vec![("flag", text(key))],
+        Entity::Targeting(environment, key) => {
+            vec![("flag", text(key)), ("environment", text(environment))]
+        }
+        Entity::Segment(environment, key) => {
+            vec![("segment", text(key)), ("environment", text(environment))]
+        }
+        other => vec![("entity", text(other))],
+    };
+    members.push(("action", Json::from(changed.action.as_str())));
+    let (before, after) = changed.revision;
+    match &changed.states {
+        None => members.push(("revision", Json::from(after))),
+        Some((from, to)) => {
+            // What a plan has to name, so that nobody gets in between.
+            members.push(("revision", Json::from(before)));
+            members.push(("from", from.clone().unwrap_or(Json::Null)));
+            members.push(("to", to.clone().unwrap_or(Json::Null)));
+        }
+    }
+    Json::object(members)
 }
 
 /// `{environment: {view: {version, state}}}`
@@ -120,9 +168,9 @@ pub(crate) fn entities(
     list: &str,
     page: &Page,
     environment: Option<&EnvironmentId>,
-    entities: Vec<Entity>,
+    entities: Vec<Present>,
 ) -> Response {
-    let later = |entity: &Entity| page.after.as_ref().is_none_or(|after| entity.key > *after);
+    let later = |entity: &Present| page.after.as_ref().is_none_or(|after| entity.key > *after);
     let items = entities.into_iter().filter(later).take(page.limit.saturating_add(1));
     let items = items.map(|entity| {
         let members = members(&entity.key, environment, entity.body, entity.revision);

@@ -59,7 +59,6 @@ impl Principal {
     }
 
     /// Lets what takes this role in an environment pass; without one, in the whole project.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for requests whose body names environments"))]
     pub(crate) fn require(&self, role: Role, environment: Option<&EnvironmentId>) -> Result<(), Problem> {
         self.at_least(role)?;
         let within = match environment {

@@ -95,6 +95,11 @@ impl Call {
         parse(value).map_err(|error| Problem::key(name, &error))
     }
 
+    /// Who asks.
+    pub(crate) const fn principal(&self) -> &Principal {
+        &self.principal
+    }
+
     /// The environment in the path.
     pub(crate) fn environment(&self) -> Result<EnvironmentId, Problem> {
         self.parameter("environment", EnvironmentId::parse)
@@ -113,6 +118,11 @@ impl Call {
     /// The path, as it came.
     pub(crate) fn path(&self) -> &str {
         self.parts.uri.path()
+    }
+
+    /// Whether the request has this header.
+    pub(crate) fn has_header(&self, name: &str) -> bool {
+        self.parts.headers.contains_key(name)
     }
 
     /// The query string, which may have the parameters `known`.
@@ -182,7 +192,16 @@ impl Call {
         reason: Option<String>,
         current: impl Future<Output = Result<u64, Problem>>,
     ) -> Result<Write, Problem> {
-        let query = self.query(&["confirm"])?;
+        self.write_with(&self.query(&["confirm"])?, reason, current).await
+    }
+
+    /// The same of a route that has parameters of its own.
+    pub(crate) async fn write_with(
+        &self,
+        query: &Query,
+        reason: Option<String>,
+        current: impl Future<Output = Result<u64, Problem>>,
+    ) -> Result<Write, Problem> {
         let confirm = query.truth("confirm")?;
         let request_id = self.idempotency_key()?;
         let told = self.told_reason()?;

@@ -71,7 +71,7 @@ mod routes;
 
 use auth::Tokens;
 use problem::Problem;
-use routes::{environments, evaluate, flags, log, publication, segments, targeting};
+use routes::{changes, environments, evaluate, flags, log, publication, segments, targeting};
 
 /// Largest body of a request, in bytes.
 pub const MAX_BODY_BYTES: usize = 1024 * 1024;
@@ -135,6 +135,8 @@ fn table() -> Routes {
         (e("/publication"), get(publication::read)),
         (e("/publish"), post(publication::publish)),
         (p("/log"), get(log::list)),
+        (p("/changes"), post(changes::make)),
+        (e("/restore"), post(changes::restore)),
     ]
 }
 

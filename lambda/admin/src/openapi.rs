@@ -16,7 +16,7 @@ use crate::answer;
 use crate::problem::Problem;
 
 /// Each area, and its fragment. The first one has what belongs to none.
-const FRAGMENTS: [(&str, &str); 8] = [
+const FRAGMENTS: [(&str, &str); 9] = [
     ("common.json", include_str!("../openapi/common.json")),
     ("flags.json", include_str!("../openapi/flags.json")),
     ("environments.json", include_str!("../openapi/environments.json")),
@@ -25,6 +25,7 @@ const FRAGMENTS: [(&str, &str); 8] = [
     ("evaluate.json", include_str!("../openapi/evaluate.json")),
     ("publication.json", include_str!("../openapi/publication.json")),
     ("log.json", include_str!("../openapi/log.json")),
+    ("changes.json", include_str!("../openapi/changes.json")),
 ];
 
 /// Where the parts stand that operations take in, and how an operation names them.

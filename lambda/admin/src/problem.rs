@@ -156,6 +156,7 @@ impl From<ControlError> for Problem {
             Kind::Conflict => StatusCode::CONFLICT,
             Kind::Precondition { current } => {
                 return Self::new(StatusCode::PRECONDITION_FAILED, error.code(), &error)
+                    .placed(&error)
                     .with("current_revision", Json::from(current));
             }
             Kind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -179,7 +180,7 @@ impl From<ControlError> for Problem {
                 return Self::internal();
             }
         };
-        let problem = Self::new(status, error.code(), &error);
+        let problem = Self::new(status, error.code(), &error).placed(&error);
         let problem = match error.problems() {
             [] => problem,
             problems => problem.listing(problems),
@@ -193,11 +194,10 @@ impl From<ControlError> for Problem {
 
 /// What the caller probably meant, taken from the hint that people read.
 fn suggestion(error: &ControlError) -> Option<&str> {
-    let ControlError::Refused(
-        Refusal::FlagNotFound { hint, .. }
-        | Refusal::EnvironmentNotFound { hint, .. }
-        | Refusal::SegmentNotFound { hint, .. },
-    ) = error
+    let ControlError::Refused(refusal) = error else { return None };
+    let (Refusal::FlagNotFound { hint, .. }
+    | Refusal::EnvironmentNotFound { hint, .. }
+    | Refusal::SegmentNotFound { hint, .. }) = refusal.place().1
     else {
         return None;
     };
@@ -205,6 +205,17 @@ fn suggestion(error: &ControlError) -> Option<&str> {
 }
 
 impl Problem {
+    /// The same with its place in the body, if only a part of that is refused.
+    fn placed(self, error: &ControlError) -> Self {
+        match error {
+            ControlError::Refused(refusal) => match refusal.place().0 {
+                Some(pointer) => self.with("pointer", Json::from(pointer.to_owned())),
+                None => self,
+            },
+            _ => self,
+        }
+    }
+
     /// The same with everything that is wrong; the first stands at the top too.
     fn listing(self, problems: &[author::Problem]) -> Self {
         let listed = problems.iter().take(MAX_LISTED).map(|problem| {

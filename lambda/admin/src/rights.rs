@@ -4,7 +4,7 @@
 
 use flagstone_publisher::author::Role::{self, Admin, Editor, Viewer};
 
-use self::Reach::{Environment, Project, Shared};
+use self::Reach::{Environment, Named, Project, Shared};
 
 const P: &str = "/v1/projects/{project}";
 const E: &str = "/v1/projects/{project}/environments/{environment}";
@@ -62,6 +62,9 @@ pub const RIGHTS: &[Right] = &[
     right("POST", "E/evaluate", Viewer, Environment),
     right("GET", "E/publication", Viewer, Environment),
     right("POST", "E/publish", Editor, Environment),
+    // What the changes are about: an environment each, or the project.
+    right("POST", "P/changes", Editor, Named),
+    right("POST", "E/restore", Editor, Environment),
 ];
 
 const fn right(method: &'static str, path: &'static str, role: Role, reach: Reach) -> Right {

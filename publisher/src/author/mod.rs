@@ -9,6 +9,7 @@
 //! dropped, for a condition left out would change who is served.
 
 mod bucket;
+mod changes;
 mod condition;
 mod environment;
 mod flag;
@@ -24,6 +25,7 @@ mod token;
 mod weight;
 
 pub use bucket::{Bucket, By, Ramp, Share, Window};
+pub use changes::{Change, MAX_CHANGES, Wish};
 pub use condition::{AttributeTest, Condition, FlagTest};
 pub use environment::{Environment, Project};
 pub(crate) use flag::value_json;

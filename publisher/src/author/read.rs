@@ -57,6 +57,40 @@ impl Reader {
         None
     }
 
+    /// Notes a problem below the present place.
+    pub(super) fn refuse_at(&mut self, steps: &[String], detail: impl Into<String>) {
+        let depth = self.pointer.len();
+        for step in steps {
+            push_pointer(&mut self.pointer, step);
+        }
+        self.refuse(detail);
+        self.pointer.truncate(depth);
+    }
+
+    /// Takes what a document inside of this one was read as; its problems become problems here.
+    pub(super) fn adopt<T>(&mut self, inner: Result<T, Vec<Problem>>) -> Option<T> {
+        match inner {
+            Ok(value) => Some(value),
+            Err(problems) => {
+                let here = &self.pointer;
+                self.problems.extend(problems.into_iter().map(|problem| problem.below(here)));
+                None
+            }
+        }
+    }
+
+    /// Checks that an object whose members are known has only some of them here.
+    pub(super) fn only(&mut self, json: &Json<'_>, names: &[&str]) -> Option<()> {
+        let present = json.as_object().into_iter().flatten();
+        let other = present.map(|(name, _)| &**name).find(|name| !names.contains(name));
+        match other {
+            Some(name) => self.within(name, |reader| {
+                reader.none(format!("`{name}` does not stand beside the others here"))
+            }),
+            None => Some(()),
+        }
+    }
+
     /// Descends by one step.
     pub(super) fn within<T>(&mut self, step: &str, read: impl FnOnce(&mut Self) -> T) -> T {
         let depth = self.pointer.len();

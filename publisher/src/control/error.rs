@@ -4,7 +4,7 @@ use flagstone_model::json::Json;
 
 use crate::author::Problem;
 use crate::build::BuildError;
-use crate::log::{LogError, SealError};
+use crate::log::{HeaderError, LogError, MAX_DATA_BYTES, MAX_HEADER_BYTES, SealError};
 use crate::publication::PublicationError;
 use crate::publish::PublishError;
 use crate::state::FoldError;
@@ -25,7 +25,10 @@ pub enum ControlError {
     #[error("this idempotency key was used for another request")]
     KeyReused,
     /// The entry would be too large.
-    #[error("the change is too large for one entry of the log")]
+    #[error(
+        "the change is too large for one entry of the log: its header has at most {MAX_HEADER_BYTES} bytes, its data \
+         {MAX_DATA_BYTES}"
+    )]
     TooLarge,
     /// Others wrote all the time.
     #[error("too many changes at once; try again")]
@@ -101,7 +104,7 @@ impl ControlError {
     /// What a caller can do about it.
     pub fn kind(&self) -> Kind {
         match self {
-            Self::Refused(refusal) => match refusal {
+            Self::Refused(refusal) => match refusal.place().1 {
                 Refusal::Invalid { .. } => Kind::Invalid,
                 Refusal::FlagNotFound { .. }
                 | Refusal::EnvironmentNotFound { .. }
@@ -110,7 +113,7 @@ impl ControlError {
                 Refusal::AlreadyExists | Refusal::KeyRetired | Refusal::NeedsConfirmation { .. } => {
                     Kind::Conflict
                 }
-                Refusal::Fold(_) => Kind::Internal,
+                Refusal::At { .. } | Refusal::Fold(_) => Kind::Internal,
             },
             Self::Build(_) => Kind::NotFound,
             Self::KeyReused => Kind::Unprocessable,
@@ -134,7 +137,7 @@ impl ControlError {
 impl From<SealError> for ControlError {
     fn from(error: SealError) -> Self {
         match error {
-            SealError::TooLarge { .. } => Self::TooLarge,
+            SealError::TooLarge { .. } | SealError::Header(HeaderError::TooLarge { .. }) => Self::TooLarge,
             other => Self::Seal(other),
         }
     }

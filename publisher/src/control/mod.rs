@@ -7,8 +7,10 @@ mod error;
 mod folded;
 mod publication;
 mod read;
+mod several;
 mod write;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use flagstone_bundle::manifest::Stream;
@@ -17,6 +19,7 @@ use flagstone_model::key::{EnvironmentId, ProjectId, ViewId};
 
 pub use error::{ControlError, Kind};
 pub use read::{Entity, Evaluated, HistoryItem, LogPage};
+pub use several::{Action, Changed, ChangedEntity, Several};
 pub use write::{Operation, Published, Write, Written};
 
 pub use crate::publish::PublicationState;
@@ -47,6 +50,9 @@ pub struct Ports {
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
+
+/// How far a change has got in the streams of each environment.
+pub type Publication = BTreeMap<EnvironmentId, BTreeMap<ViewId, Published>>;
 
 /// The control plane of one project. Clones are the same.
 #[derive(Clone)]

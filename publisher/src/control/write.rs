@@ -9,7 +9,8 @@ use flagstone_model::key::{EnvironmentId, FlagKey, SegmentKey, ViewId};
 
 use super::ControlPlane;
 use super::error::{ControlError, nothing};
-use crate::log::{Actor, Appended, Draft, Entity, Entry, EntryData, LogError};
+use crate::author::Problem;
+use crate::log::{Actor, Appended, Draft, Entity, Entry, EntryData, HeaderError, LogError, SealError};
 use crate::publish::PublicationState;
 use crate::state::State;
 use crate::state::change::{self, Confirmation, Edit, Precondition, Refusal, Terms};
@@ -101,10 +102,6 @@ impl ControlPlane {
     /// Once this answers `Ok` the change is in the log for good, whatever becomes of its publication. A request whose
     /// id is in the log already is answered from its entry and written no second time.
     pub async fn write(&self, operation: Operation, write: Write) -> Result<Written, ControlError> {
-        let request_id = match &write.request_id {
-            Some(id) => id.clone(),
-            None => random_id()?,
-        };
         // Entries never change, so what a restore brings back is read before writers are held up.
         let older = match &operation {
             Operation::RestoreTargeting(environment, flag, body) => {
@@ -112,18 +109,24 @@ impl ControlPlane {
             }
             _ => None,
         };
-        let (entry, state) = self.append(&operation, older.as_ref(), &write, request_id).await?;
+        let edits = |state: &State| edits(state, &operation, older.as_ref(), &write);
+        // Each operation changes its entity, though perhaps to what it was.
+        let nothing = || SealError::from(HeaderError::Member { member: "changes" });
+        let (entry, state) = self.append(edits, &write).await?.ok_or_else(nothing)?;
         self.answer(&entry, &state, write.wait).await
     }
 
-    async fn append(
+    /// Appends the entry of the edits that a state asks for; `None` if there are none.
+    pub(super) async fn append(
         &self,
-        operation: &Operation,
-        older: Option<&Json<'static>>,
+        edits: impl Fn(&State) -> Result<Vec<Edit>, ControlError> + Send + Sync,
         write: &Write,
-        request_id: String,
-    ) -> Result<(Entry, Arc<State>), ControlError> {
+    ) -> Result<Option<(Entry, Arc<State>)>, ControlError> {
         let inner = &*self.inner;
+        let request_id = match &write.request_id {
+            Some(id) => id.clone(),
+            None => random_id()?,
+        };
         // Writers of one process queue; only those of other processes can get in between.
         let _writing = inner.writing.lock().await;
         for attempt in 0..MAX_ATTEMPTS {
@@ -137,35 +140,49 @@ impl ControlPlane {
                     return Err(ControlError::KeyReused);
                 }
                 let entry = inner.folded.log().entry(inner.folded.project(), recorded.seq).await?;
-                return entry.map(|entry| (entry, state)).ok_or(ControlError::Contended);
+                return entry.map(|entry| Some((entry, state))).ok_or(ControlError::Contended);
             }
-            let edits = edits(&state, operation, older, write)?;
-            let (changes, states) = edits.into_iter().map(|edit| (edit.change, edit.state)).unzip();
-            let draft = Draft {
-                project: inner.folded.project().clone(),
-                time_ms: inner.clock.now_ms(),
-                actor: write.actor.clone(),
-                request_id: request_id.clone(),
-                request: write.request_bytes.clone(),
-                changes,
-                data: EntryData {
-                    reason: write.reason.clone(),
-                    actor_name: write.actor_name.clone(),
-                    actor_email: None,
-                    states,
-                },
-            };
-            let entry = Entry::seal(draft, state.head())?;
+            let edits = edits(&state)?;
+            if edits.is_empty() {
+                return Ok(None);
+            }
+            let entry = self.seal(&state, edits, write, &request_id)?;
             // What can not be folded must not be written: nobody could read the log past it.
             let mut next = State::clone(&state);
             next.apply(&entry)?;
             if self.put(&entry).await? {
                 let state = inner.folded.advance(Arc::new(next), &entry);
-                return Ok((entry, state));
+                return Ok(Some((entry, state)));
             }
             tracing::debug!(seq = entry.seq(), attempt, "another entry got in first");
         }
         Err(ControlError::Contended)
+    }
+
+    /// The entry of these edits that would follow a state.
+    pub(super) fn seal(
+        &self,
+        state: &State,
+        edits: Vec<Edit>,
+        write: &Write,
+        request_id: &str,
+    ) -> Result<Entry, ControlError> {
+        let (changes, states) = edits.into_iter().map(|edit| (edit.change, edit.state)).unzip();
+        let draft = Draft {
+            project: self.project().clone(),
+            time_ms: self.inner.clock.now_ms(),
+            actor: write.actor.clone(),
+            request_id: request_id.to_owned(),
+            request: write.request_bytes.clone(),
+            changes,
+            data: EntryData {
+                reason: write.reason.clone(),
+                actor_name: write.actor_name.clone(),
+                actor_email: None,
+                states,
+            },
+        };
+        Ok(Entry::seal(draft, state.head())?)
     }
 
     /// Appends an entry; `false` if another one has its seq.
@@ -192,20 +209,7 @@ impl ControlPlane {
         body: &Json<'_>,
     ) -> Result<Json<'static>, ControlError> {
         let state = self.state().await?;
-        let invalid = |pointer: &str, detail: &str| {
-            let problem = crate::author::Problem::invalid(pointer, detail);
-            ControlError::from(Refusal::Invalid { problems: vec![problem] })
-        };
-        let members =
-            body.as_object().ok_or_else(|| invalid("", "an object with the member `seq` is wanted here"))?;
-        if let Some((name, _)) = members.iter().find(|(name, _)| name != "seq") {
-            let mut pointer = String::new();
-            crate::author::push_pointer(&mut pointer, name);
-            return Err(invalid(&pointer, "unknown member; a restore has `seq`"));
-        }
-        let seq = body.member("seq").and_then(Json::as_integer).and_then(|seq| u64::try_from(seq).ok());
-        let seq = seq.filter(|seq| (1..=state.seq()).contains(seq));
-        let seq = seq.ok_or_else(|| invalid("/seq", "the seq of an entry of this log is wanted here"))?;
+        let seq = named_seq(&state, body)?;
         let entity = Entity::Targeting(environment.clone(), flag.clone());
         let written = self.chain(&state, entity, seq, 1).await?.into_iter().next();
         let Some(link) = written else {
@@ -234,6 +238,24 @@ impl ControlPlane {
             publication: self.publish_to(&environments, entry.seq(), wait).await,
         })
     }
+}
+
+/// The entry that a restore names, `{"seq"}`.
+pub(super) fn named_seq(state: &State, body: &Json<'_>) -> Result<u64, ControlError> {
+    let members =
+        body.as_object().ok_or_else(|| invalid("", "an object with the member `seq` is wanted here"))?;
+    if let Some((name, _)) = members.iter().find(|(name, _)| name != "seq") {
+        let pointer = crate::author::pointer([&**name]);
+        return Err(invalid(&pointer, "unknown member; a restore has `seq`"));
+    }
+    let seq = body.member("seq").and_then(Json::as_integer).and_then(|seq| u64::try_from(seq).ok());
+    let seq = seq.filter(|seq| (1..=state.seq()).contains(seq));
+    seq.ok_or_else(|| invalid("/seq", "the seq of an entry of this log is wanted here"))
+}
+
+/// The request is not what it should be, at this JSON Pointer.
+pub(super) fn invalid(pointer: &str, detail: &str) -> ControlError {
+    Refusal::Invalid { problems: vec![Problem::invalid(pointer, detail)] }.into()
 }
 
 /// The edits that an operation asks for; `older` is what a restore brings back.

@@ -9,8 +9,8 @@ use flagstone_model::limits::MAX_INTEGER;
 
 use super::entity::Entity;
 
-/// Longest header, in bytes.
-pub const MAX_HEADER_BYTES: usize = 64 * 1024;
+/// Longest header, in bytes: room for [`crate::author::MAX_CHANGES`] changes of the longest keys.
+pub const MAX_HEADER_BYTES: usize = 128 * 1024;
 /// Longest id of an actor or a request, and longest `via`, in characters.
 pub const MAX_ID_CHARS: usize = 255;
 

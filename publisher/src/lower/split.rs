@@ -112,6 +112,19 @@ impl Splits {
         if problems.is_empty() { Ok(Self(splits)) } else { Err(problems) }
     }
 
+    /// The salts that [`Self::settle`] gives `targeting` whatever is taken: those its author names, and those that rules
+    /// keep.
+    pub fn claimed(targeting: &Targeting, before: Option<(&Targeting, &Self)>) -> Vec<UsedSalt> {
+        let authored = authored_salts(targeting).map(|(_, salt)| UsedSalt::new(salt, Chosen::ByAuthor));
+        let kept =
+            bucketings(targeting).filter(|bucketing| bucketing.salt.is_none()).filter_map(|bucketing| {
+                let (targeting, splits) = before?;
+                bucketings(targeting).find(|earlier| earlier.rule == bucketing.rule)?;
+                Some(UsedSalt::new(&*splits.of_rule(bucketing.rule)?.salt, Chosen::ByPublisher))
+            });
+        authored.chain(kept).collect()
+    }
+
     /// The salts of a flag with these splits.
     pub fn salts(&self, targeting: &Targeting) -> Vec<UsedSalt> {
         let authored = authored_salts(targeting).map(|(_, salt)| UsedSalt::new(salt, Chosen::ByAuthor));

@@ -137,16 +137,16 @@ impl<'a> Graph<'a> {
         cost
     }
 
-    /// How many live flags reach `target` through references, itself included.
-    pub(super) fn flags_reaching(&self, target: Node<'a>) -> usize {
+    /// How many live flags reach one of `targets` through references, or are one.
+    pub(super) fn flags_reaching(&self, targets: impl IntoIterator<Item = Node<'a>>) -> usize {
         let mut dependants: HashMap<Node<'a>, Vec<Node<'a>>> = HashMap::new();
         for from in self.sources() {
             for reference in self.references(from) {
                 dependants.entry(Node::of(reference)).or_default().push(from);
             }
         }
-        let mut reached = HashSet::from([target]);
-        let mut open = vec![target];
+        let mut reached: HashSet<Node<'a>> = targets.into_iter().collect();
+        let mut open: Vec<_> = reached.iter().copied().collect();
         while let Some(node) = open.pop() {
             for &dependant in dependants.get(&node).into_iter().flatten() {
                 if reached.insert(dependant) {
@@ -158,6 +158,14 @@ impl<'a> Graph<'a> {
     }
 }
 
+/// A changed flag or segment, as a request speaks of it.
+pub(super) struct Changed<'a> {
+    /// Where the request says what it becomes.
+    pub(super) pointer: String,
+    /// The mentions of the document that stands there; `None` if none does.
+    pub(super) mentions: Option<Vec<Mention<'a>>>,
+}
+
 /// Says what is wrong with the references of an environment after `changed` was changed.
 ///
 /// `mentions` are those of the changed document, for its pointers; a fault elsewhere is told at the whole document.
@@ -166,6 +174,16 @@ pub(super) fn check(
     changed: Node<'_>,
     mentions: &[Mention<'_>],
 ) -> Result<(), Vec<Problem>> {
+    let changed = (changed, Changed { pointer: String::new(), mentions: Some(mentions.to_vec()) });
+    check_all(environment, &HashMap::from([changed]), "")
+}
+
+/// The same after several were changed; what is the fault of none of them is told at `elsewhere`.
+pub(super) fn check_all(
+    environment: &EnvironmentState,
+    changed: &HashMap<Node<'_>, Changed<'_>>,
+    elsewhere: &str,
+) -> Result<(), Vec<Problem>> {
     let mut graph = Graph::of(environment);
     let faults = graph.faults();
     if faults.is_empty() {
@@ -173,20 +191,24 @@ pub(super) fn check(
     }
     let id = &environment.environment.id;
     let place = |node: Node<'_>| format!("{node} in environment `{id}`");
-    let own = |of: &dyn Fn(&Reference) -> bool| {
-        let found =
-            mentions.iter().find(|mention| Reference::of(&mention.of).is_some_and(|found| of(&found)));
-        found.map(|mention| mention.pointer.clone()).unwrap_or_default()
+    let whole = |node: Node<'_>| changed.get(&node).map(|changed| changed.pointer.clone());
+    let has_document = |node: Node<'_>| changed.get(&node).is_some_and(|changed| changed.mentions.is_some());
+    // Where a changed document names what `of` says; the whole of it if that is not found.
+    let own = |node: Node<'_>, of: &dyn Fn(&Reference) -> bool| {
+        let Changed { pointer, mentions } = changed.get(&node)?;
+        let mut mentions = mentions.iter().flatten();
+        let found = mentions.find(|mention| Reference::of(&mention.of).is_some_and(|found| of(&found)));
+        Some(format!("{pointer}{}", found.map_or("", |mention| mention.pointer.as_str())))
     };
     let mut problems = Vec::new();
-    // The changed entity first: its own members are what the author can mend.
+    // The changed entities first: their own members are what the author can mend.
     let (mut own_faults, others): (Vec<_>, Vec<_>) =
-        faults.into_iter().partition(|fault| fault.node() == changed);
+        faults.into_iter().partition(|fault| has_document(fault.node()));
     own_faults.extend(others);
     for fault in own_faults.into_iter().take(MAX_TOLD) {
         problems.push(match fault {
-            Fault::Dangling { from, reference } if from == changed => {
-                let mut pointer = own(&|mentioned| mentioned == reference);
+            Fault::Dangling { from, reference } if has_document(from) => {
+                let mut pointer = own(from, &|mentioned| mentioned == reference).unwrap_or_default();
                 if let Reference::Flag(test) = reference
                     && environment.live_flag(test.flag.as_str()).is_some()
                     && let Some(condition) = pointer.strip_suffix("/flag")
@@ -198,26 +220,36 @@ pub(super) fn check(
             }
             Fault::Dangling { from, reference } => {
                 let detail = format!("{} refers to it: {}", place(from), missing(environment, reference));
-                Problem::new(code::DANGLING_REFERENCE, "", detail)
+                let pointer = whole(Node::of(reference)).or_else(|| whole(from));
+                Problem::new(
+                    code::DANGLING_REFERENCE,
+                    pointer.unwrap_or_else(|| elsewhere.to_owned()),
+                    detail,
+                )
             }
             Fault::Cycle { from, path } => {
-                let after = path
-                    .iter()
-                    .position(|node| *node == changed)
-                    .and_then(|at| path.get(at.saturating_add(1)).or_else(|| path.get(1)));
-                let pointer =
-                    after.map(|next| own(&|mentioned| Node::of(mentioned) == *next)).unwrap_or_default();
+                let at = path.iter().position(|node| has_document(*node));
+                let on_path = at.and_then(|at| {
+                    let next = path.get(at.saturating_add(1)).or_else(|| path.get(1))?;
+                    own(*path.get(at)?, &|mentioned| Node::of(mentioned) == *next)
+                });
+                let pointer = on_path.or_else(|| path.iter().find_map(|node| whole(*node)));
                 let circle: Vec<_> = path.iter().map(ToString::to_string).collect();
                 let detail = format!("{} refers to itself: {}", place(from), circle.join(" → "));
-                Problem::new(code::PREREQUISITE_CYCLE, pointer, detail)
+                Problem::new(
+                    code::PREREQUISITE_CYCLE,
+                    pointer.unwrap_or_else(|| elsewhere.to_owned()),
+                    detail,
+                )
             }
             Fault::Cost { of, cost } => {
-                let first = own(&|mentioned| of == changed && graph.costs.contains_key(&Node::of(mentioned)));
+                let costs = &graph.costs;
+                let first = own(of, &|mentioned| costs.contains_key(&Node::of(mentioned)));
                 let detail = format!(
                     "{} would evaluate {cost} flags and segments, at most {MAX_REFERENCE_COST} are allowed",
                     place(of)
                 );
-                Problem::new(code::REFERENCE_COST, first, detail)
+                Problem::new(code::REFERENCE_COST, first.unwrap_or_else(|| elsewhere.to_owned()), detail)
             }
         });
     }

@@ -2,11 +2,11 @@
 
 use flagstone_model::json::Json;
 use flagstone_model::key::{EnvironmentId, FlagKey, ProjectId, SegmentKey, ViewId};
-use flagstone_publisher::author::Problem;
+use flagstone_publisher::author::{Change, Problem};
 use flagstone_publisher::build::build;
 use flagstone_publisher::log::{Actor, ActorKind, Draft, Entry, EntryData};
 use flagstone_publisher::state::State;
-use flagstone_publisher::state::change::{self, Edit, Refusal, Terms};
+use flagstone_publisher::state::change::{self, Confirmation, Edit, Refusal, Terms};
 
 pub(crate) fn json(text: &str) -> Json<'static> {
     Json::parse(text.as_bytes()).unwrap().into_owned()
@@ -88,6 +88,17 @@ impl Project {
     pub(crate) fn roll_out(&mut self, key: &str, body: &str) {
         let edits =
             change::roll_out(&self.state, &production(), &flag(key), &json(body), Terms::default()).unwrap();
+        self.record(edits);
+    }
+
+    /// Several changes, as `{"changes":[…]}` has them.
+    pub(crate) fn try_several(&self, changes: &str) -> Result<Vec<Edit>, Refusal> {
+        let changes = Change::parse_all(&json(&format!(r#"{{"changes":[{changes}]}}"#)))?;
+        change::change_several(&self.state, &changes, Confirmation::Ask)
+    }
+
+    pub(crate) fn several(&mut self, changes: &str) {
+        let edits = self.try_several(changes).unwrap();
         self.record(edits);
     }
 

@@ -19,4 +19,5 @@ mod openapi;
 mod refusals;
 mod rights;
 mod routes;
+mod several;
 mod world;

@@ -3,7 +3,8 @@
 use flagstone_model::json::Json;
 use flagstone_model::key::EnvironmentId;
 
-use super::{Edit, Refusal, Terms, merge};
+use super::together::{Place, Together};
+use super::{Confirmation, Edit, Refusal, Terms, merge};
 use crate::author::{Environment, Project};
 use crate::log::Entity;
 use crate::state::State;
@@ -23,17 +24,51 @@ pub fn create_project(state: &State, body: &Json<'_>) -> Result<Vec<Edit>, Refus
     Ok(vec![Edit::of(state, Entity::Project, &project.to_json())])
 }
 
-/// Adds an environment, in which every flag is off.
+/// Adds an environment. Every flag in it is off, unless the member `copy_from` names another environment: then it has
+/// that one's segments and targetings, whose salts and ranges are copied too, so that the same users get the same.
 pub fn create_environment(state: &State, body: &Json<'_>) -> Result<Vec<Edit>, Refusal> {
-    let environment = Environment::parse(body)?;
+    let (body, source) = copy_from(body)?;
+    let environment = Environment::parse(&body)?;
     if state.environment(environment.id.as_str()).is_some() {
         return Err(Refusal::AlreadyExists);
     }
     if state.environments().count() >= MAX_ENVIRONMENTS {
         return Err(Refusal::invalid("", format!("a project has at most {MAX_ENVIRONMENTS} environments")));
     }
-    let entity = Entity::Environment(environment.id.clone());
-    Ok(vec![Edit::of(state, entity, &environment.to_json())])
+    let source = source.map(|id| {
+        let found = state.environment(id.as_str());
+        found.ok_or_else(|| Refusal::no_environment(state, id.as_str()).at("/copy_from"))
+    });
+    let source = source.transpose()?;
+    let id = environment.id.clone();
+    let edit = Edit::of(state, Entity::Environment(id.clone()), &environment.to_json());
+    let Some(source) = source else { return Ok(vec![edit]) };
+    let next = state.with([&edit])?;
+    let place = || Place { pointer: "/copy_from".to_owned(), is_document: false, is_kill: false };
+    let mut together = Together::default();
+    together.add(edit, place());
+    for (key, segment) in source.live_segments() {
+        let entity = Entity::Segment(id.clone(), key.clone());
+        let copy = segment.segment.iter().map(|segment| Edit::of(&next, entity.clone(), &segment.to_json()));
+        copy.for_each(|edit| together.add(edit, place()));
+    }
+    for (key, flag) in source.live_flags().filter(|(_, flag)| flag.edits > 0) {
+        let entity = Entity::Targeting(id.clone(), key.clone());
+        together.add(Edit::of(&next, entity, &flag.targeting.to_json()), place());
+    }
+    together.check(state, Confirmation::Ask, "/copy_from")
+}
+
+/// Takes the environment to be copied out of a body.
+fn copy_from<'j>(body: &Json<'j>) -> Result<(Json<'j>, Option<EnvironmentId>), Refusal> {
+    let mut body = body.clone();
+    let Json::Object(members) = &mut body else { return Ok((body, None)) };
+    let Some(at) = members.iter().position(|(name, _)| name == "copy_from") else { return Ok((body, None)) };
+    let (_, source) = members.remove(at);
+    let wrong = |detail: String| Refusal::invalid("/copy_from", detail);
+    let id = source.as_str().ok_or_else(|| wrong("the id of an environment is wanted here".to_owned()))?;
+    let id = EnvironmentId::parse(id).map_err(|error| wrong(error.to_string()))?;
+    Ok((body, Some(id)))
 }
 
 /// Changes what an environment is called, and whether it is production, by a merge patch (RFC 7396).

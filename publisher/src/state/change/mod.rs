@@ -6,15 +6,20 @@
 mod environment;
 mod flag;
 mod refusal;
+mod restore;
 mod segment;
+mod several;
 mod targeting;
+mod together;
 
 use flagstone_model::json::Json;
 
 pub use environment::{create_environment, create_project, patch_environment};
 pub use flag::{archive_flag, create_flag, patch_flag};
 pub use refusal::Refusal;
+pub use restore::{Difference, differences, restore_environment};
 pub use segment::{delete_segment, put_segment};
+pub use several::change_several;
 pub use targeting::{put_targeting, restore_targeting, roll_out, switch};
 
 use super::State;
@@ -95,7 +100,7 @@ impl Terms {
         if of < MANY_FLAGS {
             return Ok(());
         }
-        let touched = Graph::of(environment).flags_reaching(node);
+        let touched = Graph::of(environment).flags_reaching([node]);
         if touched.saturating_mul(2) > of { Err(Refusal::NeedsConfirmation { touched, of }) } else { Ok(()) }
     }
 }

@@ -57,6 +57,14 @@ pub enum Refusal {
         /// How many there are.
         of: usize,
     },
+    /// A part of the request is refused.
+    #[error("{refusal}")]
+    At {
+        /// Where, as a JSON Pointer into the request.
+        pointer: String,
+        /// Why.
+        refusal: Box<Refusal>,
+    },
     /// The state can not take the change: a fault of the program.
     #[error(transparent)]
     Fold(#[from] FoldError),
@@ -77,6 +85,7 @@ impl Refusal {
             Self::SegmentNotFound { .. } => "segment-not-found",
             Self::StaleRevision { .. } => "stale-revision",
             Self::NeedsConfirmation { .. } => "needs-confirmation",
+            Self::At { refusal, .. } => refusal.code(),
             Self::Fold(error) => error.code(),
         }
     }
@@ -84,6 +93,19 @@ impl Refusal {
     /// What is wrong with the document, if that is it.
     pub fn problems(&self) -> &[Problem] {
         if let Self::Invalid { problems } = self { problems } else { &[] }
+    }
+
+    /// Where in the request, if only a part of it is refused, and the refusal of that part.
+    pub fn place(&self) -> (Option<&str>, &Self) {
+        match self {
+            Self::At { pointer, refusal } => (Some(pointer), refusal),
+            other => (None, other),
+        }
+    }
+
+    /// The same, of a part of a request.
+    pub(super) fn at(self, pointer: impl Into<String>) -> Self {
+        Self::At { pointer: pointer.into(), refusal: Box::new(self) }
     }
 
     /// A refusal for one reason.
