@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use flagstone_model::json::Json;
 use flagstone_model::value::{FlagType, Value};
 
 use crate::flag::{Entity, Flag, FlagBody, Variation};
@@ -22,51 +21,9 @@ pub enum Override {
     Variation(Arc<str>),
 }
 
-impl From<bool> for Override {
-    fn from(value: bool) -> Self {
-        Self::Value(Value::Bool(value))
-    }
-}
-
-impl From<&str> for Override {
-    fn from(value: &str) -> Self {
-        Self::Value(Value::String(value.into()))
-    }
-}
-
-impl From<String> for Override {
-    fn from(value: String) -> Self {
-        Self::Value(Value::String(value.into()))
-    }
-}
-
-impl From<i32> for Override {
-    fn from(value: i32) -> Self {
-        Self::Value(Value::Int(value.into()))
-    }
-}
-
-impl From<i64> for Override {
-    fn from(value: i64) -> Self {
-        Self::Value(Value::Int(value))
-    }
-}
-
-impl From<f64> for Override {
-    fn from(value: f64) -> Self {
-        Self::Value(Value::Float(value))
-    }
-}
-
-impl From<Json<'static>> for Override {
-    fn from(value: Json<'static>) -> Self {
-        Self::Value(Value::Json(Arc::new(value)))
-    }
-}
-
-impl From<Value> for Override {
-    fn from(value: Value) -> Self {
-        Self::Value(value)
+impl<V: Into<Value>> From<V> for Override {
+    fn from(value: V) -> Self {
+        Self::Value(value.into())
     }
 }
 

@@ -35,6 +35,11 @@ pub struct Update {
 }
 
 impl Snapshot {
+    /// A snapshot of nothing.
+    pub fn empty() -> Self {
+        Self::compile(core::iter::empty()).0
+    }
+
     /// Compiles all lines of a snapshot. A line that cannot be read costs its own entity and nothing else.
     pub fn compile<'a>(lines: impl IntoIterator<Item = &'a [u8]>) -> (Self, Report) {
         let mut report = Report::default();
