@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use flagstone_bundle::limits::MAX_BUNDLE_BYTES;
 use flagstone_bundle::manifest::{Outcome, order};
+use flagstone_eval::Override;
 
 use crate::backoff::Pace;
 use crate::cache::DiskCache;
@@ -16,11 +17,19 @@ use crate::connection::{Access, Connection};
 use crate::failure::{Failure, Object};
 use crate::fetch::{Fetcher, SdkKey};
 use crate::follow::Follower;
+use crate::hook::Hook;
 use crate::http::{HttpSetupError, HttpTransport};
+use crate::observe::{Extras, ExtrasError, MAX_RECORD_QUEUE};
+use crate::overrides::OverrideError;
 use crate::persist::{self, Keeper, LoadError, Restored};
+use crate::record::Sink;
 use crate::shared::Shared;
 use crate::status::{Disk, Source};
+use crate::test_data::TestDataError;
 use crate::transport::Transport;
+
+/// Longest addition to the user agent, in bytes.
+pub const MAX_PRODUCT_BYTES: usize = 256;
 
 /// Sets up a [`Client`]. Only the connection is needed, and for closed streams the SDK key.
 #[must_use]
@@ -31,6 +40,8 @@ pub struct Builder {
     poll_interval: Option<Duration>,
     user_agent: Option<String>,
     bundle: Option<Vec<u8>>,
+    bundle_file: Option<PathBuf>,
+    extras: Extras,
     clock: Option<Arc<dyn Clock>>,
     randomness: Option<Arc<dyn Randomness>>,
     transport: Option<Arc<dyn Transport>>,
@@ -45,6 +56,7 @@ impl fmt::Debug for Builder {
             .field("cache_dir", &self.cache_dir)
             .field("poll_interval", &self.poll_interval)
             .field("user_agent", &self.user_agent)
+            .field("bundle_file", &self.bundle_file)
             .field("bundle_bytes", &self.bundle.as_ref().map(Vec::len))
             .finish_non_exhaustive()
     }
@@ -60,9 +72,24 @@ pub enum BuildError {
     /// The SDK key is empty, longer than 1024 bytes, or cannot stand in an HTTP header.
     #[error("the SDK key is empty, too long, or holds a character no key has, such as a line break")]
     SdkKeyMalformed,
-    /// The addition to the user agent cannot stand in an HTTP header.
-    #[error("the user agent holds a character no HTTP header may have")]
+    /// The addition to the user agent is empty, longer than [`MAX_PRODUCT_BYTES`], begins or ends with a space, or
+    /// cannot stand in an HTTP header.
+    #[error(
+        "the user agent takes 1 to {MAX_PRODUCT_BYTES} visible ASCII characters, with spaces only in between"
+    )]
     UserAgent,
+    /// An override cannot be taken.
+    #[error("an override cannot be taken")]
+    Override(#[from] OverrideError),
+    /// The queue of records holds nothing, or more than [`MAX_RECORD_QUEUE`].
+    #[error("the queue takes 1 to {MAX_RECORD_QUEUE} records")]
+    RecordQueue,
+    /// Flags that were made up for a test are not as they must be.
+    #[error(transparent)]
+    TestData(#[from] TestDataError),
+    /// The thread that serves the sinks could not be started.
+    #[error("the thread that serves the sinks could not be started")]
+    Thread(#[source] std::io::Error),
     /// There is no tokio runtime to poll on.
     #[error("a client polls on tokio: call `build` inside a runtime")]
     NoRuntime,
@@ -81,9 +108,23 @@ impl BuildError {
             Self::SdkKeyMissing => "sdk-key-missing",
             Self::SdkKeyMalformed => "sdk-key-malformed",
             Self::UserAgent => "user-agent",
+            Self::Override(error) => error.code(),
+            Self::RecordQueue => "record-queue",
+            Self::TestData(error) => error.code(),
+            Self::Thread(_) => "thread",
             Self::NoRuntime => "no-runtime",
             Self::Http(_) => "http-setup",
             Self::NothingToServe(failure) => failure.as_ref().map_or("not-found", Failure::code),
+        }
+    }
+}
+
+impl From<ExtrasError> for BuildError {
+    fn from(error: ExtrasError) -> Self {
+        match error {
+            ExtrasError::Override(error) => Self::Override(error),
+            ExtrasError::Queue => Self::RecordQueue,
+            ExtrasError::Thread(error) => Self::Thread(error),
         }
     }
 }
@@ -97,6 +138,8 @@ impl Builder {
             poll_interval: None,
             user_agent: None,
             bundle: None,
+            bundle_file: None,
+            extras: Extras::default(),
             clock: None,
             randomness: None,
             transport: None,
@@ -123,7 +166,7 @@ impl Builder {
         self
     }
 
-    /// Adds a product to the user agent, such as `shop/3.1`.
+    /// Adds a product to the user agent, such as `shop/3.1`. At most [`MAX_PRODUCT_BYTES`].
     pub fn user_agent(mut self, product: impl Into<String>) -> Self {
         self.user_agent = Some(product.into());
         self
@@ -132,6 +175,42 @@ impl Builder {
     /// A bundle to start from if there is no newer one on disk, such as one baked into an image.
     pub fn bundle(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.bundle = Some(bytes.into());
+        self
+    }
+
+    /// A file with a bundle to start from, as [`bundle`](Self::bundle). It is read when the client is built.
+    ///
+    /// With [`offline`](Self::offline) flags come from this file alone.
+    pub fn bundle_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.bundle_file = Some(path.into());
+        self
+    }
+
+    /// Overrides that hold from the start, as [`Client::set_override`].
+    pub fn overrides<K: Into<String>, V: Into<Override>>(
+        mut self,
+        overrides: impl IntoIterator<Item = (K, V)>,
+    ) -> Self {
+        self.extras.overrides(overrides);
+        self
+    }
+
+    /// A hook that sees each evaluation. There may be several; none costs nothing.
+    pub fn hook(mut self, hook: impl Hook + 'static) -> Self {
+        self.extras.hooks.push(Box::new(hook));
+        self
+    }
+
+    /// Where exposures and tracked events go. There may be several; without one, nothing is recorded.
+    pub fn sink(mut self, sink: impl Sink + 'static) -> Self {
+        self.extras.sinks.push(Box::new(sink));
+        self
+    }
+
+    /// How many records may wait for the sinks before the oldest is dropped: 1 to [`MAX_RECORD_QUEUE`], 10,000 unless
+    /// said otherwise.
+    pub const fn record_queue(mut self, records: usize) -> Self {
+        self.extras.record_queue = Some(records);
         self
     }
 
@@ -156,8 +235,23 @@ impl Builder {
     /// Builds the client, loads what is on disk, and starts polling on the current tokio runtime.
     ///
     /// With a good bundle on disk or given, the client is ready when this returns.
-    pub fn build(mut self) -> Result<Client, BuildError> {
+    pub fn build(self) -> Result<Client, BuildError> {
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| BuildError::NoRuntime)?;
+        let (follower, shared) = self.connected()?;
+        Ok(Client::polling(follower, shared, &runtime))
+    }
+
+    /// Builds a client without a background task, and loads what is on disk: it polls when the caller says, by
+    /// [`Client::refresh`] or [`Client::refresh_if_older_than`].
+    ///
+    /// For functions whose process is frozen between two invocations, and for tests. Polls need tokio; building does
+    /// not.
+    pub fn manual(self) -> Result<Client, BuildError> {
+        let (follower, shared) = self.connected()?;
+        Ok(Client::manual(follower, shared))
+    }
+
+    fn connected(mut self) -> Result<(Follower, Arc<Shared>), BuildError> {
         let key = match self.sdk_key.take() {
             Some(key) => Some(SdkKey::parse(&key).ok_or(BuildError::SdkKeyMalformed)?),
             None if self.connection.access() == Access::Closed => return Err(BuildError::SdkKeyMissing),
@@ -167,8 +261,7 @@ impl Builder {
             Some(transport) => transport,
             None => Arc::new(HttpTransport::new(self.connection.is_loopback_http())?),
         };
-        let (follower, shared) = self.start(key, transport)?;
-        Ok(Client::polling(follower, shared, &runtime))
+        self.start(key, transport)
     }
 
     /// Builds a client that never asks the network: it serves what is on disk or was given.
@@ -190,14 +283,7 @@ impl Builder {
         key: Option<SdkKey>,
         transport: Arc<dyn Transport>,
     ) -> Result<(Follower, Arc<Shared>), BuildError> {
-        let mut user_agent = format!("flagstone-rust/{} level/1", env!("CARGO_PKG_VERSION"));
-        if let Some(product) = &self.user_agent {
-            if !product.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()) {
-                return Err(BuildError::UserAgent);
-            }
-            user_agent.push(' ');
-            user_agent.push_str(product);
-        }
+        let user_agent = user_agent(self.user_agent.as_deref())?;
         let (pin, stream) = (*self.connection.pin(), self.connection.stream().clone());
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock::new()));
         let random = self.randomness.unwrap_or_else(|| Arc::new(SystemRandomness));
@@ -208,10 +294,14 @@ impl Builder {
         });
 
         let on_disk = keeper.as_mut().and_then(Keeper::load);
-        let given = self.bundle.map(|file| persist::restore(&file, &pin, &stream).map_err(LoadError::Bundle));
+        let verify = |file: Vec<u8>| persist::restore(&file, &pin, &stream).map_err(LoadError::Bundle);
+        let given = self.bundle.map(verify);
+        let from_file = self.bundle_file.map(|path| persist::read(&path).and_then(verify));
         let mut trouble = None;
         let mut start: Option<(Restored, Source)> = None;
-        for (loaded, source) in [(on_disk, Source::Disk), (given, Source::Bundle)] {
+        for (loaded, source) in
+            [(on_disk, Source::Disk), (given, Source::Bundle), (from_file, Source::Bundle)]
+        {
             match loaded {
                 None => {}
                 Some(Err(error)) => trouble = Some(Failure::refused(Object::Bundle, error.code(), error)),
@@ -228,7 +318,9 @@ impl Builder {
         }
 
         let pace = Pace::new(self.poll_interval);
-        let shared = Arc::new(Shared::new(pace.interval(), disk, clock));
+        let (overrides, observers) =
+            self.extras.start(stream.project.as_str(), stream.environment.as_str())?;
+        let shared = Arc::new(Shared::new(pace.interval(), disk, overrides, observers, clock));
         let fetcher = Fetcher::new(user_agent, key, Arc::clone(&shared.traffic), transport);
         let mut follower =
             Follower::new(&self.connection, fetcher, pace, keeper, random, Arc::clone(&shared));
@@ -241,6 +333,16 @@ impl Builder {
         }
         Ok((follower, shared))
     }
+}
+
+/// Who asks: name, level, features that are missing (FORMAT M-10.3), and the application's addition.
+fn user_agent(product: Option<&str>) -> Result<String, BuildError> {
+    let own = format!("flagstone-rust/{} level/1 -hash", env!("CARGO_PKG_VERSION"));
+    let Some(product) = product else { return Ok(own) };
+    let fits = (1..=MAX_PRODUCT_BYTES).contains(&product.len())
+        && product.trim_matches(' ').len() == product.len()
+        && product.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
+    if fits { Ok(format!("{own} {product}")) } else { Err(BuildError::UserAgent) }
 }
 
 /// The transport of a client that never sends.

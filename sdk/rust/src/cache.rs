@@ -58,16 +58,7 @@ impl DiskCache {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
-        if !file.metadata()?.is_file() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
-        }
-        let mut bytes = Vec::new();
-        let limit = u64::try_from(self.max_bytes).unwrap_or(u64::MAX);
-        file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
-        if bytes.len() > self.max_bytes {
-            return Err(io::Error::new(io::ErrorKind::FileTooLarge, "over the limit of a bundle"));
-        }
-        Ok(Some(bytes))
+        read(file, self.max_bytes).map(Some)
     }
 
     /// Replaces the file, unless the one there is not `older` or another process is at it.
@@ -122,6 +113,20 @@ impl DiskCache {
     fn path(&self, extension: &str) -> PathBuf {
         self.directory.join(format!("{}.{extension}", self.name))
     }
+}
+
+/// All of a regular file within the limit of a bundle.
+pub(crate) fn read(file: File, max_bytes: usize) -> io::Result<Vec<u8>> {
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+    }
+    let mut bytes = Vec::new();
+    let limit = u64::try_from(max_bytes).unwrap_or(u64::MAX);
+    file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+    if bytes.len() > max_bytes {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "over the limit of a bundle"));
+    }
+    Ok(bytes)
 }
 
 #[cfg(unix)]

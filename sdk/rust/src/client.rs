@@ -1,8 +1,10 @@
 //! The client: getters on one side, the poll loop on the other, one pointer between them.
 
 use core::time::Duration;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use flagstone_eval::Override;
 use flagstone_model::context::Context;
 use flagstone_model::details::ErrorCode;
 use flagstone_model::json::Json;
@@ -13,15 +15,20 @@ use tokio::task::JoinHandle;
 
 use crate::builder::Builder;
 use crate::connection::Connection;
-use crate::details::{Details, Readable};
+use crate::details::{Circumstances, Details, Readable};
 use crate::failure::Failure;
 use crate::follow::{Follower, Refreshed};
+use crate::message;
+use crate::overrides::{self, OverrideError};
+use crate::record::{self, Recorder, TrackError};
 use crate::run::{Waiting, run};
 use crate::shared::Shared;
 use crate::status::{Change, Events, Status};
 
 /// Requests for a poll that may queue up.
 const QUEUE: usize = 16;
+/// How long `close` waits for sinks.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Follows one stream and evaluates its flags.
 ///
@@ -29,7 +36,18 @@ const QUEUE: usize = 16;
 #[derive(Debug, Clone)]
 pub struct Client {
     shared: Arc<Shared>,
-    polling: Option<Arc<Polling>>,
+    mode: Mode,
+}
+
+/// Who makes polls.
+#[derive(Debug, Clone)]
+enum Mode {
+    /// A task of the client's own.
+    Polling(Arc<Polling>),
+    /// Whoever calls `refresh`. None once the client was closed.
+    Manual(Arc<tokio::sync::Mutex<Option<Follower>>>),
+    /// Nobody.
+    Offline,
 }
 
 #[derive(Debug)]
@@ -103,11 +121,15 @@ impl Client {
         let (requests, receiver) = mpsc::channel(QUEUE);
         let task = runtime.spawn(run(follower, Arc::clone(&shared), receiver));
         let polling = Polling { requests, task: Mutex::new(Some(task)), shared: Arc::clone(&shared) };
-        Self { shared, polling: Some(Arc::new(polling)) }
+        Self { shared, mode: Mode::Polling(Arc::new(polling)) }
+    }
+
+    pub(crate) fn manual(follower: Follower, shared: Arc<Shared>) -> Self {
+        Self { shared, mode: Mode::Manual(Arc::new(tokio::sync::Mutex::new(Some(follower)))) }
     }
 
     pub(crate) const fn offline(shared: Arc<Shared>) -> Self {
-        Self { shared, polling: None }
+        Self { shared, mode: Mode::Offline }
     }
 
     /// The value of a `bool` flag.
@@ -182,14 +204,40 @@ impl Client {
 
     /// The value of a flag as its own type, and why; no value where a default value would stand.
     pub fn details(&self, key: &str, context: &Context) -> Details<Option<Value>> {
-        self.evaluate(key, None, context, |details, version, stale| {
-            Details::of(details, version, stale, |value| Some(Some(value.clone())), || None)
+        self.evaluate(key, None, context, |details, circumstances| {
+            Details::of(details, circumstances, |value| Some(Some(value.clone())), || None)
         })
     }
 
     /// The key of the variation a flag serves; none where a default value would stand.
     pub fn variation(&self, key: &str, context: &Context) -> Option<Arc<str>> {
-        self.evaluate(key, None, context, |details, _, _| details.variation.cloned())
+        self.evaluate(key, None, context, |details, _| details.variation.cloned())
+    }
+
+    /// The details of every flag, by key, all of one snapshot; none before one was loaded.
+    ///
+    /// Nobody asks for *that* flag here, so no exposure is recorded and no hook is called.
+    pub fn all_flags(&self, context: &Context) -> BTreeMap<Arc<str>, Details<Option<Value>>> {
+        self.shared.with_served(|served, stale| {
+            let Some(served) = served else { return BTreeMap::new() };
+            let now = self.shared.now(served.anchor);
+            let details = |key: &Arc<str>| {
+                let details = served.snapshot.evaluate(key, None, context, now);
+                let circumstances = served.circumstances(key, stale);
+                Details::of(&details, circumstances, |value| Some(Some(value.clone())), || None)
+            };
+            served.snapshot.flag_keys().map(|key| (Arc::clone(key), details(key))).collect()
+        })
+    }
+
+    /// What details of this flag mean, in a sentence for a person, where something is wrong: a key misspelled, a type
+    /// mixed up. `None` where nothing is.
+    ///
+    /// It is made only here, when somebody asks: it looks at all keys for one that is alike.
+    pub fn message<T>(&self, key: &str, details: &Details<T>) -> Option<String> {
+        self.shared.with_served(|served, _| {
+            message::of(key, details.reason, details.error_code, served.map(|served| &served.snapshot))
+        })
     }
 
     /// The keys of all flags, ascending; none before a snapshot was loaded.
@@ -204,9 +252,55 @@ impl Client {
         keys
     }
 
-    /// Calls `listener` after each swap with the flags that changed, for as long as the client polls.
+    /// Puts a value, or one of the flag's variations, in place of what was published, in this process only.
     ///
-    /// It runs in the poll loop: it should be quick. The first load is no change.
+    /// It holds for all clones, before and after every update, and inside conditions on the flag: a prerequisite sees
+    /// the overridden variation. Details say [`Reason::Static`](crate::Reason::Static) and
+    /// [`overridden`](Details::overridden); no exposure is recorded. Listeners are told. A value of another type than
+    /// the getter's is a type mismatch, as with any flag; a variation that the flag does not have overrides nothing.
+    pub fn set_override(&self, key: &str, wanted: impl Into<Override>) -> Result<(), OverrideError> {
+        self.shared.override_with(|all| overrides::insert(all, key, wanted.into()))
+    }
+
+    /// Takes the override of a flag away; whether there was one.
+    pub fn clear_override(&self, key: &str) -> bool {
+        self.shared.override_with(|all| all.remove(key).is_some())
+    }
+
+    /// Takes all overrides away.
+    pub fn clear_overrides(&self) {
+        self.shared.override_with(BTreeMap::clear);
+    }
+
+    /// The overrides by flag key, also those that are not in force for want of the flag or variation.
+    pub fn overrides(&self) -> BTreeMap<Arc<str>, Override> {
+        self.shared.overrides()
+    }
+
+    /// Records that something happened to whom the context is about, with a value if it has one.
+    ///
+    /// The event goes to the sinks with the targeting key and no other attribute. It never waits; without a sink
+    /// nothing is recorded.
+    pub fn track(&self, event: &str, value: Option<f64>, context: &Context) -> Result<(), TrackError> {
+        record::check(event, value)?;
+        let Some(recorder) = self.recorder() else { return Ok(()) };
+        self.shared.with_served(|served, _| {
+            let now = || self.shared.now(served.and_then(|served| served.anchor));
+            recorder.track(served, event, value, context, now)
+        })
+    }
+
+    /// Waits until the sinks have all that was recorded before, at most so long; whether they have.
+    pub async fn flush(&self, patience: Duration) -> bool {
+        match self.recorder() {
+            Some(recorder) => recorder.flush(patience).await,
+            None => true,
+        }
+    }
+
+    /// Calls `listener` with the flags that changed, after each swap and each change of overrides.
+    ///
+    /// It runs where the change was made, mostly in the poll loop: it should be quick. The first load is no change.
     pub fn on_change(&self, listener: impl Fn(&Change) + Send + Sync + 'static) {
         self.shared.on_change(Box::new(listener));
     }
@@ -217,23 +311,69 @@ impl Client {
     }
 
     /// Waits until there is a snapshot to evaluate, from wherever.
+    ///
+    /// A client without a background task polls once for it.
     pub async fn wait_for_ready(&self, timeout: Duration) -> Result<(), NotReady> {
         let mut ready = self.shared.ready();
+        if *ready.borrow() {
+            return Ok(());
+        }
+        if matches!(self.mode, Mode::Manual(_)) {
+            // How it went is on the board, whoever polled.
+            let _ = tokio::time::timeout(timeout, self.refresh()).await;
+            return self.is_ready_or_why();
+        }
         let waited = tokio::time::timeout(timeout, ready.wait_for(|ready| *ready)).await;
         match waited {
             Ok(Ok(_)) => Ok(()),
-            _ => Err(NotReady { failure: self.shared.board().last_error.clone() }),
+            _ => self.is_ready_or_why(),
         }
+    }
+
+    fn is_ready_or_why(&self) -> Result<(), NotReady> {
+        let ready = *self.shared.ready().borrow();
+        ready.then_some(()).ok_or_else(|| NotReady { failure: self.shared.board().last_error.clone() })
     }
 
     /// Polls now, after the poll in flight if there is one, and says what that found.
     ///
     /// `older` is among the errors here, though it only says that nothing was taken.
     pub async fn refresh(&self) -> Result<Refreshed, RefreshError> {
-        let polling = self.polling.as_ref().ok_or(RefreshError::NotPolling)?;
-        let (sender, receiver) = oneshot::channel();
-        polling.requests.send(sender).await.map_err(|_| RefreshError::NotPolling)?;
-        Ok(receiver.await.map_err(|_| RefreshError::NotPolling)??)
+        match &self.mode {
+            Mode::Polling(polling) => {
+                let (sender, receiver) = oneshot::channel();
+                polling.requests.send(sender).await.map_err(|_| RefreshError::NotPolling)?;
+                Ok(receiver.await.map_err(|_| RefreshError::NotPolling)??)
+            }
+            Mode::Manual(follower) => {
+                let mut follower = follower.lock().await;
+                Ok(follower.as_mut().ok_or(RefreshError::NotPolling)?.poll().await.result?)
+            }
+            Mode::Offline => Err(RefreshError::NotPolling),
+        }
+    }
+
+    /// Polls if the last poll that went well is at least this long ago; `None` if it is not.
+    ///
+    /// What a function calls at the beginning of each invocation. After a poll that failed, pauses are kept as by the
+    /// poll loop: `None` then too, while [`Status::last_error`] says why. Time is that of either clock, whichever ran
+    /// further: one of them stands still in a process that was frozen.
+    pub async fn refresh_if_older_than(&self, age: Duration) -> Result<Option<Refreshed>, RefreshError> {
+        // Whoever comes while another asks waits for that answer, and may find it new enough.
+        let guard = match &self.mode {
+            Mode::Manual(follower) => Some(follower.lock().await),
+            _ => None,
+        };
+        if !self.shared.is_poll_due(age) {
+            return Ok(None);
+        }
+        match guard {
+            Some(mut follower) => {
+                let follower = follower.as_mut().ok_or(RefreshError::NotPolling)?;
+                Ok(Some(follower.poll().await.result?))
+            }
+            None => self.refresh().await.map(Some),
+        }
     }
 
     /// What the client knows about itself. The status bits are those of this moment.
@@ -241,23 +381,42 @@ impl Client {
         self.shared.status()
     }
 
-    /// Ends the polling of all clones. Evaluation goes on with what is loaded.
+    /// Ends the polling of all clones, and gives the sinks up to five seconds for what was recorded. Evaluation goes on
+    /// with what is loaded.
     pub async fn close(&self) {
-        if let Some(task) = self.polling.as_ref().and_then(|polling| polling.stop()) {
-            // It was aborted, so an error is what it ends with.
-            let _ = task.await;
+        match &self.mode {
+            Mode::Polling(polling) => {
+                if let Some(task) = polling.stop() {
+                    // It was aborted, so an error is what it ends with.
+                    let _ = task.await;
+                }
+            }
+            Mode::Manual(follower) => {
+                follower.lock().await.take();
+                self.shared.hush();
+            }
+            Mode::Offline => self.shared.hush(),
+        }
+        if let Some(recorder) = self.recorder()
+            && !recorder.close(CLOSE_PATIENCE).await
+        {
+            tracing::warn!("a sink did not take all flag records before the client was closed");
         }
     }
 
+    fn recorder(&self) -> Option<&Recorder> {
+        self.shared.observers.as_ref()?.recorder.as_ref()
+    }
+
     fn read<T: Readable>(&self, key: &str, context: &Context, default: impl FnOnce() -> T) -> T {
-        self.evaluate(key, Some(T::TYPE), context, |details, _, _| {
+        self.evaluate(key, Some(T::TYPE), context, |details, _| {
             details.value.and_then(T::read).unwrap_or_else(default)
         })
     }
 
     fn explain<T: Readable>(&self, key: &str, context: &Context, default: impl FnOnce() -> T) -> Details<T> {
-        self.evaluate(key, Some(T::TYPE), context, |details, version, stale| {
-            Details::of(details, version, stale, T::read, default)
+        self.evaluate(key, Some(T::TYPE), context, |details, circumstances| {
+            Details::of(details, circumstances, T::read, default)
         })
     }
 
@@ -266,14 +425,22 @@ impl Client {
         key: &str,
         wanted: Option<FlagType>,
         context: &Context,
-        answer: impl FnOnce(&flagstone_eval::Details<'_>, Option<u64>, bool) -> T,
+        answer: impl FnOnce(&flagstone_eval::Details<'_>, Circumstances) -> T,
     ) -> T {
-        self.shared.with_served(|served, now, stale| match served {
-            Some(served) => {
-                let details = served.snapshot.evaluate(key, wanted, context, now);
-                answer(&details, Some(served.position.version), stale)
+        self.shared.with_served(|served, stale| {
+            let now = || self.shared.now(served.and_then(|served| served.anchor));
+            let details = match served {
+                Some(served) => served.evaluate(key, wanted, context, now),
+                None => flagstone_eval::Details::error(ErrorCode::ProviderNotReady),
+            };
+            let circumstances = match served {
+                Some(served) => served.circumstances(key, stale),
+                None => Circumstances { version: None, stale, overridden: false },
+            };
+            if let Some(observers) = &self.shared.observers {
+                observers.evaluated(key, &details, circumstances, context, served, now);
             }
-            None => answer(&flagstone_eval::Details::error(ErrorCode::ProviderNotReady), None, stale),
+            answer(&details, circumstances)
         })
     }
 }

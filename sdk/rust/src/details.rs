@@ -30,14 +30,23 @@ pub struct Details<T> {
     pub version: Option<u64>,
     /// Whether a status bit was set when the client last looked: the answer may be old.
     pub stale: bool,
+    /// Whether a local override was served.
+    pub overridden: bool,
+}
+
+/// What the snapshot itself does not say of an answer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Circumstances {
+    pub(crate) version: Option<u64>,
+    pub(crate) stale: bool,
+    pub(crate) overridden: bool,
 }
 
 impl<T> Details<T> {
     /// Takes over all but the value, which `read` turns into the wanted type or refuses.
     pub(crate) fn of(
         details: &flagstone_eval::Details<'_>,
-        version: Option<u64>,
-        stale: bool,
+        circumstances: Circumstances,
         read: impl FnOnce(&Value) -> Option<T>,
         default: impl FnOnce() -> T,
     ) -> Self {
@@ -52,8 +61,9 @@ impl<T> Details<T> {
             exp: details.exp.cloned(),
             bucket: details.bucket,
             rev: details.rev,
-            version,
-            stale,
+            version: circumstances.version,
+            stale: circumstances.stale,
+            overridden: circumstances.overridden,
         }
     }
 }

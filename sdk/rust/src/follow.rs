@@ -20,7 +20,7 @@ use crate::freshness::{Anchor, Announced, StatusBits};
 use crate::paths::Paths;
 use crate::persist::{Keep, Keeper, Restored, Stored};
 use crate::prepare::Loaded;
-use crate::shared::{Cost, Served, Shared};
+use crate::shared::{self, Cost, Shared};
 use crate::status::{Equivocation, Source};
 
 /// What a poll found.
@@ -175,7 +175,18 @@ impl Follower {
             (None, Some(failure)) | (Some(_), Some(failure @ Failure::Older { .. })) => Err(failure.clone()),
             (found, _) => Ok(found.unwrap_or(Refreshed::Unchanged)),
         };
+        self.note_end(result.is_err().then_some(pause));
         Polled { result, pause }
+    }
+
+    /// For those who ask whether a poll is due.
+    fn note_end(&self, failed: Option<Duration>) {
+        let moment = self.shared.moment();
+        let mut board = self.shared.board();
+        board.last_poll = Some((moment, failed.unwrap_or_default()));
+        if failed.is_none() {
+            board.last_answer = Some(moment);
+        }
     }
 
     async fn poll_base(&mut self, cost: &impl Fn(Duration) -> Cost) -> Result<Refreshed, FetchError> {
@@ -276,7 +287,7 @@ impl Follower {
         let apply = self.shared.clock.monotonic().saturating_sub(start);
         let mut applied = Applied { manifest, loaded: prepared.loaded, stored, source: Source::Network };
         // Kept before it is served, so that no restart is behind what was seen; but a disk never stops an update.
-        self.keep(&mut applied).await;
+        keep(&mut self.keeper, self.root.as_ref(), &self.shared, &mut applied).await;
         self.serve(applied, Some(prepared.changed), cost(apply));
         Ok(Refreshed::Swapped)
     }
@@ -314,7 +325,7 @@ impl Follower {
             });
             board.freshness.anchor()
         };
-        let served = Served {
+        let loaded = shared::Loaded {
             snapshot: applied.loaded.snapshot.clone(),
             position: manifest.position(),
             issued_ms: manifest.issued_ms(),
@@ -322,38 +333,14 @@ impl Follower {
             anchor,
         };
         self.applied = Some(applied);
-        self.shared.swap(served, changed, cost);
-    }
-
-    /// Writes the file if it is due.
-    async fn keep(&mut self, applied: &mut Applied) {
-        let (Some(keeper), Some(root), Some(stored)) = (&mut self.keeper, &self.root, &applied.stored) else {
-            return;
-        };
-        let moment = self.shared.moment();
-        let now_ms = Anchor::now_ms(self.shared.board().freshness.anchor(), moment);
-        let keep = || Keep {
-            root: Arc::clone(root),
-            manifest: Arc::clone(&applied.manifest),
-            content: applied.loaded.content.clone(),
-            stored: stored.clone(),
-        };
-        let Some(ended) = keeper.save(now_ms, moment.monotonic, &applied.manifest, keep).await else {
-            return;
-        };
-        self.shared.board().disk = ended.disk;
-        if let Some((content, stored)) = ended.stored
-            && applied.manifest.content() == content
-        {
-            applied.stored = Some(stored);
-        }
+        self.shared.swap(loaded, changed, cost);
     }
 
     /// Ends a poll: the file, the bits, and whether another base URL might know more.
     async fn finish(&mut self, cost: Cost) {
-        if let Some(mut applied) = self.applied.take() {
-            self.keep(&mut applied).await;
-            self.applied = Some(applied);
+        // Nothing is taken out on the way: whoever drives the polls may stop waiting for one.
+        if let Some(applied) = &mut self.applied {
+            keep(&mut self.keeper, self.root.as_ref(), &self.shared, applied).await;
         }
         let moment = self.shared.moment();
         let frozen = {
@@ -392,6 +379,26 @@ impl Follower {
 
     fn url(&self, path: &str) -> String {
         self.bases.get(self.base).map(|base| format!("{base}{path}")).unwrap_or_default()
+    }
+}
+
+/// Writes the file if it is due.
+async fn keep(keeper: &mut Option<Keeper>, root: Option<&Arc<Root>>, shared: &Shared, applied: &mut Applied) {
+    let (Some(keeper), Some(root), Some(stored)) = (keeper, root, &applied.stored) else { return };
+    let moment = shared.moment();
+    let now_ms = Anchor::now_ms(shared.board().freshness.anchor(), moment);
+    let keep = || Keep {
+        root: Arc::clone(root),
+        manifest: Arc::clone(&applied.manifest),
+        content: applied.loaded.content.clone(),
+        stored: stored.clone(),
+    };
+    let Some(ended) = keeper.save(now_ms, moment.monotonic, &applied.manifest, keep).await else { return };
+    shared.board().disk = ended.disk;
+    if let Some((content, stored)) = ended.stored
+        && applied.manifest.content() == content
+    {
+        applied.stored = Some(stored);
     }
 }
 

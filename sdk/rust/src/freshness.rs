@@ -97,6 +97,13 @@ impl Moment {
     pub(crate) fn of(clock: &dyn Clock) -> Self {
         Self { wall_ms: clock.wall_ms(), monotonic: clock.monotonic() }
     }
+
+    /// Time since another moment by the clock that ran further: the monotonic one may stand still while a process is
+    /// frozen, and the one on the wall may be set back.
+    pub(crate) fn since(self, earlier: Self) -> Duration {
+        let wall = u64::try_from(self.wall_ms.saturating_sub(earlier.wall_ms)).unwrap_or(0);
+        self.monotonic.saturating_sub(earlier.monotonic).max(Duration::from_millis(wall))
+    }
 }
 
 /// What a verified manifest says about time.

@@ -90,21 +90,29 @@ mod failure;
 mod fetch;
 mod follow;
 mod freshness;
+mod hook;
 mod http;
+mod message;
+mod observe;
+mod overrides;
 mod paths;
 mod persist;
 mod prepare;
+mod record;
 mod run;
 mod shared;
 mod status;
+mod test_data;
 pub mod transport;
 
+pub use flagstone_eval::{OVERRIDE_VARIATION, Override};
 pub use flagstone_model::context::{Attribute, Context};
 pub use flagstone_model::details::{ErrorCode, Reason};
+pub use flagstone_model::instant::Instant;
 pub use flagstone_model::json::Json;
 pub use flagstone_model::value::{FlagType, Value};
 
-pub use builder::{BuildError, Builder};
+pub use builder::{BuildError, Builder, MAX_PRODUCT_BYTES};
 pub use client::{Client, NotReady, RefreshError};
 pub use clock::{Clock, Randomness};
 pub use connection::{Access, Connection, ConnectionError};
@@ -112,5 +120,13 @@ pub use details::Details;
 pub use failure::{Failure, Object, Rewriting};
 pub use follow::Refreshed;
 pub use freshness::StatusBits;
+pub use hook::{Evaluation, EvaluationCount, EvaluationCounts, EvaluationEvents, Hook, MAX_COUNTED};
 pub use http::HttpSetupError;
+pub use observe::{DEFAULT_RECORD_QUEUE, MAX_RECORD_QUEUE};
+pub use overrides::{MAX_OVERRIDES, OverrideError};
+pub use record::{
+    DEFAULT_ROTATE_BYTES, EXPOSURES_REMEMBERED, Exposure, JsonLinesFile, MAX_EVENT_CHARS, MIN_ROTATE_BYTES,
+    Record, Sink, TrackError, Tracked,
+};
 pub use status::{Change, Counters, Disk, Equivocation, Event, EventKind, Events, Source, Status};
+pub use test_data::{TestBuilder, TestData, TestDataError};

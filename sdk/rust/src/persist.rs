@@ -1,19 +1,21 @@
 //! What is kept of a stream between two processes: one bundle file, rewritten when it pays (FORMAT T-5.1).
 
 use core::time::Duration;
+use std::fs::File;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use flagstone_bundle::bundle::{Parts, compress_snapshot};
 use flagstone_bundle::content::Content;
-use flagstone_bundle::limits::MAX_BUNDLE_DELTAS;
+use flagstone_bundle::limits::{MAX_BUNDLE_BYTES, MAX_BUNDLE_DELTAS};
 use flagstone_bundle::manifest::{Manifest, Outcome, Position, Stream, UnverifiedManifest, order};
 use flagstone_bundle::root::{Pin, Root, UnverifiedRoot};
 use flagstone_bundle::{BundleError, UnverifiedBundle, Verified};
 use flagstone_model::digest::Digest;
 use tokio::task::JoinHandle;
 
-use crate::cache::{DiskCache, Saved};
+use crate::cache::{self, DiskCache, Saved};
 use crate::status::Disk;
 
 /// Age of the saved announcement at which it is saved again though the content is the same.
@@ -76,6 +78,14 @@ pub(crate) struct Restored {
 pub(crate) fn restore(file: &[u8], pin: &Pin, stream: &Stream) -> Result<Restored, BundleError> {
     let bundle = UnverifiedBundle::parse(file)?;
     Ok(Restored { verified: bundle.load(pin, stream)?, stored: Stored::of(bundle.parts()) })
+}
+
+/// A bundle file that somebody else keeps: it may be a link.
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
+    match File::open(path).and_then(|file| cache::read(file, MAX_BUNDLE_BYTES)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(LoadError::Missing),
+        read => read.map_err(|error| LoadError::Unreadable(error.kind())),
+    }
 }
 
 /// Writes the cache file when it is due, one save at a time, and never waits long for a disk.
@@ -169,6 +179,8 @@ impl Keeper {
 /// Why the file on disk is of no use.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LoadError {
+    #[error("there is no such file")]
+    Missing,
     #[error("the file cannot be read: {0}")]
     Unreadable(io::ErrorKind),
     #[error(transparent)]
@@ -178,6 +190,7 @@ pub(crate) enum LoadError {
 impl LoadError {
     pub(crate) const fn code(&self) -> &'static str {
         match self {
+            Self::Missing => "not-found",
             Self::Unreadable(_) => "malformed",
             Self::Bundle(error) => error.code(),
         }

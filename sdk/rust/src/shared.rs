@@ -4,18 +4,25 @@ use core::fmt;
 use core::panic::AssertUnwindSafe;
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwapOption;
 use flagstone_bundle::manifest::Position;
-use flagstone_eval::Snapshot;
+use flagstone_eval::{Details, Snapshot};
+use flagstone_model::context::Context;
+use flagstone_model::details::ErrorCode;
 use flagstone_model::instant::Instant;
+use flagstone_model::value::FlagType;
 use tokio::sync::{broadcast, watch};
 
 use crate::clock::Clock;
+use crate::details::Circumstances;
 use crate::failure::Failure;
 use crate::fetch::Traffic;
 use crate::freshness::{Anchor, Freshness, Moment, StatusBits};
+use crate::observe::Observers;
+use crate::overrides::Overrides;
 use crate::status::{Change, Counters, Disk, Equivocation, Event, EventKind, Events, Source, Status};
 
 /// Events kept for a reader that is slow.
@@ -25,14 +32,59 @@ const EARLY_EVENTS: usize = 32;
 
 type Listener = Box<dyn Fn(&Change) + Send + Sync>;
 
-/// What is evaluated, all of one moment.
+/// What was loaded, all of one moment.
 #[derive(Debug)]
-pub(crate) struct Served {
+pub(crate) struct Loaded {
     pub(crate) snapshot: Snapshot,
     pub(crate) position: Position,
     pub(crate) issued_ms: i64,
     pub(crate) source: Source,
     pub(crate) anchor: Option<Anchor>,
+}
+
+/// What is evaluated: what was loaded, with the overrides in force.
+#[derive(Debug)]
+pub(crate) struct Served {
+    pub(crate) snapshot: Snapshot,
+    /// Of what was loaded; none if only overrides are served.
+    pub(crate) version: Option<u64>,
+    pub(crate) anchor: Option<Anchor>,
+    /// Ascending.
+    overridden: Vec<Arc<str>>,
+    loaded: Option<Arc<Loaded>>,
+}
+
+impl Served {
+    fn new(loaded: Option<Arc<Loaded>>, overrides: &Overrides) -> Self {
+        let snapshot = loaded.as_ref().map_or_else(Snapshot::empty, |loaded| loaded.snapshot.clone());
+        let (snapshot, overridden) =
+            if overrides.is_empty() { (snapshot, Vec::new()) } else { snapshot.with_overrides(overrides) };
+        let version = loaded.as_ref().map(|loaded| loaded.position.version);
+        let anchor = loaded.as_ref().and_then(|loaded| loaded.anchor);
+        Self { snapshot, version, anchor, overridden, loaded }
+    }
+
+    /// Evaluates a flag. Where only overrides are served, another flag is not missing: nothing was loaded.
+    pub(crate) fn evaluate(
+        &self,
+        key: &str,
+        wanted: Option<FlagType>,
+        context: &Context,
+        now: impl FnOnce() -> Instant,
+    ) -> Details<'_> {
+        let details = self.snapshot.evaluate_when(key, wanted, context, now);
+        if details.error_code == Some(ErrorCode::FlagNotFound) && self.version.is_none() {
+            return Details::error(ErrorCode::ProviderNotReady);
+        }
+        details
+    }
+
+    /// What goes with the details of a flag.
+    pub(crate) fn circumstances(&self, key: &str, stale: bool) -> Circumstances {
+        let overridden = !self.overridden.is_empty()
+            && self.overridden.binary_search_by(|other| (**other).cmp(key)).is_ok();
+        Circumstances { version: self.version, stale, overridden }
+    }
 }
 
 /// What a poll cost, for the event it ends in.
@@ -44,6 +96,7 @@ pub(crate) struct Cost {
 }
 
 pub(crate) struct Shared {
+    /// None before anything was loaded or overridden.
     served: ArcSwapOption<Served>,
     /// Whether a bit was set when the loop last looked; read with every evaluation.
     stale: AtomicBool,
@@ -53,6 +106,8 @@ pub(crate) struct Shared {
     ready: watch::Sender<bool>,
     pub(crate) traffic: Arc<Traffic>,
     pub(crate) clock: Arc<dyn Clock>,
+    /// Hooks and sinks; none costs one comparison.
+    pub(crate) observers: Option<Box<Observers>>,
 }
 
 /// Where events go.
@@ -70,6 +125,13 @@ pub(crate) struct Board {
     pub(crate) equivocation: Option<Equivocation>,
     pub(crate) disk: Disk,
     pub(crate) counters: Counters,
+    /// When the last poll ended, and how long to wait if it failed.
+    pub(crate) last_poll: Option<(Moment, Duration)>,
+    /// When the last poll ended that did not fail.
+    pub(crate) last_answer: Option<Moment>,
+    /// What was loaded last, without overrides.
+    loaded: Option<Arc<Loaded>>,
+    overrides: Overrides,
     /// What observers were told last.
     told: (StatusBits, Option<&'static str>),
     /// Served once and perhaps still read: freed here, never by a reader.
@@ -83,19 +145,30 @@ impl fmt::Debug for Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(interval: Duration, disk: Disk, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(
+        interval: Duration,
+        disk: Disk,
+        overrides: Overrides,
+        observers: Option<Box<Observers>>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let served = (!overrides.is_empty()).then(|| Arc::new(Served::new(None, &overrides)));
         let board = Board {
             freshness: Freshness::new(Moment::of(&*clock), interval),
             last_error: None,
             equivocation: None,
             disk,
             counters: Counters::default(),
+            last_poll: None,
+            last_answer: None,
+            loaded: None,
+            overrides,
             told: (StatusBits::default(), None),
             retired: Vec::new(),
         };
         let (sender, early) = broadcast::channel(EVENTS);
         Self {
-            served: ArcSwapOption::empty(),
+            served: ArcSwapOption::new(served),
             stale: AtomicBool::new(false),
             board: Mutex::new(board),
             listeners: Mutex::new(Vec::new()),
@@ -103,22 +176,28 @@ impl Shared {
             ready: watch::Sender::new(false),
             traffic: Arc::default(),
             clock,
+            observers,
         }
     }
 
-    /// Calls `read` with what is served, the `now` to evaluate at, and whether it may be stale.
+    /// Calls `read` with what is served, and whether it may be stale.
     ///
     /// The guard lives for one evaluation, takes no lock, and allocates nothing.
-    pub(crate) fn with_served<T>(&self, read: impl FnOnce(Option<&Served>, Instant, bool) -> T) -> T {
-        let served = self.served.load();
-        let served = served.as_deref();
-        let anchor = served.and_then(|served| served.anchor);
-        let now = Anchor::now_ms(anchor, Moment::of(&*self.clock));
-        read(served, Instant::from_millis(now), self.stale.load(Ordering::Relaxed))
+    pub(crate) fn with_served<T>(&self, read: impl FnOnce(Option<&Served>, bool) -> T) -> T {
+        read(self.served.load().as_deref(), self.stale.load(Ordering::Relaxed))
+    }
+
+    /// The `now` to evaluate at: it reads both clocks.
+    pub(crate) fn now(&self, anchor: Option<Anchor>) -> Instant {
+        Instant::from_millis(Anchor::now_ms(anchor, self.moment()))
     }
 
     pub(crate) fn served(&self) -> Option<Arc<Served>> {
         self.served.load_full()
+    }
+
+    fn loaded(&self) -> Option<Arc<Loaded>> {
+        self.served.load().as_ref()?.loaded.clone()
     }
 
     pub(crate) fn board(&self) -> MutexGuard<'_, Board> {
@@ -134,12 +213,11 @@ impl Shared {
     }
 
     /// Serves something, and tells of it: with `keys` if the content is new.
-    pub(crate) fn swap(&self, served: Served, keys: Option<Vec<Arc<str>>>, cost: Cost) {
-        let version = served.position.version;
+    pub(crate) fn swap(&self, loaded: Loaded, keys: Option<Vec<Arc<str>>>, cost: Cost) {
+        let version = Some(loaded.position.version);
         let mut board = self.board();
-        let before = self.served.swap(Some(Arc::new(served)));
-        let first = before.is_none();
-        board.retired.extend(before);
+        let first = board.loaded.replace(Arc::new(loaded)).is_none();
+        drop(self.serve(&mut board));
         board.retired.retain(|old| Arc::strong_count(old) > 1);
         let Some(keys) = keys else { return };
         let keys: Arc<[Arc<str>]> = if first { Arc::default() } else { keys.into() };
@@ -157,6 +235,49 @@ impl Shared {
         }
     }
 
+    /// Serves what was loaded with the overrides of this moment, and returns what was served until now.
+    fn serve(&self, board: &mut Board) -> Option<Arc<Served>> {
+        let nothing = board.loaded.is_none() && board.overrides.is_empty();
+        let next = (!nothing).then(|| Arc::new(Served::new(board.loaded.clone(), &board.overrides)));
+        let before = self.served.swap(next);
+        board.retired.extend(before.clone());
+        before
+    }
+
+    /// Changes the overrides, and tells listeners of the flags whose answer that may alter.
+    pub(crate) fn override_with<T>(&self, change: impl FnOnce(&mut Overrides) -> T) -> T {
+        let mut board = self.board();
+        let old = board.overrides.clone();
+        let answer = change(&mut board.overrides);
+        let touched: Vec<_> = old
+            .iter()
+            .filter(|(key, wanted)| board.overrides.get(*key) != Some(wanted))
+            .chain(board.overrides.iter().filter(|(key, wanted)| old.get(*key) != Some(wanted)))
+            .map(|(key, _)| Arc::clone(key))
+            .collect();
+        if touched.is_empty() {
+            return answer;
+        }
+        let before = self.serve(&mut board);
+        let now = self.served();
+        let keys: BTreeSet<_> = [&before, &now]
+            .into_iter()
+            .flatten()
+            .flat_map(|served| served.snapshot.dependents(&touched))
+            .collect();
+        let version = board.loaded.as_ref().map(|loaded| loaded.position.version);
+        drop((before, now));
+        board.retired.retain(|old| Arc::strong_count(old) > 1);
+        drop(board);
+        self.notify(&Change { version, keys: keys.into_iter().collect() });
+        answer
+    }
+
+    /// The overrides, in force or not.
+    pub(crate) fn overrides(&self) -> Overrides {
+        self.board().overrides.clone()
+    }
+
     /// Looks at the clocks; tells if bits or code are not what observers were told last.
     pub(crate) fn review(&self, cost: Cost) {
         let mut board = self.board();
@@ -166,13 +287,21 @@ impl Shared {
         }
     }
 
+    /// Whether the last poll that went well is this long ago, and one that failed has had its pause.
+    pub(crate) fn is_poll_due(&self, age: Duration) -> bool {
+        let now = self.moment();
+        let board = self.board();
+        board.last_answer.is_none_or(|answer| now.since(answer) >= age)
+            && board.last_poll.is_none_or(|(poll, pause)| now.since(poll) >= pause)
+    }
+
     /// Time until the next status bit would be set if nothing arrived.
     pub(crate) fn next_change(&self) -> Option<Duration> {
         self.board().freshness.next_change(self.moment())
     }
 
     pub(crate) fn status(&self) -> Status {
-        let served = self.served();
+        let served = self.loaded();
         let moment = self.moment();
         let board = self.board();
         let now = Anchor::now_ms(board.freshness.anchor(), moment);
@@ -206,7 +335,7 @@ impl Shared {
         if let Some(receiver) = outlet.early.take() {
             return Events { first: None, receiver };
         }
-        let ready = self.served.load().is_some();
+        let ready = board.loaded.is_some();
         let first = ready.then(|| self.event(&board, EventKind::Ready, &Arc::default(), Cost::default()));
         let receiver = match &outlet.sender {
             Some(sender) => sender.subscribe(),
@@ -255,7 +384,7 @@ impl Shared {
     }
 
     fn event(&self, board: &Board, kind: EventKind, keys: &Arc<[Arc<str>]>, cost: Cost) -> Event {
-        let served = self.served.load();
+        let served = board.loaded.as_ref();
         Event {
             kind,
             version: served.as_ref().map(|served| served.position.version),
@@ -272,7 +401,9 @@ impl Shared {
     }
 
     fn counters(&self, board: &Board) -> Counters {
-        Counters { requests: self.traffic.requests(), bytes: self.traffic.bytes(), ..board.counters }
+        let counters =
+            Counters { requests: self.traffic.requests(), bytes: self.traffic.bytes(), ..board.counters };
+        self.observers.as_ref().map_or(counters, |observers| observers.count(counters))
     }
 
     /// Calls the listeners. One that panics is told of in the log and harms nobody else.
@@ -290,10 +421,9 @@ impl Shared {
 mod tests {
     use super::*;
     use crate::clock::SystemClock;
-    use flagstone_model::context::Context;
     use flagstone_model::digest::Digest;
 
-    fn served(version: u64) -> Served {
+    fn loaded(version: u64) -> Loaded {
         let line = format!(
             "{{\"flag\":\"n\",\"type\":\"int\",\"rev\":1,\"on\":true,\"values\":{{\"v\":{version}}},\"fallthrough\":\"v\"}}"
         );
@@ -301,26 +431,33 @@ mod tests {
         assert!(report.is_clean());
         let digest = Digest::of(line.as_bytes());
         let position = Position { epoch: 1, version, serial: version, content: digest, payload: digest };
-        Served { snapshot, position, issued_ms: 0, source: Source::Network, anchor: None }
+        Loaded { snapshot, position, issued_ms: 0, source: Source::Network, anchor: None }
     }
 
     /// FAULTS F18: readers see versions rise, each whole, while a writer swaps as fast as it can.
     #[test]
     fn readers_never_wait_and_the_writer_frees_what_they_left() {
         const SWAPS: u64 = 2_000;
-        let shared = Shared::new(Duration::from_secs(10), Disk::Off, Arc::new(SystemClock::new()));
-        shared.swap(served(1), Some(Vec::new()), Cost::default());
+        let shared = Shared::new(
+            Duration::from_secs(10),
+            Disk::Off,
+            Overrides::default(),
+            None,
+            Arc::new(SystemClock::new()),
+        );
+        shared.swap(loaded(1), Some(Vec::new()), Cost::default());
         let weak = Arc::downgrade(&shared.served().unwrap());
         std::thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
                     let mut newest = 0;
                     while newest < SWAPS {
-                        newest = shared.with_served(|served, now, _| {
+                        newest = shared.with_served(|served, _| {
                             let served = served.unwrap();
-                            let details = served.snapshot.evaluate("n", None, &Context::new(), now);
+                            let details =
+                                served.snapshot.evaluate("n", None, &Context::new(), Instant::from_millis(0));
                             let value = details.value.unwrap().to_json().as_integer().unwrap();
-                            let version = served.position.version;
+                            let version = served.version.unwrap();
                             assert_eq!(u64::try_from(value).unwrap(), version);
                             assert!(version >= newest);
                             version
@@ -329,7 +466,7 @@ mod tests {
                 });
             }
             for version in 2..=SWAPS {
-                shared.swap(served(version), Some(Vec::new()), Cost::default());
+                shared.swap(loaded(version), Some(Vec::new()), Cost::default());
             }
         });
         shared.review(Cost::default());

@@ -19,6 +19,8 @@ pub enum Source {
     Disk,
     /// A bundle given to the builder.
     Bundle,
+    /// Flags that a test made up.
+    TestData,
 }
 
 impl Source {
@@ -28,6 +30,7 @@ impl Source {
             Self::Network => "network",
             Self::Disk => "disk",
             Self::Bundle => "bundle",
+            Self::TestData => "test-data",
         }
     }
 }
@@ -68,6 +71,26 @@ pub struct Counters {
     pub swaps: u64,
     /// Deltas that could not be used, so that the whole snapshot was fetched.
     pub failed_deltas: u64,
+    /// Exposures handed to the queue.
+    pub exposures: u64,
+    /// Tracked events handed to the queue.
+    pub tracked: u64,
+    /// Records that every sink took.
+    pub delivered: u64,
+    /// Records that a sink refused, by an error or a panic. Such an exposure is recorded anew when it recurs.
+    pub undelivered: u64,
+    /// Records that the full queue lost, oldest first, or that came after `close`.
+    pub dropped: u64,
+    /// Exposures found to be repetitions only on their way to the sinks.
+    pub repeated: u64,
+    /// Exposures forgotten for want of room: each may be sent once more.
+    pub forgotten: u64,
+    /// Exposures and tracked events not recorded because their unit is private.
+    pub withheld: u64,
+    /// Exposures not recorded because the context has no unit to count them by.
+    pub without_unit: u64,
+    /// Calls of hooks that ended in a panic.
+    pub hook_panics: u64,
 }
 
 /// What the client knows about itself at one moment.
@@ -104,6 +127,11 @@ impl Status {
     /// The stable code of [`last_error`](Self::last_error).
     pub fn code(&self) -> Option<&'static str> {
         self.last_error.as_ref().map(Failure::code)
+    }
+
+    /// Whether a status bit is set: what is served may be old.
+    pub const fn is_stale(&self) -> bool {
+        !self.bits.is_empty()
     }
 }
 
@@ -158,12 +186,12 @@ pub struct Event {
     pub totals: Counters,
 }
 
-/// The flags that a swap changed.
+/// The flags that a swap or an override changed.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Change {
-    /// The version that is served now.
-    pub version: u64,
+    /// The version that is served now; none if an override came before anything was loaded.
+    pub version: Option<u64>,
     /// Keys of flags whose line changed or that reach a flag or segment that did, ascending.
     pub keys: Arc<[Arc<str>]>,
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use allocation_counter::measure;
-use flagstone::{Client, Connection, Context, Reason};
+use flagstone::{Client, Connection, Context, Evaluation, EvaluationCounts, Reason, Record, TestData};
 
 /// The worked example: a segment, a rollout, prerequisites absent.
 const BUNDLE: &[u8] = include_bytes!("../../../testdata/example/stream.bundle");
@@ -53,4 +53,31 @@ fn a_default_text_is_allocated_only_where_it_is_returned() {
         client.string_details("missing", "default", &context);
     });
     assert_eq!(counted.count_total, 1);
+}
+
+#[test]
+fn overrides_hooks_and_known_exposures_allocate_nothing() {
+    let line = r#"{"flag":"cta","type":"bool","rev":1,"on":true,"values":{"on":true},"rules":[{"id":"test","split":{"salt":"cta","ranges":[[0,100000,"on"]]},"exp":"cta.1"}]}"#;
+    let client = TestData::new()
+        .line(line)
+        .flag("other", true)
+        .builder()
+        .overrides([("other", false)])
+        .hook(|evaluation: &Evaluation<'_>| assert!(evaluation.variation.is_some()))
+        .hook(EvaluationCounts::new())
+        .sink(|_: &Record| {})
+        .build()
+        .unwrap();
+    let context = Context::with_targeting_key("u-1");
+    for key in ["cta", "other"] {
+        client.bool(key, false, &context);
+    }
+    let counted = measure(|| {
+        for key in ["cta", "other"] {
+            client.bool(key, false, &context);
+            client.bool_details(key, false, &context);
+        }
+    });
+    assert_eq!(counted.count_total, 0, "{counted:?}");
+    assert!(client.bool_details("other", true, &context).overridden);
 }

@@ -11,12 +11,17 @@
 mod disk;
 mod endless;
 mod events;
+mod exposures;
 mod forged;
 mod format;
 mod freeze;
+mod hooks;
+mod manual;
 mod network;
 mod objects;
+mod overrides;
 mod rollback;
 mod socket;
 mod start;
+mod test_data;
 mod world;

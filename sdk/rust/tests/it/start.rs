@@ -46,7 +46,7 @@ async fn requests_say_who_asks_and_show_the_key_to_closed_paths_only() {
     assert_eq!(seen.len(), 3);
     for request in &seen {
         assert_eq!(request.headers["accept-encoding"], "identity");
-        let agent = format!("flagstone-rust/{} level/1 shop/3.1", env!("CARGO_PKG_VERSION"));
+        let agent = format!("flagstone-rust/{} level/1 -hash shop/3.1", env!("CARGO_PKG_VERSION"));
         assert_eq!(request.headers["user-agent"], agent);
         let key = request.headers.get("x-flagstone-key").map(String::as_str);
         assert_eq!(key, request.path.starts_with("/closed/").then_some(SDK_KEY));
