@@ -93,6 +93,7 @@ pub mod control;
 pub mod keys;
 pub mod log;
 pub mod lower;
+pub mod observe;
 mod private;
 pub mod publication;
 pub mod publish;

@@ -3,37 +3,75 @@
 //! A log line says which route answered what, and never what stood in the request: no path beyond the route's
 //! pattern, no query, no header, no body.
 
-use axum::extract::{MatchedPath, Request};
+use std::sync::{Arc, OnceLock};
+
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use axum::middleware::Next;
 use axum::response::Response;
+use tracing::field::Empty;
+use tracing::{Instrument as _, Span};
 
+use crate::metrics::{Answered, Metrics};
 use crate::problem::ProblemCode;
 
 /// Longest request id that is taken over from the caller, in characters.
 const MAX_REQUEST_ID_CHARS: usize = 128;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Routes that are asked all the time, by machines.
+const QUIET: [&str; 2] = ["/healthz", "/metrics"];
 const TARGET: &str = "flagstone_admin::access";
 
-/// Gives the request an id, answers it, and writes one line about it.
-pub(crate) async fn observe(request: Request, next: Next) -> Response {
+/// Who makes a request, once that is known: an opaque id, for the log.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Asker(Arc<OnceLock<String>>);
+
+impl Asker {
+    /// Notes who makes this request, in its span and for its line.
+    pub(crate) fn note(request: &Request, principal: &str) {
+        Span::current().record("principal", principal);
+        if let Some(Self(asker)) = request.extensions().get() {
+            let _ = asker.set(principal.to_owned());
+        }
+    }
+}
+
+/// Gives the request an id, answers it inside of a span, counts it, and writes one line about it.
+///
+/// The span `request` has the id, so that everything that is logged on the way has it too; whatever goes on by itself
+/// takes the span along.
+pub(crate) async fn observe(
+    State(metrics): State<Option<Arc<Metrics>>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let id = request_id(request.headers());
     let method = method(request.method());
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map_or("none", MatchedPath::as_str);
+    let asker = Asker::default();
+    request.extensions_mut().insert(asker.clone());
     let begun = tokio::time::Instant::now();
-    let mut response = next.run(request).await;
-    let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let status = response.status().as_u16();
+    // As severe as any line, for a line has no span that is filtered out.
+    let span =
+        tracing::error_span!(target: TARGET, "request", request_id = id, method, route, principal = Empty);
+    let mut response = next.run(request).instrument(span).await;
+    let took = begun.elapsed();
+    let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     let code = response.extensions().get::<ProblemCode>().map(|code| code.0);
-    let quiet = route == "/healthz" || route.starts_with("/cdn/");
+    if let Some(metrics) = metrics {
+        metrics.answered(Answered { route, method, status: response.status(), took, code });
+    }
+    let principal = asker.0.get();
+    let status = response.status().as_u16();
+    let quiet = QUIET.contains(&route) || route.starts_with("/cdn/");
     if status >= 500 {
-        tracing::error!(target: TARGET, request_id = id, method, route, status, duration_ms, code, "request");
+        tracing::error!(target: TARGET, request_id = id, method, route, status, duration_ms, principal, code, "request");
     } else if quiet {
-        tracing::debug!(target: TARGET, request_id = id, method, route, status, duration_ms, code, "request");
+        tracing::debug!(target: TARGET, request_id = id, method, route, status, duration_ms, principal, code, "request");
     } else {
-        tracing::info!(target: TARGET, request_id = id, method, route, status, duration_ms, code, "request");
+        tracing::info!(target: TARGET, request_id = id, method, route, status, duration_ms, principal, code, "request");
     }
     let headers = response.headers_mut();
     if let Ok(id) = HeaderValue::try_from(id) {

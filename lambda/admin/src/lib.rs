@@ -62,6 +62,7 @@ mod call;
 pub mod cdn;
 mod cursor;
 mod etag;
+mod metrics;
 mod openapi;
 mod percent;
 mod problem;
@@ -70,6 +71,7 @@ pub mod rights;
 mod routes;
 
 use auth::Tokens;
+use metrics::Metrics;
 use problem::Problem;
 use routes::{changes, environments, evaluate, flags, log, publication, segments, targeting};
 
@@ -81,6 +83,24 @@ pub const MAX_BODY_BYTES: usize = 1024 * 1024;
 pub(crate) struct Service {
     control: ControlPlane,
     tokens: Arc<dyn Tokens>,
+    metrics: Arc<Metrics>,
+}
+
+/// How the API is served.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options {
+    /// Who may read `/metrics`.
+    pub metrics: MetricsAccess,
+}
+
+/// Who may read `/metrics`. It names environments, and nothing else that people wrote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum MetricsAccess {
+    /// Everybody who reaches the port, as with `/healthz`.
+    #[default]
+    Everybody,
+    /// Whoever has a token.
+    TokenHolders,
 }
 
 impl fmt::Debug for Service {
@@ -89,22 +109,39 @@ impl fmt::Debug for Service {
     }
 }
 
-/// The API of one project: everything under `/v1`, `/healthz`, and `/openapi.json`.
+/// The API of one project: everything under `/v1`, `/healthz`, `/metrics`, and `/openapi.json`.
 ///
 /// Every other path is the problem `not-found`, and every other method `method-not-allowed`. All answers have
 /// `x-request-id`.
 pub fn router(control: ControlPlane, tokens: Arc<dyn Tokens>) -> Router {
-    let service = Service { control, tokens };
+    router_with(control, tokens, Options::default())
+}
+
+/// The same, served in another way than by default.
+///
+/// Each router counts for itself. The control plane tells its work to the first one that is made over it.
+pub fn router_with(control: ControlPlane, tokens: Arc<dyn Tokens>, options: Options) -> Router {
+    let metrics = Arc::new(Metrics::new());
+    control.observe(Arc::<Metrics>::clone(&metrics));
+    let service = Service { control, tokens, metrics: Arc::clone(&metrics) };
     let add = |router: Router<Service>, (path, methods): (String, _)| router.route(&path, methods);
+    let metrics_routes = metrics_table().into_iter().fold(Router::new(), add);
+    let metrics_routes = match options.metrics {
+        MetricsAccess::Everybody => metrics_routes,
+        MetricsAccess::TokenHolders => {
+            metrics_routes.route_layer(middleware::from_fn_with_state(service.clone(), auth::require_any))
+        }
+    };
     table()
         .into_iter()
         .fold(Router::new(), add)
         .route_layer(middleware::from_fn_with_state(service.clone(), auth::require))
         .merge(open_table().into_iter().fold(Router::new(), add))
+        .merge(metrics_routes)
         .fallback(async || Problem::not_found())
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-        .layer(middleware::from_fn(access::observe))
+        .layer(middleware::from_fn_with_state(Some(metrics), access::observe))
         .with_state(service)
 }
 
@@ -145,6 +182,11 @@ fn open_table() -> Routes {
     vec![("/healthz".to_owned(), get(health)), ("/openapi.json".to_owned(), get(openapi::read))]
 }
 
+/// What monitoring reads.
+fn metrics_table() -> Routes {
+    vec![("/metrics".to_owned(), get(metrics::read))]
+}
+
 async fn health() -> axum::response::Response {
     answer::json(axum::http::StatusCode::OK, r#"{"status":"ok"}"#.to_owned())
 }
@@ -158,7 +200,7 @@ mod tests {
     #[test]
     fn the_document_has_the_paths_of_the_routes_and_no_other() {
         let routes: BTreeSet<String> =
-            table().into_iter().chain(open_table()).map(|(path, _)| path).collect();
+            table().into_iter().chain(open_table()).chain(metrics_table()).map(|(path, _)| path).collect();
         let documented = openapi::paths();
         let undocumented: Vec<_> = routes.difference(&documented).collect();
         assert!(undocumented.is_empty(), "add to a fragment in lambda/admin/openapi/: {undocumented:?}");

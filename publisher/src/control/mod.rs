@@ -8,6 +8,7 @@ mod folded;
 mod publication;
 mod read;
 mod several;
+mod streams;
 mod write;
 
 use std::collections::BTreeMap;
@@ -20,6 +21,7 @@ use flagstone_model::key::{EnvironmentId, ProjectId, ViewId};
 pub use error::{ControlError, Kind};
 pub use read::{Entity, Evaluated, HistoryItem, LogPage};
 pub use several::{Action, Changed, ChangedEntity, Several};
+pub use streams::StreamAge;
 pub use write::{Operation, Published, Write, Written};
 
 pub use crate::publish::PublicationState;
@@ -29,6 +31,7 @@ use crate::checkpoint::Checkpoints;
 use crate::clock::Clock;
 use crate::keys::ManifestSigner;
 use crate::log::ChangeLog;
+use crate::observe::Observer;
 use crate::publication::Publications;
 use crate::publish::{self, Options, Publisher};
 use crate::store::ObjectStore;
@@ -92,6 +95,11 @@ impl ControlPlane {
     /// The project.
     pub fn project(&self) -> &ProjectId {
         self.inner.folded.project()
+    }
+
+    /// Tells this observer about the work from now on. The first one stays; returns whether this is it.
+    pub fn observe(&self, observer: Arc<dyn Observer>) -> bool {
+        self.inner.publisher.watch().tell(observer)
     }
 
     /// The stream of an environment that servers follow.

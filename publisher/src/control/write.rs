@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use flagstone_model::json::Json;
 use flagstone_model::key::{EnvironmentId, FlagKey, SegmentKey, ViewId};
+use tracing::Instrument as _;
 
 use super::ControlPlane;
 use super::error::{ControlError, nothing};
 use crate::author::Problem;
 use crate::log::{Actor, Appended, Draft, Entity, Entry, EntryData, HeaderError, LogError, SealError};
+use crate::observe::Append;
 use crate::publish::PublicationState;
 use crate::state::State;
 use crate::state::change::{self, Confirmation, Edit, Precondition, Refusal, Terms};
@@ -122,6 +124,14 @@ impl ControlPlane {
         edits: impl Fn(&State) -> Result<Vec<Edit>, ControlError> + Send + Sync,
         write: &Write,
     ) -> Result<Option<(Entry, Arc<State>)>, ControlError> {
+        self.append_in_turn(edits, write).instrument(tracing::info_span!("append")).await
+    }
+
+    async fn append_in_turn(
+        &self,
+        edits: impl Fn(&State) -> Result<Vec<Edit>, ControlError> + Send + Sync,
+        write: &Write,
+    ) -> Result<Option<(Entry, Arc<State>)>, ControlError> {
         let inner = &*self.inner;
         let request_id = match &write.request_id {
             Some(id) => id.clone(),
@@ -150,7 +160,13 @@ impl ControlPlane {
             // What can not be folded must not be written: nobody could read the log past it.
             let mut next = State::clone(&state);
             next.apply(&entry)?;
-            if self.put(&entry).await? {
+            let put = self.put(&entry).await;
+            inner.publisher.watch().appended(match &put {
+                Ok(true) => Append::Written,
+                Ok(false) => Append::Lost,
+                Err(_) => Append::Failed,
+            });
+            if put? {
                 let state = inner.folded.advance(Arc::new(next), &entry);
                 return Ok(Some((entry, state)));
             }

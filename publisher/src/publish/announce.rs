@@ -9,6 +9,7 @@ use flagstone_bundle::manifest::{
 use super::error::PublishError;
 use super::layout::Layout;
 use super::{Inner, MINIMUM_LIFETIME_MS};
+use crate::observe::Stage;
 use crate::publication::Claim;
 use crate::store::{Expect, Object, ObjectPath, PutIf, PutNew, StoreError};
 
@@ -134,11 +135,13 @@ impl Inner {
         archived: Archived,
         expect: Expect,
     ) -> Result<Announced, PublishError> {
-        let file = self.sign(stream, claim, covered, inline).await?;
+        let file = self.watch.stage(Stage::Sign, self.sign(stream, claim, covered, inline)).await?;
         if archived == Archived::Unknown {
-            self.archive(stream, claim, &file).await?;
+            self.watch.stage(Stage::Archive, self.archive(stream, claim, &file)).await?;
         }
-        if self.put(stream, claim, &file, expect).await? == Announced::Overtaken {
+        if self.watch.stage(Stage::Announce, self.put(stream, claim, &file, expect)).await?
+            == Announced::Overtaken
+        {
             return Ok(Announced::Overtaken);
         }
         self.publications.announced(stream, claim.serial).await?;

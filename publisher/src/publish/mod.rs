@@ -11,10 +11,12 @@ use std::time::Duration;
 
 use flagstone_bundle::manifest::Stream;
 use flagstone_bundle::root::Root;
+use tracing::Instrument as _;
 
 use crate::clock::Clock;
 use crate::keys::ManifestSigner;
 use crate::log::ChangeLog;
+use crate::observe::Watch;
 use crate::publication::{Lease, Publication, Publications};
 use crate::store::ObjectStore;
 
@@ -149,6 +151,7 @@ struct Inner {
     holder: String,
     streams: Mutex<HashMap<Stream, Arc<tokio::sync::Mutex<Known>>>>,
     pulses: Pulses,
+    watch: Watch,
 }
 
 impl Publisher {
@@ -159,10 +162,33 @@ impl Publisher {
         let _ = getrandom::fill(&mut random);
         let holder = format!("{}-{:016x}", std::process::id(), u64::from_le_bytes(random));
         let Ports { log, publications, store, source, signer, clock } = ports;
-        let (streams, pulses) = Default::default();
-        let inner =
-            Inner { log, publications, store, source, signer, clock, root, options, holder, streams, pulses };
+        let (streams, pulses, watch) = Default::default();
+        let inner = Inner {
+            log,
+            publications,
+            store,
+            source,
+            signer,
+            clock,
+            root,
+            options,
+            holder,
+            streams,
+            pulses,
+            watch,
+        };
         Self { inner: Arc::new(inner) }
+    }
+
+    /// When what clients are announced was issued, in Unix milliseconds: what stands in the bucket, verified. None if
+    /// there is nothing, or nothing that a client would take.
+    pub async fn announced_ms(&self, stream: &Stream) -> Result<Option<i64>, PublishError> {
+        Ok(self.inner.bucket(stream).await?.manifest.map(|manifest| manifest.issued_ms()))
+    }
+
+    /// Whom the work is told to.
+    pub(crate) fn watch(&self) -> &Watch {
+        &self.inner.watch
     }
 
     /// Announces what the log holds up to `seq`, or waits for whoever does, for at most `budget` (FORMAT T-4.6).
@@ -177,7 +203,9 @@ impl Publisher {
         budget: Duration,
     ) -> Result<Progress, PublishError> {
         let (publisher, owned) = (self.clone(), stream.clone());
-        let work = tokio::spawn(async move { publisher.publish_through(&owned, seq, budget).await });
+        let span = tracing::info_span!("publish", %stream, seq);
+        let work = async move { publisher.publish_through(&owned, seq, budget).await };
+        let work = tokio::spawn(work.instrument(span));
         match tokio::time::timeout(budget, work).await {
             Ok(Ok(done)) => done,
             Ok(Err(_)) => Err(PublishError::Stopped),
@@ -201,7 +229,7 @@ impl Publisher {
         // Somebody in this process publishes it; the next sweep looks again.
         let known = self.known(stream);
         let Ok(mut known) = known.try_lock() else { return self.progress(stream, 0).await };
-        self.alone(stream, &mut known, Ask::Sweep).await
+        self.alone(stream, &mut known, Ask::Sweep).instrument(tracing::info_span!("publish", %stream)).await
     }
 
     /// Builds the stream anew at the same seq: a step of deploying a newer builder.
@@ -210,7 +238,7 @@ impl Publisher {
         let Ok(mut known) = tokio::time::timeout(TURN, known.lock()).await else {
             return Err(PublishError::Contended);
         };
-        self.alone(stream, &mut known, Ask::Rebuild).await
+        self.alone(stream, &mut known, Ask::Rebuild).instrument(tracing::info_span!("publish", %stream)).await
     }
 
     /// Runs under the lease, or leaves the stream to its holder.

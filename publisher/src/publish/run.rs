@@ -15,6 +15,7 @@ use super::proof::Refusal;
 use super::source::{Built, SourceError};
 use super::{Inner, Publisher};
 use crate::log::Head;
+use crate::observe::Stage;
 use crate::publication::{Claim, Publication};
 
 /// How often a run starts again because another publisher was faster.
@@ -90,19 +91,23 @@ impl Publisher {
         };
         let source = Arc::clone(&inner.source);
         let Prepared { proven, object, stored, chosen, history } =
-            blocking(move || order.prepare(&*source)).await?;
+            inner.watch.stage(Stage::Prove, blocking(move || order.prepare(&*source))).await?;
         let layout = Layout::of(stream);
         let snapshot_path = layout.snapshot(&object)?;
-        match &chosen {
-            None => inner.upload(&snapshot_path, &object, &stored).await?,
-            Some(Chosen { delta, stored: delta_bytes, .. }) => {
-                let delta_path = layout.delta(&delta.object)?;
-                tokio::try_join!(
-                    inner.upload(&snapshot_path, &object, &stored),
-                    inner.upload(&delta_path, &delta.object, delta_bytes),
-                )?;
+        let upload = async {
+            match &chosen {
+                None => inner.upload(&snapshot_path, &object, &stored).await,
+                Some(Chosen { delta, stored: delta_bytes, .. }) => {
+                    let delta_path = layout.delta(&delta.object)?;
+                    tokio::try_join!(
+                        inner.upload(&snapshot_path, &object, &stored),
+                        inner.upload(&delta_path, &delta.object, delta_bytes),
+                    )?;
+                    Ok::<_, PublishError>(())
+                }
             }
-        }
+        };
+        inner.watch.stage(Stage::Upload, upload).await?;
         let claim = Claim {
             epoch,
             version,
@@ -117,7 +122,8 @@ impl Publisher {
             history,
         };
         let covered = log_head(&built.head);
-        if !inner.publications.claim(stream, item.serial(), &claim, covered).await? {
+        let claiming = inner.publications.claim(stream, item.serial(), &claim, covered);
+        if !inner.watch.stage(Stage::Claim, claiming).await? {
             return Ok(Announced::Overtaken);
         }
         known.push(version, proven);
@@ -142,7 +148,8 @@ impl Publisher {
         claim.issued_ms = inner.issue(item, &bucket);
         self.keep_stored(stream, known, &mut claim, covered).await?;
         let inline = inner.stored_delta(stream, &mut claim).await?;
-        if !inner.publications.claim(stream, before.serial, &claim, covered).await? {
+        let claiming = inner.publications.claim(stream, before.serial, &claim, covered);
+        if !inner.watch.stage(Stage::Claim, claiming).await? {
             return Ok(Announced::Overtaken);
         }
         let archived = if item.is_announced() { Archived::Yes } else { Archived::Unknown };
@@ -206,7 +213,7 @@ impl Inner {
         // An older builder publishes real changes, but never the same seq again: two releases would take turns.
         let newest = item.claim.as_ref().is_none_or(|claim| claim.builder <= self.options.builder);
         if head.seq > covered || new_epoch || (ask == Ask::Rebuild && newest) {
-            let built = self.source.build(stream, head.seq).await?;
+            let built = self.watch.stage(Stage::Build, self.source.build(stream, head.seq)).await?;
             if built.head.seq < head.seq {
                 return Err(SourceError::new("source-behind", "the lines are older than the log").into());
             }

@@ -15,6 +15,7 @@ mod invariants;
 mod keys;
 mod log;
 mod lowering;
+mod observe;
 mod project;
 mod publication;
 mod publish;

@@ -5,7 +5,7 @@ use flagstone_publisher::author::{Change, Role};
 use flagstone_publisher::control::{ControlError, Several, Write};
 use flagstone_publisher::state::change::Refusal;
 
-use super::{Answer, reason, revision};
+use super::{Answer, reason, revision, run_on};
 use crate::call::{Call, Media};
 use crate::problem::Problem;
 use crate::{Service, answer};
@@ -48,7 +48,6 @@ async fn several(service: &Service, several: Several, terms: Write, on_trial: bo
         return Ok(answer::changed(&changed, true, true));
     }
     let waited = terms.wait;
-    let done = tokio::spawn(async move { control.change(&several, &terms).await }).await;
-    let changed = done.map_err(|_| Problem::internal())??;
+    let changed = run_on(async move { control.change(&several, &terms).await }).await?;
     Ok(answer::changed(&changed, waited, false))
 }

@@ -7,6 +7,7 @@ use flagstone_model::json::Json;
 use flagstone_model::key::EnvironmentId;
 use flagstone_publisher::author;
 use flagstone_publisher::control::{ControlError, Entity, Operation, Write};
+use tracing::Instrument as _;
 
 use crate::call::{Call, check_reason};
 use crate::problem::Problem;
@@ -31,14 +32,21 @@ struct Subject<'a> {
     environment: Option<&'a EnvironmentId>,
 }
 
+/// Does something that goes on when its caller goes away, in the span of the request.
+async fn run_on<T: Send + 'static>(
+    work: impl Future<Output = Result<T, ControlError>> + Send + 'static,
+) -> Result<T, Problem> {
+    let done = tokio::spawn(work.in_current_span()).await;
+    Ok(done.map_err(|_| Problem::internal())??)
+}
+
 /// Makes a change and answers with what it led to.
 ///
 /// The change runs on even if the caller goes away: what is in the log should be announced.
 async fn write(service: &Service, operation: Operation, write: Write, subject: Subject<'_>) -> Answer {
     let control = service.control.clone();
     let waited = write.wait;
-    let done = tokio::spawn(async move { control.write(operation, write).await }).await;
-    let written = done.map_err(|_| Problem::internal())??;
+    let written = run_on(async move { control.write(operation, write).await }).await?;
     Ok(answer::written(subject.key, subject.environment, waited, written))
 }
 

@@ -5,9 +5,8 @@ use axum::http::StatusCode;
 use flagstone_model::json::Json;
 use flagstone_model::key::ViewId;
 
-use super::{Answer, only_reason, plain};
+use super::{Answer, only_reason, plain, run_on};
 use crate::call::{Call, Media};
-use crate::problem::Problem;
 use crate::{Service, answer};
 
 pub(crate) async fn read(State(service): State<Service>, call: Call) -> Answer {
@@ -23,8 +22,7 @@ pub(crate) async fn publish(State(service): State<Service>, call: Call) -> Answe
     only_reason(call.optional_json(Media::Json)?)?;
     let control = service.control.clone();
     let stream = environment.clone();
-    let done = tokio::spawn(async move { control.publish(&stream).await }).await;
-    let published = done.map_err(|_| Problem::internal())??;
+    let published = run_on(async move { control.publish(&stream).await }).await?;
     let views = [(ViewId::server(), published)].into();
     let publication = answer::publication(&[(environment, views)].into());
     Ok(answer::json(StatusCode::OK, Json::object([("publication", publication)]).to_string()))

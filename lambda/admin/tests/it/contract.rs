@@ -219,7 +219,7 @@ impl Contract {
         let made = validators.entry(place.to_owned()).or_insert_with(|| {
             let schema = json!({
                 "$schema": "https://json-schema.org/draft/2020-12/schema",
-                "$ref": format!("#{}", place.replace('{', "%7B").replace('}', "%7D")),
+                "$ref": format!("#{}", place.replace('{', "%7B").replace('}', "%7D").replace(' ', "%20")),
                 "paths": self.document["paths"],
                 "components": self.document["components"],
             });

@@ -12,7 +12,7 @@ async fn the_same_request_twice_is_one_entry_and_one_answer() {
     let world = World::with_flags().await;
     let before = world.log_head().await.unwrap();
     for key in ["7f3c0b2e", "\"a quoted key\""] {
-        let ask = || post(ON, r#"{"reason":"launch"}"#).header("idempotency-key", key);
+        let ask = || post(ON, r#"{"reason":"canary"}"#).header("idempotency-key", key);
         let first = world.expect(StatusCode::OK, ask()).await;
         let second = world.expect(StatusCode::OK, ask()).await;
         assert_eq!(first.text(), second.text());
@@ -29,7 +29,7 @@ async fn a_retry_is_answered_even_where_its_condition_no_longer_holds() {
     for condition in [tag.clone(), format!("{tag}, \"999\"")] {
         let ask = || {
             let put = put(&format!("{E}/flags/new-checkout"), r#"{"on":true}"#);
-            put.header("idempotency-key", "once").header("if-match", &condition)
+            put.header("idempotency-key", "canary-once").header("if-match", &condition)
         };
         if condition == tag {
             let first = world.expect(StatusCode::OK, ask()).await;
@@ -53,7 +53,7 @@ async fn twenty_twins_at_once_are_one_entry_and_twenty_equal_answers() {
     let mut twins = tokio::task::JoinSet::new();
     for _ in 0..20 {
         let world = world.clone();
-        twins.spawn(async move { world.ask(post(ON, "").header("idempotency-key", "twin")).await });
+        twins.spawn(async move { world.ask(post(ON, "").header("idempotency-key", "canary-twin")).await });
     }
     let answers: Vec<_> = twins.join_all().await;
     assert!(answers.iter().all(|answer| answer.status == StatusCode::OK));

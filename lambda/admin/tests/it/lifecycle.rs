@@ -36,9 +36,9 @@ async fn a_flag_is_made_switched_rolled_out_restored_and_archived() {
     let only_here = first.json();
     assert!(only_here.member("publication").unwrap().member("staging").is_none());
 
-    let reason = "launch%20%E2%86%92%20EU";
+    let reason = "canary%20%E2%86%92%20EU";
     world.expect(StatusCode::OK, post(&format!("{flag}/on"), "").header("x-flagstone-reason", reason)).await;
-    let half = r#"{"variation":"neural","percent":50,"reason":"half of them"}"#;
+    let half = r#"{"variation":"neural","percent":50,"reason":"canary half"}"#;
     let rolled = world.expect(StatusCode::OK, post(&format!("{flag}/rollout"), half)).await;
     let rolled = rolled.json();
     let weights = rolled.member("fallthrough").and_then(|f| f.member("rollout")?.member("weights")).unwrap();
@@ -52,13 +52,13 @@ async fn a_flag_is_made_switched_rolled_out_restored_and_archived() {
     let history = history.json();
     let items = history.member("items").and_then(Json::as_array).unwrap();
     let reasons: Vec<_> = items.iter().map(|item| text(item, &["reason"])).collect();
-    assert_eq!(reasons, [None, Some("half of them"), Some("launch → EU"), None, None]);
+    assert_eq!(reasons, [None, Some("canary half"), Some("canary → EU"), None, None]);
     let vias: Vec<_> = items.iter().map(|item| text(item, &["actor", "via"]).unwrap()).collect();
     assert_eq!(vias, ["cli", "api", "api", "api", "api"]);
     assert_eq!(items[2].member("from").unwrap().member("on"), Some(&Json::Bool(false)));
     assert_eq!(items[2].member("to").unwrap().member("on"), Some(&Json::Bool(true)));
     assert_eq!(text(&items[2], &["actor", "type"]), Some("token"));
-    assert_eq!(text(&items[2], &["actor", "name"]), Some("Ada Admin"));
+    assert_eq!(text(&items[2], &["actor", "name"]), Some("Ada Canary"));
     assert_eq!(text(&items[2], &["time"]), Some("2026-11-21T12:00:00Z"));
     assert_eq!(items[4].member("from"), Some(&Json::Null));
     assert_eq!(text(&items[4], &["entity"]), Some("flag/search"));
@@ -125,7 +125,8 @@ async fn evaluation_answers_one_flag_or_all_with_version_and_switch() {
     let world = World::with_flags().await;
     world.expect(StatusCode::OK, post(&format!("{E}/flags/new-checkout/on"), "")).await;
     let ask = |body: &str| post(&format!("{E}/evaluate"), body);
-    let body = r#"{"flag":"new-checkout","context":{"targetingKey":"u-1","email":"mina@example.com"}}"#;
+    let body =
+        r#"{"flag":"new-checkout","context":{"targetingKey":"canary-1","email":"canary@example.com"}}"#;
     let one = world.expect(StatusCode::OK, ask(body)).await;
     let one = one.json();
     assert_eq!(text(&one, &["flag"]), Some("new-checkout"));

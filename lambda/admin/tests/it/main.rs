@@ -7,6 +7,7 @@
     reason = "a test may fail loudly"
 )]
 
+mod canary;
 mod cdn;
 mod conditions;
 mod contract;
@@ -15,6 +16,7 @@ mod idempotency;
 mod lifecycle;
 mod lists;
 mod logs;
+mod metrics;
 mod openapi;
 mod refusals;
 mod rights;

@@ -5,7 +5,7 @@ use flagstone_model::json::Json;
 
 use crate::world::{Ask, TOKEN, World, get, post};
 
-const ROUTES: [(&str, &str); 20] = [
+const ROUTES: [(&str, &str); 21] = [
     ("/v1/projects/demo/flags", "GET,HEAD,POST"),
     ("/v1/projects/demo/flags/payments", "DELETE,GET,HEAD,PATCH"),
     ("/v1/projects/demo/environments", "GET,HEAD,POST"),
@@ -24,6 +24,7 @@ const ROUTES: [(&str, &str); 20] = [
     ("/v1/projects/demo/environments/production/publication", "GET,HEAD"),
     ("/v1/projects/demo/environments/production/publish", "POST"),
     ("/healthz", "GET,HEAD"),
+    ("/metrics", "GET,HEAD"),
     ("/openapi.json", "GET,HEAD"),
     ("/cdn/open/demo/v1/root/1", "GET,HEAD"),
 ];
@@ -64,7 +65,6 @@ async fn every_other_path_is_the_problem_not_found() {
         "/v1/projects/demo/environments/production/flags/payments/toggle",
         "/v1/projects/demo/flags/a/b",
         "/healthz/",
-        "/metrics",
         "/cdn",
         "/cdn/",
         "/favicon.ico",

@@ -1,7 +1,7 @@
 //! A project in memory, with its API and its CDN.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use axum::Router;
@@ -22,6 +22,7 @@ use flagstone_publisher::storage::StorageError;
 use flagstone_publisher::store::{MemoryStore, ObjectStore};
 use tower::ServiceExt;
 
+use crate::canary;
 use crate::contract::{self, Asked};
 
 /// 2026-11-21T12:00:00Z
@@ -33,6 +34,9 @@ pub(crate) const PRODUCTION_KEY: &str = "fsk_canary-production-4712";
 pub(crate) const STAGING_KEY: &str = "fsk_canary-staging-4713";
 pub(crate) const FOREIGN_KEY: &str = "fsk_canary-foreign-4714";
 
+/// Makes idempotency keys of requests that have none of their own.
+static KEYS: AtomicU64 = AtomicU64::new(0);
+
 /// The API and the CDN over memory.
 #[derive(Clone)]
 pub(crate) struct World {
@@ -40,6 +44,9 @@ pub(crate) struct World {
     pub(crate) log: Arc<BlockableLog>,
     pub(crate) store: Arc<MemoryStore>,
     pub(crate) project: ProjectId,
+    pub(crate) clock: Arc<ManualClock>,
+    control: ControlPlane,
+    cdn: Router,
 }
 
 /// A log in memory that can be out of reach.
@@ -99,24 +106,25 @@ pub(crate) struct Told {
 impl World {
     /// A project `demo` with the environments `production` and `staging`, and no flag.
     pub(crate) async fn new() -> Self {
+        canary::listen();
         let project = ProjectId::parse("demo").unwrap();
         let directory = tempfile::tempdir().unwrap();
         let keys = Keys::open(directory.path(), &project, NOW_MS).await.unwrap();
         let (log, store) = (Arc::new(BlockableLog::default()), Arc::new(MemoryStore::new()));
         keys.publish_root(&*store).await.unwrap();
+        let clock = Arc::new(ManualClock::at(NOW_MS));
         let ports = Ports {
             log: Arc::clone(&log) as Arc<dyn ChangeLog>,
             checkpoints: Arc::new(MemoryCheckpoints::new()),
             publications: Arc::new(MemoryPublications::new()),
             store: Arc::clone(&store) as Arc<dyn ObjectStore>,
             signer: Arc::new(keys.clone()),
-            clock: Arc::new(ManualClock::at(NOW_MS)),
+            clock: Arc::<ManualClock>::clone(&clock),
         };
         let root = keys.root().clone();
         let control = ControlPlane::new(project.clone(), root, ports, Options::default());
         let first = Operation::CreateProject(Json::object([("id", Json::from("demo"))]));
         control.write(first, system()).await.unwrap();
-        let principal = Principal { name: Some("Ada Admin".into()), ..Principal::admin("admin") };
         let scope = |project: &str, environment: &str| KeyScope {
             project: ProjectId::parse(project).unwrap(),
             environment: EnvironmentId::parse(environment).unwrap(),
@@ -127,8 +135,8 @@ impl World {
             (FOREIGN_KEY.into(), scope("other", "production")),
         ]);
         let cdn = cdn::router(Arc::clone(&store) as Arc<dyn ObjectStore>, Arc::new(sdk_keys));
-        let app = flagstone_admin::router(control, Arc::new(AdminToken::new(TOKEN, principal))).merge(cdn);
-        let world = Self { app, log, store, project };
+        let mut world = Self { app: Router::new(), log, store, project, clock, control, cdn };
+        world.serve(flagstone_admin::Options::default());
         // Read now, so that no test finds the line about it among its own.
         contract::of(&world).await;
         for id in ["production", "staging"] {
@@ -136,6 +144,14 @@ impl World {
             world.expect(StatusCode::CREATED, post("/v1/projects/demo/environments", &body)).await;
         }
         world
+    }
+
+    /// Serves it from now on with another router.
+    pub(crate) fn serve(&mut self, options: flagstone_admin::Options) {
+        let principal = Principal { name: Some("Ada Canary".into()), ..Principal::admin("admin") };
+        let tokens = Arc::new(AdminToken::new(TOKEN, principal));
+        self.app =
+            flagstone_admin::router_with(self.control.clone(), tokens, options).merge(self.cdn.clone());
     }
 
     /// The same with some flags and a segment: `needs-payments` needs `payments`, `new-checkout` asks for the segment
@@ -170,6 +186,7 @@ impl World {
         let asked = Asked { method: ask.method.clone(), uri: ask.uri.clone(), body: ask.body.clone() };
         let told = self.ask_freely(ask).await;
         contract::check(self, &asked, &told).await;
+        canary::check();
         told
     }
 
@@ -181,6 +198,14 @@ impl World {
         }
         if let Some(authorization) = &ask.authorization {
             request = request.header("authorization", authorization);
+        }
+        for name in ["cookie", "referer", "x-forwarded-for"] {
+            request = request.header(name, format!("canary-{name}"));
+        }
+        let is_write = !matches!(ask.method.as_str(), "GET" | "HEAD");
+        if is_write && !ask.headers.iter().any(|(name, _)| name == "idempotency-key") {
+            let count = KEYS.fetch_add(1, Ordering::Relaxed);
+            request = request.header("idempotency-key", format!("canary-key-{count}"));
         }
         let request = request.body(Body::from(ask.body)).unwrap();
         let response = self.app.clone().oneshot(request).await.unwrap();

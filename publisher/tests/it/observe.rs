@@ -1,0 +1,175 @@
+//! What the control plane tells about its work.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use flagstone_model::key::ProjectId;
+use flagstone_publisher::checkpoint::MemoryCheckpoints;
+use flagstone_publisher::clock::ManualClock;
+use flagstone_publisher::control::{ControlPlane, Operation, Ports, Precondition, Write};
+use flagstone_publisher::keys::Keys;
+use flagstone_publisher::log::{Actor, ActorKind, Appended, ChangeLog, Entry, Head, LogError, MemoryLog};
+use flagstone_publisher::observe::{Append, Observer, Stage};
+use flagstone_publisher::publication::MemoryPublications;
+use flagstone_publisher::publish::Options;
+use flagstone_publisher::storage::StorageError;
+use flagstone_publisher::store::{
+    Expect, MemoryStore, Object, ObjectHead, ObjectPath, ObjectStore, PutIf, PutNew, StoreError,
+};
+
+use super::project::json;
+
+const NOW_MS: i64 = 1_796_212_800_000;
+
+/// A stage, and how it ended.
+type Staged = (Stage, Result<(), &'static str>);
+
+#[derive(Default)]
+struct Notes {
+    appends: Mutex<Vec<Append>>,
+    stages: Mutex<Vec<Staged>>,
+}
+
+impl Notes {
+    fn take(&self) -> (Vec<Append>, Vec<Staged>) {
+        (std::mem::take(&mut self.appends.lock().unwrap()), std::mem::take(&mut self.stages.lock().unwrap()))
+    }
+}
+
+impl Observer for Notes {
+    fn appended(&self, append: Append) {
+        self.appends.lock().unwrap().push(append);
+    }
+
+    fn staged(&self, stage: Stage, _took: Duration, outcome: Result<(), &'static str>) {
+        self.stages.lock().unwrap().push((stage, outcome));
+    }
+}
+
+/// A log and a store that do not always do their part.
+#[derive(Default)]
+struct Faulty {
+    log: MemoryLog,
+    store: MemoryStore,
+    /// The next append loses against the entry that is there.
+    loses: AtomicBool,
+    is_log_down: AtomicBool,
+    is_store_full: AtomicBool,
+}
+
+#[async_trait]
+impl ChangeLog for Faulty {
+    async fn append(&self, entry: &Entry) -> Result<Appended, LogError> {
+        if self.is_log_down.load(Ordering::SeqCst) {
+            return Err(StorageError::Busy.into());
+        }
+        if self.loses.swap(false, Ordering::SeqCst) {
+            return Ok(Appended::Lost { existing: Box::new(entry.clone()) });
+        }
+        self.log.append(entry).await
+    }
+
+    async fn read(&self, project: &ProjectId, after_seq: u64, limit: usize) -> Result<Vec<Entry>, LogError> {
+        self.log.read(project, after_seq, limit).await
+    }
+
+    async fn head(&self, project: &ProjectId) -> Result<Option<Head>, LogError> {
+        self.log.head(project).await
+    }
+
+    async fn entry(&self, project: &ProjectId, seq: u64) -> Result<Option<Entry>, LogError> {
+        self.log.entry(project, seq).await
+    }
+}
+
+#[async_trait]
+impl ObjectStore for Faulty {
+    async fn get(&self, path: &ObjectPath) -> Result<Option<Object>, StoreError> {
+        self.store.get(path).await
+    }
+
+    async fn head(&self, path: &ObjectPath) -> Result<Option<ObjectHead>, StoreError> {
+        self.store.head(path).await
+    }
+
+    async fn put_new(&self, path: &ObjectPath, bytes: &[u8]) -> Result<PutNew, StoreError> {
+        if self.is_store_full.load(Ordering::SeqCst) {
+            let source = std::io::ErrorKind::StorageFull.into();
+            return Err(StoreError::Full { location: "the test".into(), source });
+        }
+        self.store.put_new(path, bytes).await
+    }
+
+    async fn put_if(&self, path: &ObjectPath, bytes: &[u8], expect: &Expect) -> Result<PutIf, StoreError> {
+        self.store.put_if(path, bytes, expect).await
+    }
+}
+
+async fn add(control: &ControlPlane, operation: Operation) -> bool {
+    let write = Write {
+        actor: Actor { kind: ActorKind::System, id: "setup".into(), via: "test".into() },
+        actor_name: None,
+        request_id: None,
+        request_bytes: Vec::new(),
+        reason: None,
+        precondition: Precondition::Any,
+        confirm: false,
+        wait: true,
+    };
+    control.write(operation, write).await.is_ok()
+}
+
+fn flag(key: &str) -> Operation {
+    Operation::CreateFlag(json(&format!(r#"{{"key":"{key}","type":"bool"}}"#)))
+}
+
+#[tokio::test]
+async fn each_append_and_each_stage_is_told_with_its_outcome() {
+    let project = ProjectId::parse("shop").unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let keys = Keys::open(directory.path(), &project, NOW_MS).await.unwrap();
+    let faulty = Arc::new(Faulty::default());
+    let ports = Ports {
+        log: Arc::<Faulty>::clone(&faulty),
+        checkpoints: Arc::new(MemoryCheckpoints::new()),
+        publications: Arc::new(MemoryPublications::new()),
+        store: Arc::<Faulty>::clone(&faulty),
+        signer: Arc::new(keys.clone()),
+        clock: Arc::new(ManualClock::at(NOW_MS)),
+    };
+    let control = ControlPlane::new(project, keys.root().clone(), ports, Options::default());
+    let (notes, later) = (Arc::new(Notes::default()), Arc::new(Notes::default()));
+    assert!(control.observe(Arc::<Notes>::clone(&notes)));
+    assert!(!control.observe(Arc::<Notes>::clone(&later)), "the first one stays");
+    add(&control, Operation::CreateProject(json(r#"{"id":"shop"}"#))).await;
+    add(&control, Operation::CreateEnvironment(json(r#"{"id":"production"}"#))).await;
+    notes.take();
+
+    assert!(add(&control, flag("a")).await);
+    let all: Vec<_> = Stage::ALL.into_iter().map(|stage| (stage, Ok(()))).collect();
+    assert_eq!(notes.take(), (vec![Append::Written], all.clone()));
+
+    faulty.loses.store(true, Ordering::SeqCst);
+    assert!(add(&control, flag("b")).await);
+    assert_eq!(notes.take(), (vec![Append::Lost, Append::Written], all));
+
+    faulty.is_log_down.store(true, Ordering::SeqCst);
+    assert!(!add(&control, flag("c")).await);
+    assert_eq!(notes.take(), (vec![Append::Failed], vec![]));
+    faulty.is_log_down.store(false, Ordering::SeqCst);
+
+    faulty.is_store_full.store(true, Ordering::SeqCst);
+    assert!(add(&control, flag("c")).await, "it is in the log");
+    let (appends, stages) = notes.take();
+    assert_eq!(appends, [Append::Written]);
+    let last: BTreeMap<_, _> = stages.into_iter().collect();
+    assert_eq!(last.get(&Stage::Upload), Some(&Err("store-full")));
+    assert_eq!(last.get(&Stage::Claim), None, "nothing was claimed");
+
+    let ages = control.stream_ages().await.unwrap();
+    assert_eq!((ages.len(), ages[0].announced_age_ms, ages[0].lag), (1, Some(0), 1));
+    assert_eq!(later.take(), (vec![], vec![]));
+}
