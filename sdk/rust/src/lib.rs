@@ -38,18 +38,89 @@
 //! # }
 //! ```
 //!
+//! # Flags in tests
+//!
+//! [`TestData`] makes flags up, without a network, signatures, or a runtime. An override puts a value in place of what
+//! any client serves, in this process only, and prerequisites see it.
+//!
+//! ```
+//! use flagstone::{Context, TestData};
+//!
+//! let flags = TestData::new().flag("new-checkout", false).flag_for("u-1", "new-checkout", true);
+//! let client = flags.client()?;
+//! assert!(client.is_enabled("new-checkout", &Context::with_targeting_key("u-1")));
+//!
+//! client.set_override("new-checkout", false)?;
+//! assert!(!client.is_enabled("new-checkout", &Context::with_targeting_key("u-1")));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Functions
+//!
+//! Where a process is frozen between two calls, a background task is of no use: a manual client polls when it is told
+//! to, and a poll that is cut off by the end of a call loses nothing.
+//!
+//! ```no_run
+//! # async fn start(builder: flagstone::Builder) -> Result<(), Box<dyn std::error::Error>> {
+//! # use std::time::Duration;
+//! let client = builder.bundle_file("/opt/flags.bundle").manual()?;
+//! // At the beginning of each invocation:
+//! if let Err(error) = client.refresh_if_older_than(Duration::from_secs(30)).await {
+//!     tracing::warn!(code = error.code(), "flags are those of the last poll");
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Experiments
+//!
+//! A rule with an experiment leaves an [`Exposure`] when the application asks for its flag: once for each unit,
+//! variation, and phase. Exposures, and events that the application [tracks](Client::track), go to [sinks](Sink) on a
+//! thread of their own.
+//!
+//! ```
+//! use std::sync::mpsc;
+//! use flagstone::{Context, Record, TestData};
+//!
+//! let (sender, records) = mpsc::channel();
+//! let client = TestData::new()
+//!     .line(r#"{"flag":"cta","type":"string","rev":1,"on":true,"values":{"blue":"b","red":"r"},"rules":[{"id":"test","split":{"salt":"cta","ranges":[[0,50000,"blue"],[50000,100000,"red"]]},"exp":"cta-test.1"}]}"#)
+//!     .builder()
+//!     .sink(move |record: &Record| drop(sender.send(record.clone())))
+//!     .build()?;
+//!
+//! let context = Context::with_targeting_key("u-1").set("email", "ada@example.com");
+//! client.string("cta", "b", &context);
+//! client.track("bought", Some(12.5), &context)?;
+//!
+//! let Record::Exposure(exposure) = records.recv()? else { panic!() };
+//! assert_eq!((&*exposure.exp, &*exposure.unit), ("cta-test.1", "u-1"));
+//! let Record::Tracked(event) = records.recv()? else { panic!() };
+//! assert_eq!((&*event.event, event.value), ("bought", Some(12.5)));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! [`JsonLinesFile`] writes them to a file. [`EvaluationCounts`] and [`EvaluationEvents`] are hooks for metrics and
+//! OpenTelemetry.
+//!
 //! # Reading order
 //!
 //! 1. [`Connection`]: where a stream is, and whom to trust for it.
 //! 2. [`Builder`] and [`Client`]: set up once, clone anywhere, ask on any thread.
-//! 3. [`Details`]: a value and why it was served, in OpenFeature's words.
-//! 4. [`Status`], [`StatusBits`], [`Event`]: how fresh what is served is, and when that changed.
-//! 5. [`transport`], [`Clock`], [`Randomness`]: what tests put in place of the network, time, and chance.
+//! 3. [`Details`]: a value and why it was served, in OpenFeature's words; [`Client::message`] for what is wrong.
+//! 4. [`TestData`], [`Override`]: flags of one's own. [`Sink`], [`Hook`]: who is told what.
+//! 5. [`Status`], [`StatusBits`], [`Event`]: how fresh what is served is, and when that changed.
+//! 6. [`transport`], [`Clock`], [`Randomness`]: what tests put in place of the network, time, and chance.
 //!
 //! # Invariants
 //!
 //! * **Asking never waits.** Getters do no I/O, take no lock, never panic, and return no error type. A swap is one
-//!   pointer; readers go on with what they hold. A call by name with details allocates nothing.
+//!   pointer; readers go on with what they hold. A call by name with details allocates nothing; with a sink, only the
+//!   first exposure of a unit does. A clock is read only for flags on which time may have a say.
+//! * **Nobody slows it down.** A sink that blocks, fails, or panics, and a hook that panics, cost records or counts,
+//!   which are [counted](Counters), and no evaluation.
+//! * **Who is asked for stays here.** Of a context only the unit of an exposure or event leaves it, never a private one,
+//!   and no attribute is in any log or error.
 //! * **The last good snapshot is never given up.** No failure, expiry, freeze, or attack makes a flag go back to the
 //!   default value: that is returned only before anything was loaded, or where the flag itself says so. What is wrong
 //!   is a status bit and a stable code.
@@ -71,8 +142,12 @@
 //!
 //! # What it does not do
 //!
-//! * It writes nothing but its cache file, and reads no environment variable but those of the system's proxy.
-//! * It records no exposures yet, and fetches no list objects: conditions that ask a list are undecidable.
+//! * It writes nothing but its cache file and what a [`JsonLinesFile`] is told to, and reads no environment variable but
+//!   those of the system's proxy.
+//! * It sends records nowhere by itself, and keeps none over a restart: a sink does. What waits in the queue when the
+//!   process is killed is lost, which [`Client::close`] prevents.
+//! * It fetches no list objects: conditions that ask a list are undecidable. It runs no checks of lines yet.
+//! * Flags on a schedule change without [`on_change`](Client::on_change): nobody watches the clock for it.
 //! * A stale snapshot is served and said to be stale; a strict mode that refuses new content under `expired` comes
 //!   with root walking.
 //! * It does not walk to newer root documents yet: a manifest of another root or epoch is `untrusted`, and what is

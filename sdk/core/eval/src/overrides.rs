@@ -71,19 +71,23 @@ impl Snapshot {
 impl Override {
     fn body(&self, published: Option<&FlagBody>) -> Option<FlagBody> {
         let rev = published.and_then(|flag| flag.rev);
-        let of_published = published.into_iter().flat_map(|flag| &flag.variations);
+        let mut of_published = published.into_iter().flat_map(|flag| &flag.variations);
         let (flag_type, key, value) = match self {
             Self::Variation(key) => {
-                let named = of_published.into_iter().find(|variation| variation.key == *key)?;
+                let named = of_published.find(|variation| variation.key == *key)?;
                 (published?.flag_type, named.key.clone(), named.value.clone())
             }
             Self::Value(value) => {
                 let value =
                     published.and_then(|flag| as_type(flag.flag_type, value)).unwrap_or(value.clone());
                 let text = canonical(&value);
-                let same = of_published.into_iter().find(|variation| {
-                    variation.value.flag_type() == value.flag_type() && canonical(&variation.value) == text
-                });
+                // The order of values never matters (FORMAT M-8.5).
+                let same = of_published
+                    .filter(|variation| {
+                        variation.value.flag_type() == value.flag_type()
+                            && canonical(&variation.value) == text
+                    })
+                    .min_by_key(|variation| &variation.key);
                 let key = same.map_or_else(|| OVERRIDE_VARIATION.into(), |variation| variation.key.clone());
                 (value.flag_type(), key, value)
             }

@@ -98,6 +98,16 @@ fn a_value_is_read_as_the_flags_type_where_its_getter_could() {
 }
 
 #[test]
+fn of_variations_of_one_value_the_first_by_its_key_is_meant() {
+    for values in [r#"{"b":1,"c":1,"d":2}"#, r#"{"c":1,"b":1,"d":2}"#] {
+        let line =
+            format!(r#"{{"flag":"f","type":"int","rev":1,"on":true,"values":{values},"fallthrough":"d"}}"#);
+        let (snapshot, _) = overridden(&[&line], &[("f", 1.into())]);
+        assert_eq!(served(&snapshot, "f").1.as_deref(), Some("b"));
+    }
+}
+
+#[test]
 fn an_override_cuts_a_cycle() {
     let a = flag_if("a", r#"{"flag":"b","is":["on"]}"#);
     let b = flag_if("b", r#"{"flag":"a","is":["on"]}"#);
