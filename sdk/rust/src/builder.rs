@@ -180,7 +180,8 @@ impl Builder {
 
     /// A file with a bundle to start from, as [`bundle`](Self::bundle). It is read when the client is built.
     ///
-    /// With [`offline`](Self::offline) flags come from this file alone.
+    /// With [`offline`](Self::offline) no network is asked, and [`Client::refresh`] reads the file again: for a machine
+    /// on which something else keeps it current. It is verified like a download, and an older one is not taken.
     pub fn bundle_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.bundle_file = Some(path.into());
         self
@@ -266,16 +267,20 @@ impl Builder {
 
     /// Builds a client that never asks the network: it serves what is on disk or was given.
     ///
-    /// Needs neither an SDK key nor a runtime.
+    /// Needs neither an SDK key nor a runtime. With a [`bundle_file`](Self::bundle_file), [`Client::refresh`] reads
+    /// that file again.
     pub fn offline(mut self) -> Result<Client, BuildError> {
         self.transport = None;
-        let (_, shared) = self.start(None, Arc::new(Nowhere))?;
+        let file = self.bundle_file.clone();
+        let (follower, shared) = self.start(None, Arc::new(Nowhere))?;
         let status = shared.status();
-        if status.ready {
-            Ok(Client::offline(shared))
-        } else {
-            Err(BuildError::NothingToServe(status.last_error))
+        if !status.ready {
+            return Err(BuildError::NothingToServe(status.last_error));
         }
+        Ok(match file {
+            Some(file) => Client::following_file(follower, file, shared),
+            None => Client::offline(shared),
+        })
     }
 
     fn start(
@@ -328,7 +333,12 @@ impl Builder {
             follower.note(failure);
         }
         match start {
-            Some((restored, source)) => follower.start_from(restored, source),
+            Some((restored, source)) => {
+                // Nothing is in the way of the first one there is.
+                if let Err(failure) = follower.take_bundle(restored, source) {
+                    follower.note(failure);
+                }
+            }
             None => shared.review(crate::shared::Cost::default()),
         }
         Ok((follower, shared))

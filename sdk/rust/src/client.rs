@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use flagstone_eval::Override;
@@ -46,6 +47,8 @@ enum Mode {
     Polling(Arc<Polling>),
     /// Whoever calls `refresh`. None once the client was closed.
     Manual(Arc<tokio::sync::Mutex<Option<Follower>>>),
+    /// Whoever calls `refresh`, which reads a file. None once the client was closed.
+    File(Arc<tokio::sync::Mutex<Option<Follower>>>, Arc<Path>),
     /// Nobody.
     Offline,
 }
@@ -126,6 +129,11 @@ impl Client {
 
     pub(crate) fn manual(follower: Follower, shared: Arc<Shared>) -> Self {
         Self { shared, mode: Mode::Manual(Arc::new(tokio::sync::Mutex::new(Some(follower)))) }
+    }
+
+    pub(crate) fn following_file(follower: Follower, file: PathBuf, shared: Arc<Shared>) -> Self {
+        let follower = Arc::new(tokio::sync::Mutex::new(Some(follower)));
+        Self { shared, mode: Mode::File(follower, file.into()) }
     }
 
     pub(crate) const fn offline(shared: Arc<Shared>) -> Self {
@@ -337,6 +345,7 @@ impl Client {
 
     /// Polls now, after the poll in flight if there is one, and says what that found.
     ///
+    /// An offline client with a bundle file reads it again, on the thread that asks; without one it does not poll.
     /// `older` is among the errors here, though it only says that nothing was taken.
     pub async fn refresh(&self) -> Result<Refreshed, RefreshError> {
         match &self.mode {
@@ -345,9 +354,9 @@ impl Client {
                 polling.requests.send(sender).await.map_err(|_| RefreshError::NotPolling)?;
                 Ok(receiver.await.map_err(|_| RefreshError::NotPolling)??)
             }
-            Mode::Manual(follower) => {
+            Mode::Manual(follower) | Mode::File(follower, _) => {
                 let mut follower = follower.lock().await;
-                Ok(follower.as_mut().ok_or(RefreshError::NotPolling)?.poll().await.result?)
+                self.refresh_with(follower.as_mut()).await
             }
             Mode::Offline => Err(RefreshError::NotPolling),
         }
@@ -359,21 +368,24 @@ impl Client {
     /// poll loop: `None` then too, while [`Status::last_error`] says why. Time is that of either clock, whichever ran
     /// further: one of them stands still in a process that was frozen.
     pub async fn refresh_if_older_than(&self, age: Duration) -> Result<Option<Refreshed>, RefreshError> {
-        // Whoever comes while another asks waits for that answer, and may find it new enough.
-        let guard = match &self.mode {
-            Mode::Manual(follower) => Some(follower.lock().await),
-            _ => None,
+        let (Mode::Manual(follower) | Mode::File(follower, _)) = &self.mode else {
+            let is_due = self.shared.is_poll_due(age);
+            return if is_due { self.refresh().await.map(Some) } else { Ok(None) };
         };
+        // Whoever comes while another asks waits for that answer, and may find it new enough.
+        let mut follower = follower.lock().await;
         if !self.shared.is_poll_due(age) {
             return Ok(None);
         }
-        match guard {
-            Some(mut follower) => {
-                let follower = follower.as_mut().ok_or(RefreshError::NotPolling)?;
-                Ok(Some(follower.poll().await.result?))
-            }
-            None => self.refresh().await.map(Some),
-        }
+        self.refresh_with(follower.as_mut()).await.map(Some)
+    }
+
+    async fn refresh_with(&self, follower: Option<&mut Follower>) -> Result<Refreshed, RefreshError> {
+        let follower = follower.ok_or(RefreshError::NotPolling)?;
+        Ok(match &self.mode {
+            Mode::File(_, file) => follower.reload(file)?,
+            _ => follower.poll().await.result?,
+        })
     }
 
     /// What the client knows about itself. The status bits are those of this moment.
@@ -391,7 +403,7 @@ impl Client {
                     let _ = task.await;
                 }
             }
-            Mode::Manual(follower) => {
+            Mode::Manual(follower) | Mode::File(follower, _) => {
                 follower.lock().await.take();
                 self.shared.hush();
             }

@@ -72,6 +72,9 @@
 //! # }
 //! ```
 //!
+//! Where something else on the machine keeps a bundle file current, `.bundle_file(path).offline()` serves it without a
+//! network, and [`Client::refresh`] reads it again.
+//!
 //! # Experiments
 //!
 //! A rule with an experiment leaves an [`Exposure`] when the application asks for its flag: once for each unit,

@@ -37,7 +37,7 @@ impl Loaded {
     }
 
     /// Another content in place of this one; what they share is not compiled again.
-    fn replace(&self, next: Content) -> Prepared {
+    pub(crate) fn replace(&self, next: Content) -> Prepared {
         let difference = next.diff(&self.content);
         self.update(next, &difference)
     }

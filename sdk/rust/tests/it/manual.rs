@@ -185,3 +185,47 @@ async fn a_bundle_file_is_served_alone_or_until_the_network_is_newer() {
     client.refresh().await.unwrap();
     world.serves_newest(&client);
 }
+
+/// Something else on the machine keeps the file current.
+#[tokio::test(start_paused = true)]
+async fn an_offline_client_reads_its_file_again_and_takes_only_what_is_newer() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut world = World::new();
+    let keeper = world.builder().cache_dir(directory.path()).manual().unwrap();
+    keeper.refresh().await.unwrap();
+    let is_bundle = |path: &std::path::PathBuf| path.extension().is_some_and(|ending| ending == "bundle");
+    let mut entries = std::fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().path());
+    let file = entries.find(is_bundle).unwrap();
+    let older = std::fs::read(&file).unwrap();
+    let client = world.builder().bundle_file(&file).offline().unwrap();
+    world.cdn.take_seen();
+    let changes = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let told = std::sync::Arc::clone(&changes);
+    client.on_change(move |change| told.lock().unwrap().push((change.version, change.keys.len())));
+
+    assert_eq!(client.refresh().await.unwrap(), Refreshed::Unchanged);
+    world.legitimate_update(&keeper).await;
+    world.cdn.take_seen();
+    assert_eq!(client.refresh_if_older_than(MINUTE).await.unwrap(), None);
+    assert_eq!(client.refresh().await.unwrap(), Refreshed::Swapped);
+    world.serves_newest(&client);
+    assert_eq!(*changes.lock().unwrap(), [(client.status().version, 1)]);
+
+    let newest = std::fs::read(&file).unwrap();
+    for (bytes, code) in
+        [(older.as_slice(), "older"), (&newest[..newest.len() - 1], "malformed"), (b"", "malformed")]
+    {
+        std::fs::write(&file, bytes).unwrap();
+        world.refuses(&client, code).await;
+        world.serves_newest(&client);
+    }
+    std::fs::remove_file(&file).unwrap();
+    world.refuses(&client, "not-found").await;
+
+    std::fs::write(&file, &newest).unwrap();
+    assert_eq!(client.refresh().await.unwrap(), Refreshed::Unchanged);
+    assert_eq!(client.status().code(), None);
+    assert!(world.cdn.take_seen().is_empty(), "no network is asked");
+    client.close().await;
+    assert_eq!(client.refresh().await.unwrap_err().code(), "not-polling");
+}
