@@ -6,10 +6,12 @@ use flagstone_model::json::Json;
 use flagstone_model::limits;
 use flagstone_model::path::Path;
 
+use super::moment::Moment;
 use super::operand;
 use super::problem::code;
 use super::read::{Members, Reader};
 use super::weight::Weight;
+use super::zones::Zone;
 
 /// Which units: those whose bucket lies inside (FORMAT M-5.6).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,28 +64,34 @@ pub enum Share {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ramp {
     /// From when on how many; ascending in whole seconds, never falling.
-    pub points: Vec<(Instant, u64)>,
+    pub points: Vec<(Moment, u64)>,
     /// Whether it grows evenly between points, instead of in steps.
     pub linear: bool,
+    /// The time zone of its local times, if it names one.
+    pub zone: Option<Zone>,
 }
 
 /// A span of time: `since ≤ now < before`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Window {
     /// From then on.
-    pub since: Option<Instant>,
+    pub since: Option<Moment>,
     /// Until then.
-    pub before: Option<Instant>,
+    pub before: Option<Moment>,
+    /// The time zone of its local times, if it names one.
+    pub zone: Option<Zone>,
 }
 
 const BUCKET: Members = Members {
     what: "a bucket",
-    known: &["by", "salt", "of", "in", "ramp", "linear"],
+    known: &["by", "salt", "of", "in", "ramp", "linear", "time_zone"],
     pending: &["tail", "hash", "seed"],
 };
 
 const WINDOW: Members =
-    Members { what: "a window of time", known: &["since", "before"], pending: &["time_zone", "zone"] };
+    Members { what: "a window of time", known: &["since", "before", "time_zone"], pending: &[] };
+const SCHEDULE: Members =
+    Members { what: "a schedule", known: &["start", "end", "time_zone"], pending: &["steps", "recurring"] };
 
 /// Greatest `of` that the hash can fill.
 const MAX_OF: u64 = 1 << 32;
@@ -101,8 +109,10 @@ impl Bucket {
             Some(_) => reader.optional(json, "of", of),
         };
         let linear = reader.optional(json, "linear", Reader::boolean);
+        let zoned = json.member("time_zone").is_some();
         let share = match (json.member("in").is_some(), json.member("ramp").is_some()) {
             (true, false) if linear.is_some() => reader.none("`linear` belongs to `ramp`"),
+            (true, false) if zoned => reader.none("`time_zone` belongs to `ramp`"),
             (true, false) => reader.optional(json, "in", |reader, spans| {
                 let spans =
                     reader.array(spans, limits::MAX_RANGES, |reader, json| span(reader, json, of?))?;
@@ -113,18 +123,23 @@ impl Bucket {
                     reader.none("spans ascend and do not overlap")
                 }
             }),
-            (false, true) => reader
-                .optional(json, "ramp", |reader, points| {
-                    Ramp::parse(reader, points, of?, linear.unwrap_or(false))
-                })
-                .map(Share::Ramp),
+            (false, true) => Ramp::parse(reader, json, "ramp", of, linear.unwrap_or(false)).map(Share::Ramp),
             _ => reader.none("a bucket has either `in` or `ramp`"),
         };
         Some(Self { by: by.unwrap_or_default(), salt: salt?, of: of?, share: share? })
     }
 
-    /// The bucket as JSON, its members in the order of the wire.
+    /// The authored form, its members in the order of the wire.
     pub fn to_json(&self) -> Json<'_> {
+        self.json(|ramp| ramp.members("ramp").collect())
+    }
+
+    /// What the wire has for it.
+    pub(super) fn lower(&self) -> Json<'_> {
+        self.json(Ramp::lower)
+    }
+
+    fn json(&self, of_ramp: impl FnOnce(&Ramp) -> Vec<(&'static str, Json<'static>)>) -> Json<'_> {
         let of = (self.of != limits::BUCKETS).then(|| ("of", Json::from(self.of)));
         let mut members: Vec<_> =
             self.by.member().into_iter().chain([("salt", Json::from(&*self.salt))]).chain(of).collect();
@@ -134,72 +149,187 @@ impl Bucket {
                     spans.iter().map(|(start, end)| [*start, *end].into_iter().map(Json::from).collect());
                 members.push(("in", spans.collect()));
             }
-            Share::Ramp(ramp) => members.extend(ramp.members("ramp")),
+            Share::Ramp(ramp) => members.extend(of_ramp(ramp)),
         }
         Json::object(members)
     }
 }
 
 impl Ramp {
-    /// Reads points of time and number, of `of` buckets.
-    pub(super) fn parse(reader: &mut Reader, json: &Json<'_>, of: u64, linear: bool) -> Option<Self> {
+    /// Reads the member `name` of `around`: points of time and number, of `of` buckets.
+    pub(super) fn parse(
+        reader: &mut Reader,
+        around: &Json<'_>,
+        name: &str,
+        of: Option<u64>,
+        linear: bool,
+    ) -> Option<Self> {
+        reader.in_zone_of(around, |reader, zone| {
+            reader.required(around, name, |reader, json| {
+                let points = Self::parse_points(reader, json, of?, linear)?;
+                Some(Self { points, linear, zone })
+            })
+        })
+    }
+
+    fn parse_points(
+        reader: &mut Reader,
+        json: &Json<'_>,
+        of: u64,
+        linear: bool,
+    ) -> Option<Vec<(Moment, u64)>> {
         let points = reader.array(json, limits::MAX_RAMP_POINTS, |reader, json| point(reader, json, of))?;
         if json.as_array().is_some_and(|all| all.len() != points.len()) {
             return None;
         }
         for (index, (before, after)) in points.iter().zip(points.iter().skip(1)).enumerate() {
-            let seconds = after.0.seconds().saturating_sub(before.0.seconds());
+            let seconds = after.0.at().seconds().saturating_sub(before.0.at().seconds());
             let growth = after.1.checked_sub(before.1);
-            let detail = if seconds <= 0 {
-                "the points of a ramp follow one another in time"
+            let (code, detail) = if seconds <= 0 {
+                (code::SCHEDULE_OVERLAP, "the points of a ramp follow one another in time")
             } else if growth.is_none() {
-                "a ramp never falls: whoever is in stays in"
+                (code::INVALID_REQUEST, "a ramp never falls: whoever is in stays in")
             } else if seconds > MAX_RAMP_GAP_SECONDS {
-                "two points of a ramp are at most ten years apart"
+                (code::INVALID_REQUEST, "two points of a ramp are at most ten years apart")
             } else if linear && !is_exact(growth.unwrap_or(0), seconds) {
-                "a linear ramp of so many buckets has its points closer to one another"
+                let detail = "a linear ramp of so many buckets has its points closer to one another";
+                (code::INVALID_REQUEST, detail)
             } else {
                 continue;
             };
-            reader.within(&index.saturating_add(1).to_string(), |reader| reader.refuse(detail));
+            reader.within(&index.saturating_add(1).to_string(), |reader| reader.note(code, detail));
             return None;
         }
-        Some(Self { points, linear })
+        Some(points)
     }
 
-    /// The members of a ramp, its points under `name`.
-    pub(crate) fn members<'j>(
+    /// How many are in at an instant (FORMAT M-6.3).
+    pub fn reached(&self, now: Instant) -> u64 {
+        let seconds = now.seconds();
+        let later = self.points.partition_point(|(at, _)| at.at().seconds() <= seconds);
+        let Some((from, n0)) = later.checked_sub(1).and_then(|last| self.points.get(last)) else { return 0 };
+        let Some((to, n1)) = self.points.get(later).filter(|_| self.linear) else { return *n0 };
+        let t0 = from.at().seconds();
+        let passed = u128::try_from(seconds.saturating_sub(t0)).unwrap_or(0);
+        let whole = u128::try_from(to.at().seconds().saturating_sub(t0)).unwrap_or(0).max(1);
+        let grown = u128::from(n1.saturating_sub(*n0)).saturating_mul(passed) / whole;
+        n0.saturating_add(u64::try_from(grown).unwrap_or(0))
+    }
+
+    /// Whether it still has points to come.
+    pub fn is_growing(&self, now: Instant) -> bool {
+        self.points.last().is_some_and(|(at, _)| at.at().seconds() > now.seconds())
+    }
+
+    /// The same until now, and from then on as far as it has got: whoever is in stays in, and nobody joins.
+    #[must_use]
+    pub fn paused(&self, now: Instant) -> Self {
+        let seconds = now.seconds();
+        let mut points = self.points.clone();
+        points.truncate(self.points.partition_point(|(at, _)| at.at().seconds() <= seconds));
+        let is_stated = points.last().is_some_and(|(at, _)| !self.linear || at.at().seconds() == seconds);
+        if !is_stated {
+            let at = Instant::from_millis(seconds.saturating_mul(1_000));
+            points.push((Moment::from(at), self.reached(now)));
+        }
+        Self { points, ..self.clone() }
+    }
+
+    /// The members of the authored form, its points under `name`.
+    pub(super) fn members<'j>(
         &self,
         name: &'static str,
     ) -> impl Iterator<Item = (&'static str, Json<'j>)> + use<'j> {
-        let points = self
-            .points
-            .iter()
-            .map(|(at, parts)| [Json::from(at.to_string()), Json::from(*parts)].into_iter().collect())
-            .collect();
-        [(name, points)].into_iter().chain(self.linear.then(|| ("linear", Json::from(true))))
+        let zone = self.zone.as_ref().map(|zone| ("time_zone", Json::from(zone.as_str().to_owned())));
+        let points = self.points_json(name, Moment::to_json);
+        points.into_iter().chain(zone).map(|(name, json): (_, Json<'j>)| (name, json))
+    }
+
+    /// The members of the wire.
+    fn lower(&self) -> Vec<(&'static str, Json<'static>)> {
+        self.points_json("ramp", |moment| Json::from(moment.at().to_string()))
+    }
+
+    fn points_json(
+        &self,
+        name: &'static str,
+        json: impl Fn(&Moment) -> Json<'static>,
+    ) -> Vec<(&'static str, Json<'static>)> {
+        let point = |(at, parts): &(Moment, u64)| [json(at), Json::from(*parts)].into_iter().collect();
+        let points = (name, self.points.iter().map(point).collect());
+        [points].into_iter().chain(self.linear.then(|| ("linear", Json::from(true)))).collect()
     }
 }
 
 impl Window {
+    /// Reads `{"since","before"}`, of a condition.
     pub(super) fn parse(reader: &mut Reader, json: &Json<'_>) -> Option<Self> {
-        reader.object(json, WINDOW)?;
-        let [since, before] = ["since", "before"].map(|name| match json.member(name) {
-            None => Some(None),
-            Some(_) => reader.optional(json, name, instant).map(Some),
-        });
-        let window = Self { since: since?, before: before? };
-        match (window.since, window.before) {
-            (None, None) => reader.none("a window of time has `since`, `before`, or both"),
-            (Some(since), Some(before)) if since >= before => reader.none("`since` is earlier than `before`"),
-            _ => Some(window),
-        }
+        Self::parse_named(reader, json, WINDOW, ["since", "before"])
     }
 
-    /// The window as JSON.
+    /// Reads `{"start","end"}`, of a rule or a whole flag.
+    pub(super) fn parse_schedule(reader: &mut Reader, json: &Json<'_>) -> Option<Self> {
+        Self::parse_named(reader, json, SCHEDULE, ["start", "end"])
+    }
+
+    fn parse_named(
+        reader: &mut Reader,
+        json: &Json<'_>,
+        members: Members,
+        names @ [start, end]: [&'static str; 2],
+    ) -> Option<Self> {
+        reader.object(json, members)?;
+        reader.in_zone_of(json, |reader, zone| {
+            let [since, before] = names.map(|name| match json.member(name) {
+                None => Some(None),
+                Some(_) => reader.optional(json, name, Moment::parse).map(Some),
+            });
+            let window = Self { since: since?, before: before?, zone };
+            match (&window.since, &window.before) {
+                (None, None) => {
+                    let what = members.what;
+                    reader.none(format!("{what} has `{start}`, `{end}`, or both"))
+                }
+                (Some(since), Some(before)) if since.at() >= before.at() => {
+                    let detail = format!("`{start}` is earlier than `{end}`");
+                    reader.within(end, |reader| reader.note(code::SCHEDULE_OVERLAP, detail));
+                    None
+                }
+                _ => Some(window),
+            }
+        })
+    }
+
+    /// Whether `now` lies inside.
+    pub fn holds(&self, now: Instant) -> bool {
+        self.since.as_ref().is_none_or(|since| since.at() <= now)
+            && self.before.as_ref().is_none_or(|before| now < before.at())
+    }
+
+    /// The authored form of a condition's window.
     pub fn to_json(&self) -> Json<'static> {
-        let members = [("since", self.since), ("before", self.before)];
-        Json::object(members.into_iter().filter_map(|(name, at)| Some((name, Json::from(at?.to_string())))))
+        self.json(["since", "before"])
+    }
+
+    /// The authored form of a schedule.
+    pub(super) fn to_schedule_json(&self) -> Json<'static> {
+        self.json(["start", "end"])
+    }
+
+    fn json(&self, [since, before]: [&'static str; 2]) -> Json<'static> {
+        let zone = self.zone.as_ref().map(|zone| Json::from(zone.as_str().to_owned()));
+        let at = |moment: &Option<Moment>| moment.as_ref().map(Moment::to_json);
+        let members = [(since, at(&self.since)), (before, at(&self.before)), ("time_zone", zone)];
+        Json::object(members.into_iter().filter_map(|(name, value)| Some((name, value?))))
+    }
+
+    /// What the wire has for it.
+    pub(super) fn lower(&self) -> Json<'static> {
+        let members = [("since", &self.since), ("before", &self.before)];
+        let lowered = |(name, moment): (_, &Option<Moment>)| {
+            Some((name, Json::from(moment.as_ref()?.at().to_string())))
+        };
+        Json::object(members.into_iter().filter_map(lowered))
     }
 }
 
@@ -219,13 +349,14 @@ fn span(reader: &mut Reader, json: &Json<'_>, of: u64) -> Option<(u64, u64)> {
     .or_else(|| reader.none(format!("a span is [start, end] with 0 ≤ start < end ≤ {of}")))
 }
 
-fn point(reader: &mut Reader, json: &Json<'_>, of: u64) -> Option<(Instant, u64)> {
+fn point(reader: &mut Reader, json: &Json<'_>, of: u64) -> Option<(Moment, u64)> {
     let Some([at, share]) = json.as_array() else {
-        return reader.none("a point of a ramp is [instant, weight]");
+        return reader.none("a point of a ramp is [time, weight]");
     };
     let at = reader.within("0", |reader| {
-        let at = instant(reader, at)?;
-        if at.millis().rem_euclid(1_000) == 0 { Some(at) } else { reader.none("a ramp counts whole seconds") }
+        let moment = Moment::parse(reader, at)?;
+        let is_whole = moment.at().millis().rem_euclid(1_000) == 0;
+        if is_whole { Some(moment) } else { reader.none("a ramp counts whole seconds") }
     });
     let share = reader.within("1", |reader| {
         if of == limits::BUCKETS {
@@ -243,26 +374,4 @@ fn point(reader: &mut Reader, json: &Json<'_>, of: u64) -> Option<(Instant, u64)
 fn is_exact(growth: u64, seconds: i64) -> bool {
     let limit = u64::try_from(limits::MAX_INTEGER).unwrap_or(0);
     u64::try_from(seconds).ok().and_then(|seconds| growth.checked_mul(seconds)).is_some_and(|n| n <= limit)
-}
-
-fn instant(reader: &mut Reader, json: &Json<'_>) -> Option<Instant> {
-    let Some(text) = json.as_str() else { return reader.none("an instant is a string, in UTC") };
-    Instant::parse(text)
-        .map_err(|error| {
-            if has_offset(text) {
-                reader.note(
-                    code::UNSUPPORTED_TEST,
-                    "time zones are not supported yet: write the instant in UTC",
-                );
-            } else {
-                reader.refuse(error.to_string());
-            }
-        })
-        .ok()
-}
-
-/// Whether an instant would be one but for its offset: `…+01:00`, or `…[Europe/Vienna]`.
-fn has_offset(text: &str) -> bool {
-    text.get(..19).is_some_and(|seconds| Instant::parse(&format!("{seconds}Z")).is_ok())
-        && text.get(19..).is_some_and(|rest| rest.contains(['+', '-', '[']))
 }

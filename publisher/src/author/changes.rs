@@ -36,7 +36,7 @@ pub enum Wish {
     /// The flag is archived.
     Archive(FlagKey),
     /// The flag is targeted so, whole.
-    Target(EnvironmentId, FlagKey, Targeting),
+    Target(EnvironmentId, FlagKey, Box<Targeting>),
     /// The segment is this, new or whole.
     Segment(EnvironmentId, SegmentKey, Segment),
     /// The segment is gone.
@@ -150,7 +150,7 @@ fn of_flag(reader: &mut Reader, json: &Json<'_>) -> Option<Wish> {
                 let parsed = Targeting::parse(body);
                 reader.adopt(parsed)
             });
-            Some(Wish::Target(environment?, key?, targeting?))
+            Some(Wish::Target(environment?, key?, Box::new(targeting?)))
         }
         _ => reader.none(
             "of a flag, a change has a `definition`, or `archive`, or an `environment` and a `targeting`",

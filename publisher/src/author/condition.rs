@@ -1,16 +1,20 @@
 //! Conditions: the shape of the wire, plus sugar.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flagstone_model::context::Context;
+use flagstone_model::instant::Instant;
 use flagstone_model::json::Json;
 use flagstone_model::key::{FlagKey, SegmentKey, VariationKey};
 use flagstone_model::limits;
 use flagstone_model::path::Path;
 
 use super::bucket::{Bucket, Window};
+use super::moment::Moment;
 use super::operand::{self, Operand, number_json};
 use super::read::{Members, Reader};
+use super::targeting::Target;
 
 /// One truth about a context (FORMAT M-4).
 #[derive(Debug, Clone, PartialEq)]
@@ -84,7 +88,7 @@ enum Sugar {
 }
 
 const FORMS: [&str; 9] = ["all", "any", "none", "not", "attr", "segment", "flag", "bucket", "time"];
-const PENDING_FORMS: &[&str] = &["list", "experiment", "holdout", "schedule"];
+const PENDING_FORMS: &[&str] = &["list", "experiment", "holdout"];
 
 const ATTRIBUTE: Members = Members {
     what: "a test of an attribute",
@@ -209,9 +213,11 @@ impl Condition {
             Self::Flag(test) => test.to_json(),
             Self::Bucket { bucket, absent } => {
                 let absent = absent.map(|absent| ("absent", Json::from(absent)));
-                Json::object([("bucket", bucket.to_json())].into_iter().chain(absent))
+                let bucket = if sugar == Sugar::Kept { bucket.to_json() } else { bucket.lower() };
+                Json::object([("bucket", bucket)].into_iter().chain(absent))
             }
-            Self::Time(window) => Json::object([("time", window.to_json())]),
+            Self::Time(window) if sugar == Sugar::Kept => Json::object([("time", window.to_json())]),
+            Self::Time(window) => Json::object([("time", window.lower())]),
         }
     }
 
@@ -234,6 +240,41 @@ impl Condition {
             gte: None,
             absent,
         })
+    }
+
+    /// Tests that the targeting key is one of some targets that have not expired, of which all must hold.
+    pub fn targets(targets: &[Target]) -> Vec<Self> {
+        let mut groups: BTreeMap<Option<Instant>, (Option<&Moment>, Vec<Operand>)> = BTreeMap::new();
+        for target in targets {
+            let until = target.until.as_ref();
+            let (_, keys) = groups.entry(until.map(Moment::at)).or_insert_with(|| (until, Vec::new()));
+            keys.push(target.key.clone());
+        }
+        let group = |(until, keys): (Option<&Moment>, Vec<Operand>)| {
+            let keys = Self::keys(&keys, None);
+            match until {
+                None => vec![keys],
+                Some(until) => {
+                    let before = Some(Moment::from(until.at()));
+                    vec![Self::Time(Window { since: None, before, zone: None }), keys]
+                }
+            }
+        };
+        let mut groups: Vec<Vec<Self>> = groups.into_values().map(group).collect();
+        match (groups.pop(), groups.is_empty()) {
+            (Some(only), true) => only,
+            (last, _) => {
+                groups.extend(last);
+                let all = |mut group: Vec<Self>| match (group.pop(), group.is_empty()) {
+                    (Some(only), true) => only,
+                    (last, _) => {
+                        group.extend(last);
+                        Self::All(group)
+                    }
+                };
+                vec![Self::Any(groups.into_iter().map(all).collect())]
+            }
+        }
     }
 
     /// How many `all`, `any`, and `not` stand on its longest path, on the wire.

@@ -2,9 +2,11 @@
 
 use flagstone_model::key::{SegmentKey, VariationKey};
 
+use super::bucket::{Ramp, Share, Window};
 use super::condition::{Condition, FlagTest};
+use super::moment::Moment;
 use super::problem::push_pointer;
-use super::rule::{Fallthrough, Rollout, Then};
+use super::rule::{Fallthrough, RampTo, Rollout, Served, Then};
 use super::segment::Segment;
 use super::targeting::Targeting;
 
@@ -28,6 +30,8 @@ pub enum Mentioned<'a> {
     Segment(&'a SegmentKey),
     /// A salt the author chose.
     Salt(&'a str),
+    /// A point in time.
+    Moment(&'a Moment),
 }
 
 /// Gathers mentions while descending.
@@ -70,10 +74,49 @@ impl<'a> Walk<'a> {
             }
             Condition::Flag(test) => self.at("flag", Mentioned::Flag(test)),
             Condition::Bucket { bucket, .. } => {
-                self.within("bucket", |walk| walk.at("salt", Mentioned::Salt(&bucket.salt)));
+                self.within("bucket", |walk| {
+                    walk.at("salt", Mentioned::Salt(&bucket.salt));
+                    if let Share::Ramp(ramp) = &bucket.share {
+                        walk.points("ramp", ramp);
+                    }
+                });
             }
-            Condition::Attribute(_) | Condition::Time(_) => {}
+            Condition::Time(window) => self.window("time", window, ["since", "before"]),
+            Condition::Attribute(_) => {}
         }
+    }
+
+    fn window(&mut self, step: &str, window: &'a Window, [since, before]: [&str; 2]) {
+        self.within(step, |walk| {
+            for (step, moment) in [(since, &window.since), (before, &window.before)] {
+                if let Some(moment) = moment {
+                    walk.at(step, Mentioned::Moment(moment));
+                }
+            }
+        });
+    }
+
+    fn points(&mut self, step: &str, ramp: &'a Ramp) {
+        self.each(step, &ramp.points, |walk, (moment, _)| walk.at("0", Mentioned::Moment(moment)));
+    }
+
+    fn schedule(&mut self, schedule: Option<&'a Window>) {
+        if let Some(window) = schedule {
+            self.window("schedule", window, ["start", "end"]);
+        }
+    }
+
+    fn ramp(&mut self, ramp: &'a RampTo) {
+        self.within("ramp", |walk| {
+            match &ramp.serve {
+                Served::Variation(variation) => walk.at("serve", Mentioned::Variation(variation)),
+                Served::Rollout(rollout) => walk.rollout(rollout),
+            }
+            if let Some(salt) = &ramp.salt {
+                walk.at("salt", Mentioned::Salt(salt));
+            }
+            walk.points("steps", &ramp.ramp);
+        });
     }
 
     fn rollout(&mut self, rollout: &'a Rollout) {
@@ -97,25 +140,27 @@ impl Targeting {
         if let Some(off) = self.off.variation() {
             walk.at("off", Mentioned::Variation(off));
         }
+        walk.schedule(self.schedule.as_ref());
         walk.each("prerequisites", &self.prerequisites, |walk, test| walk.at("flag", Mentioned::Flag(test)));
         for (step, keys) in [("deny", &self.deny), ("targets", &self.targets)] {
             walk.within(step, |walk| {
-                for key in keys.keys() {
+                for (key, targets) in keys {
                     walk.at(key.as_str(), Mentioned::Variation(key));
+                    walk.each(key.as_str(), targets, |walk, target| {
+                        if let Some(until) = &target.until {
+                            walk.at("until", Mentioned::Moment(until));
+                        }
+                    });
                 }
             });
         }
         walk.each("rules", &self.rules, |walk, rule| {
+            walk.schedule(rule.schedule.as_ref());
             walk.each("if", &rule.when, Walk::condition);
             match &rule.then {
                 Then::Serve(variation) => walk.at("serve", Mentioned::Variation(variation)),
                 Then::Rollout(rollout) => walk.rollout(rollout),
-                Then::Ramp(ramp) => walk.within("ramp", |walk| {
-                    walk.at("serve", Mentioned::Variation(&ramp.serve));
-                    if let Some(salt) = &ramp.salt {
-                        walk.at("salt", Mentioned::Salt(salt));
-                    }
-                }),
+                Then::Ramp(ramp) => walk.ramp(ramp),
             }
         });
         walk.within("fallthrough", |walk| match &self.fallthrough {
@@ -125,6 +170,12 @@ impl Targeting {
                 walk.rollout(rollout);
                 if let Some(variation) = without_key {
                     walk.at("without_key", Mentioned::Variation(variation));
+                }
+            }
+            Some(Fallthrough::Ramp { ramp, serve }) => {
+                walk.ramp(ramp);
+                if let Some(variation) = serve {
+                    walk.at("serve", Mentioned::Variation(variation));
                 }
             }
         });

@@ -25,6 +25,14 @@ pub mod code {
     pub const REFERENCE_COST: &str = "reference-cost";
     /// A salt hashes to the seed of a different one.
     pub const SALT_COLLISION: &str = "salt-collision";
+    /// No time zone has this name.
+    pub const UNKNOWN_TIME_ZONE: &str = "unknown-time-zone";
+    /// Points in time that do not follow one another: an end before its start, a step before an earlier one.
+    pub const SCHEDULE_OVERLAP: &str = "schedule-overlap";
+    /// A schedule of which nothing is left to happen.
+    pub const SCHEDULE_IN_PAST: &str = "schedule-in-past";
+    /// A pause of a ramp that is not there, or does not grow any more.
+    pub const RAMP_NOT_RUNNING: &str = "ramp-not-running";
 }
 
 impl Problem {

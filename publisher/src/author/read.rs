@@ -4,14 +4,19 @@ use flagstone_model::json::Json;
 use flagstone_model::key::KeyError;
 use flagstone_model::limits;
 
+use super::moment::Source;
 use super::problem::{Problem, code, push_pointer};
 use super::suggest::did_you_mean;
+use super::zones::Zone;
 
 /// Collects problems while descending into a document.
 #[derive(Debug, Default)]
 pub(super) struct Reader {
     problems: Vec<Problem>,
     pointer: String,
+    /// The time zone of local times that name none.
+    pub(super) zone: Option<Zone>,
+    pub(super) source: Source,
 }
 
 /// The members an object may have.
@@ -28,7 +33,15 @@ pub(super) struct Members {
 impl Reader {
     /// Reads a whole document: a value, or all problems.
     pub(super) fn document<T>(read: impl FnOnce(&mut Self) -> Option<T>) -> Result<T, Vec<Problem>> {
-        let mut reader = Self::default();
+        Self::document_from(Source::default(), read)
+    }
+
+    /// The same, with instants of local times from `source`.
+    pub(super) fn document_from<T>(
+        source: Source,
+        read: impl FnOnce(&mut Self) -> Option<T>,
+    ) -> Result<T, Vec<Problem>> {
+        let mut reader = Self { source, ..Self::default() };
         let value = read(&mut reader);
         match value {
             Some(value) if reader.problems.is_empty() => Ok(value),

@@ -6,7 +6,7 @@ use flagstone_model::json::Json;
 use flagstone_model::key::{RuleId, VariationKey};
 use flagstone_model::limits::BUCKETS;
 
-use super::bucket::{By, Ramp};
+use super::bucket::{By, Ramp, Window};
 use super::condition::Condition;
 use super::read::{Members, Reader};
 use super::weight::Weight;
@@ -16,6 +16,8 @@ use super::weight::Weight;
 pub struct Rule {
     /// Its name, unique in the flag.
     pub id: RuleId,
+    /// When it holds; always, unless said.
+    pub schedule: Option<Window>,
     /// All of these; none means always. The member `if`.
     pub when: Vec<Condition>,
     /// What happens then.
@@ -29,7 +31,7 @@ pub enum Then {
     Serve(VariationKey),
     /// Splits them.
     Rollout(Rollout),
-    /// Serves one variation to a share of them that grows; the others go on.
+    /// Serves a share of them that grows; the others go on.
     Ramp(RampTo),
 }
 
@@ -44,17 +46,26 @@ pub struct Rollout {
     pub weights: BTreeMap<VariationKey, Weight>,
 }
 
-/// One variation for a share that grows.
+/// A variation, or several, for a share that grows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RampTo {
     /// What is served.
-    pub serve: VariationKey,
+    pub serve: Served,
     /// What is bucketed.
     pub by: By,
     /// The author's own salt, if there is one.
     pub salt: Option<String>,
     /// The share; of 100 000.
     pub ramp: Ramp,
+}
+
+/// What a ramp serves to those it has reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Served {
+    /// One variation.
+    Variation(VariationKey),
+    /// A split of them under another salt, so that growth moves nobody from one variation to another.
+    Rollout(Rollout),
 }
 
 /// What is served when no rule decided.
@@ -69,6 +80,13 @@ pub enum Fallthrough {
         /// What contexts without the unit are served; the off variation if not said.
         without_key: Option<VariationKey>,
     },
+    /// A share of everybody, which grows.
+    Ramp {
+        /// The share.
+        ramp: RampTo,
+        /// What all others are served, contexts without the unit too; the off variation if not said.
+        serve: Option<VariationKey>,
+    },
 }
 
 /// The id of the rule that a fallthrough rollout becomes.
@@ -80,40 +98,31 @@ pub const TARGET_PREFIX: &str = "target:";
 
 const RULE: Members = Members {
     what: "a rule",
-    known: &["id", "if", "serve", "rollout", "ramp"],
-    pending: &[
-        "exp",
-        "experiment",
-        "layer",
-        "holdout",
-        "schedule",
-        "since",
-        "before",
-        "expires",
-        "time_zone",
-    ],
+    known: &["id", "schedule", "if", "serve", "rollout", "ramp"],
+    pending: &["exp", "experiment", "layer", "holdout"],
 };
 const ROLLOUT: Members = Members {
     what: "a rollout",
     known: &["by", "salt", "weights"],
-    pending: &["hash", "seed", "tail", "of", "schedule", "steps"],
+    pending: &["hash", "seed", "tail", "of"],
 };
 const FALLTHROUGH_ROLLOUT: Members = Members { known: &["by", "salt", "weights", "without_key"], ..ROLLOUT };
 const RAMP: Members = Members {
     what: "a ramp",
-    known: &["serve", "by", "salt", "steps", "linear"],
-    pending: &["hash", "seed", "tail", "of", "rollout", "time_zone"],
+    known: &["serve", "rollout", "by", "salt", "steps", "linear", "time_zone"],
+    pending: &["hash", "seed", "tail", "of"],
 };
 const FALLTHROUGH: Members = Members {
     what: "a fallthrough",
-    known: &["serve", "rollout", "without_key"],
-    pending: &["ramp", "schedule", "exp", "experiment"],
+    known: &["serve", "rollout", "ramp", "without_key"],
+    pending: &["exp", "experiment"],
 };
 
 impl Rule {
     pub(super) fn parse(reader: &mut Reader, json: &Json<'_>) -> Option<Self> {
         reader.object(json, RULE)?;
         let id = reader.required(json, "id", rule_id);
+        let schedule = schedule(reader, json);
         let when = match json.member("if") {
             None => Some(Vec::new()),
             Some(_) => {
@@ -130,11 +139,12 @@ impl Rule {
             ["ramp"] => reader.optional(json, "ramp", RampTo::parse).map(Then::Ramp),
             _ => reader.none("a rule has exactly one of `serve`, `rollout`, `ramp`"),
         };
-        Some(Self { id: id?, when: when?, then: then? })
+        Some(Self { id: id?, schedule, when: when?, then: then? })
     }
 
     /// The authored form, normal.
     pub fn to_json(&self) -> Json<'_> {
+        let schedule = self.schedule.as_ref().map(|schedule| ("schedule", schedule.to_schedule_json()));
         let when = (!self.when.is_empty())
             .then(|| ("if", self.when.iter().map(Condition::to_json).collect::<Json<'_>>()));
         let then = match &self.then {
@@ -142,18 +152,29 @@ impl Rule {
             Then::Rollout(rollout) => ("rollout", Json::object(rollout.members())),
             Then::Ramp(ramp) => ("ramp", ramp.to_json()),
         };
-        Json::object([("id", Json::from(self.id.as_str()))].into_iter().chain(when).chain([then]))
+        Json::object(
+            [("id", Json::from(self.id.as_str()))].into_iter().chain(schedule).chain(when).chain([then]),
+        )
     }
 
     /// How many conditions it becomes, less those that only nest.
     pub fn leaves(&self) -> usize {
         let ramp = usize::from(matches!(self.then, Then::Ramp(_)));
-        self.when.iter().map(Condition::leaves).sum::<usize>().saturating_add(ramp)
+        let schedule = usize::from(self.schedule.is_some());
+        self.when.iter().map(Condition::leaves).sum::<usize>().saturating_add(ramp).saturating_add(schedule)
     }
 }
 
 impl Rollout {
     fn parse(reader: &mut Reader, json: &Json<'_>, members: Members) -> Option<Self> {
+        if json.member("steps").is_some() {
+            return reader.within("steps", |reader| {
+                reader.none(
+                    "a rollout has no steps: a share that grows is a `ramp`, of several variations a `ramp` with a \
+                     `rollout` inside; weights that change otherwise are several rules, each with a `schedule`",
+                )
+            });
+        }
         reader.object(json, members)?;
         let by = reader.optional(json, "by", By::parse);
         let salt = reader.optional(json, "salt", Reader::salt);
@@ -180,30 +201,47 @@ impl Rollout {
 impl RampTo {
     fn parse(reader: &mut Reader, json: &Json<'_>) -> Option<Self> {
         reader.object(json, RAMP)?;
-        let serve = reader.required(json, "serve", variation);
+        let serve = match (json.member("serve"), json.member("rollout")) {
+            (Some(_), None) => reader.optional(json, "serve", variation).map(Served::Variation),
+            (None, Some(_)) => reader
+                .optional(json, "rollout", |reader, json| Rollout::parse(reader, json, ROLLOUT))
+                .map(Served::Rollout),
+            _ => reader.within("serve", |reader| reader.none("a ramp has either `serve` or `rollout`")),
+        };
         let by = reader.optional(json, "by", By::parse);
         let salt = reader.optional(json, "salt", Reader::salt);
         let linear = reader.optional(json, "linear", Reader::boolean).unwrap_or(false);
-        let ramp = reader.required(json, "steps", |reader, steps| {
-            let ramp = Ramp::parse(reader, steps, BUCKETS, linear)?;
-            if ramp.points.is_empty() { reader.none("a ramp has at least one step") } else { Some(ramp) }
-        });
-        Some(Self { serve: serve?, by: by.unwrap_or_default(), salt, ramp: ramp? })
+        let ramp = Ramp::parse(reader, json, "steps", Some(BUCKETS), linear)?;
+        if ramp.points.is_empty() {
+            return reader.within("steps", |reader| reader.none("a ramp has at least one step"));
+        }
+        Some(Self { serve: serve?, by: by.unwrap_or_default(), salt, ramp })
     }
 
     fn to_json(&self) -> Json<'_> {
         let salt = self.salt.as_deref().map(|salt| ("salt", Json::from(salt)));
-        let mut members = vec![("serve", Json::from(self.serve.as_str()))];
+        let mut members: Vec<(&'static str, Json<'_>)> = vec![match &self.serve {
+            Served::Variation(serve) => ("serve", Json::from(serve.as_str())),
+            Served::Rollout(rollout) => ("rollout", Json::object(rollout.members())),
+        }];
         members.extend(self.by.member());
         members.extend(salt);
         members.extend(self.ramp.members("steps"));
         Json::object(members)
+    }
+
+    /// The split of those it has reached, if it serves several variations.
+    pub const fn rollout(&self) -> Option<&Rollout> {
+        if let Served::Rollout(rollout) = &self.serve { Some(rollout) } else { None }
     }
 }
 
 impl Fallthrough {
     pub(super) fn parse(reader: &mut Reader, json: &Json<'_>) -> Option<Self> {
         reader.object(json, FALLTHROUGH)?;
+        if json.member("ramp").is_some() {
+            return Self::parse_ramp(reader, json);
+        }
         match (json.member("serve"), json.member("rollout")) {
             (Some(_), None) => {
                 if json.member("without_key").is_some() {
@@ -225,8 +263,28 @@ impl Fallthrough {
                 });
                 Some(Self::Rollout { rollout: rollout?, without_key: beside.or(inside) })
             }
-            _ => reader.none("a fallthrough has exactly one of `serve`, `rollout`"),
+            _ => reader.none("a fallthrough has exactly one of `serve`, `rollout`, or a `ramp`"),
         }
+    }
+
+    fn parse_ramp(reader: &mut Reader, json: &Json<'_>) -> Option<Self> {
+        for (name, detail) in [
+            ("rollout", "beside a ramp, all others are served one variation: `serve`"),
+            (
+                "without_key",
+                "beside a ramp, contexts without the unit are served what all others are: `serve`",
+            ),
+        ] {
+            if json.member(name).is_some() {
+                reader.within(name, |reader| reader.refuse(detail));
+            }
+        }
+        let ramp = reader.optional(json, "ramp", RampTo::parse);
+        let serve = match json.member("serve") {
+            None => Some(None),
+            Some(_) => reader.optional(json, "serve", variation).map(Some),
+        };
+        Some(Self::Ramp { ramp: ramp?, serve: serve? })
     }
 
     /// The authored form, normal.
@@ -239,8 +297,17 @@ impl Fallthrough {
                 let rollout = ("rollout", Json::object(rollout.members()));
                 Json::object([rollout].into_iter().chain(without_key))
             }
+            Self::Ramp { ramp, serve } => {
+                let serve = serve.as_ref().map(|variation| ("serve", Json::from(variation.as_str())));
+                Json::object([("ramp", ramp.to_json())].into_iter().chain(serve))
+            }
         }
     }
+}
+
+/// Reads the member `schedule`, if there is one; what is wrong with it is noted.
+pub(super) fn schedule(reader: &mut Reader, json: &Json<'_>) -> Option<Window> {
+    reader.optional(json, "schedule", Window::parse_schedule)
 }
 
 pub(super) fn variation(reader: &mut Reader, json: &Json<'_>) -> Option<VariationKey> {

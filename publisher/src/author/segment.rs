@@ -5,6 +5,8 @@ use flagstone_model::limits;
 
 use super::condition::Condition;
 use super::flag::description;
+use super::mention::Mentioned;
+use super::moment::{Instants, Source};
 use super::operand::{self, Operand};
 use super::problem::Problem;
 use super::read::{Members, Reader};
@@ -37,9 +39,42 @@ const SEGMENT: Members = Members {
 const RULE: Members = Members { what: "a rule of a segment", known: &["if"], pending: &["id"] };
 
 impl Segment {
-    /// Reads the authored form.
+    /// Reads the authored form; local times are what the time zone database says.
     pub fn parse(json: &Json<'_>) -> Result<Self, Vec<Problem>> {
-        Reader::document(|reader| {
+        Self::parse_after(json, Instants::default())
+    }
+
+    /// The same, but local times that stood there `before` stay what they were settled as.
+    pub fn parse_after(json: &Json<'_>, before: Instants) -> Result<Self, Vec<Problem>> {
+        Self::parse_from(json, Source::Database(before))
+    }
+
+    /// Reads what the log keeps; local times are what was settled, and no other.
+    pub fn parse_settled(json: &Json<'_>, settled: Instants) -> Result<Self, Vec<Problem>> {
+        Self::parse_from(json, Source::Settled(settled))
+    }
+
+    /// The same, but local times that were settled before stay what they were settled as.
+    #[must_use]
+    pub fn settled_as(self, before: &Instants) -> Self {
+        if before.is_empty() {
+            return self;
+        }
+        // What was read once reads again.
+        Self::parse_after(&self.to_json(), before.clone()).unwrap_or(self)
+    }
+
+    /// The instants of its local times, to be settled.
+    pub fn instants(&self) -> Instants {
+        let mentions = self.mentions();
+        Instants::of(mentions.iter().filter_map(|mention| match mention.of {
+            Mentioned::Moment(moment) => Some(moment),
+            _ => None,
+        }))
+    }
+
+    fn parse_from(json: &Json<'_>, source: Source) -> Result<Self, Vec<Problem>> {
+        Reader::document_from(source, |reader| {
             reader.object(json, SEGMENT)?;
             let description = reader.optional(json, "description", description);
             let keys = |reader: &mut Reader, keys: &Json<'_>| operand::set(reader, keys, Operand::parse_key);

@@ -6,12 +6,16 @@ use flagstone_model::json::Json;
 use flagstone_model::key::{RuleId, VariationKey};
 use flagstone_model::limits;
 
-use super::condition::FlagTest;
+use super::bucket::Window;
+use super::condition::{Condition, FlagTest};
 use super::flag::FlagDefinition;
-use super::operand::{self, Operand};
+use super::mention::Mentioned;
+use super::moment::{Instants, Moment, Source};
+use super::operand::Operand;
 use super::problem::Problem;
 use super::read::{Members, Reader};
-use super::rule::{Fallthrough, Rule};
+use super::rule::{Fallthrough, Rule, schedule};
+use super::zones::Zone;
 
 /// A flag in one environment, as its author wrote it.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,6 +24,10 @@ pub struct Targeting {
     pub on: bool,
     /// What is served when it is off or undecidable.
     pub off: Off,
+    /// The time zone of all its local times that name no other.
+    pub time_zone: Option<Zone>,
+    /// When it is on, if `on`; outside of it the flag is served as if it were off.
+    pub schedule: Option<Window>,
     /// Other flags that must serve something first.
     pub prerequisites: Vec<FlagTest>,
     /// Targeting keys that are served a variation before anything else.
@@ -32,8 +40,17 @@ pub struct Targeting {
     pub fallthrough: Option<Fallthrough>,
 }
 
-/// Targeting keys by the variation they are served; no set is empty, and each is sorted.
-pub type Keys = BTreeMap<VariationKey, Vec<Operand>>;
+/// Targeting keys by the variation they are served; no set is empty, and each is sorted, every key once.
+pub type Keys = BTreeMap<VariationKey, Vec<Target>>;
+
+/// A targeting key that is served a variation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// The key.
+    pub key: Operand,
+    /// Until when; for ever, unless said.
+    pub until: Option<Moment>,
+}
 
 /// What a flag serves when it is off.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,23 +72,21 @@ impl Off {
 
 const TARGETING: Members = Members {
     what: "a targeting",
-    known: &["on", "off", "prerequisites", "deny", "targets", "rules", "fallthrough"],
-    pending: &[
-        "experiment",
-        "experiments",
-        "layer",
-        "layers",
-        "holdout",
-        "holdouts",
-        "schedule",
-        "schedules",
-        "since",
-        "before",
-        "checks",
-        "lists",
+    known: &[
+        "on",
+        "off",
         "time_zone",
+        "schedule",
+        "prerequisites",
+        "deny",
+        "targets",
+        "rules",
+        "fallthrough",
     ],
+    pending: &["experiment", "experiments", "layer", "layers", "holdout", "holdouts", "checks", "lists"],
 };
+
+const TARGET: Members = Members { what: "a target", known: &["key", "until"], pending: &[] };
 
 impl Targeting {
     /// The targeting of a flag nobody has targeted yet: off; if it were on, it would serve `on`.
@@ -79,6 +94,8 @@ impl Targeting {
         Self {
             on: false,
             off: Off::Unstated,
+            time_zone: None,
+            schedule: None,
             prerequisites: Vec::new(),
             deny: Keys::new(),
             targets: Keys::new(),
@@ -97,40 +114,80 @@ impl Targeting {
         self
     }
 
-    /// Reads the authored form.
+    /// Reads the authored form; local times are what the time zone database says.
     pub fn parse(json: &Json<'_>) -> Result<Self, Vec<Problem>> {
-        Reader::document(|reader| {
+        Self::parse_after(json, Instants::default())
+    }
+
+    /// The same, but local times that stood there `before` stay what they were settled as.
+    pub fn parse_after(json: &Json<'_>, before: Instants) -> Result<Self, Vec<Problem>> {
+        Self::parse_from(json, Source::Database(before))
+    }
+
+    /// Reads what the log keeps; local times are what was settled, and no other.
+    pub fn parse_settled(json: &Json<'_>, settled: Instants) -> Result<Self, Vec<Problem>> {
+        Self::parse_from(json, Source::Settled(settled))
+    }
+
+    fn parse_from(json: &Json<'_>, source: Source) -> Result<Self, Vec<Problem>> {
+        Reader::document_from(source, |reader| {
             reader.object(json, TARGETING)?;
-            let on = reader.required(json, "on", Reader::boolean);
-            let off = match json.member("off") {
-                None => Some(Off::Unstated),
-                Some(Json::Null) => Some(Off::CallersDefault),
-                Some(_) => reader
-                    .optional(json, "off", |reader, off| reader.key(off, VariationKey::parse))
-                    .map(Off::Variation),
-            };
-            let prerequisites = reader.optional(json, "prerequisites", |reader, all| {
-                reader.array(all, limits::MAX_OPERANDS, FlagTest::parse)
-            });
-            let deny = reader.optional(json, "deny", keys);
-            let targets = reader.optional(json, "targets", keys);
-            let rules = reader.optional(json, "rules", rules);
-            let fallthrough = match json.member("fallthrough") {
-                None | Some(Json::Null) => Some(None),
-                Some(_) => reader.optional(json, "fallthrough", Fallthrough::parse).map(Some),
-            };
-            let targeting = Self {
-                on: on?,
-                off: off?,
-                prerequisites: prerequisites.unwrap_or_default(),
-                deny: deny.unwrap_or_default(),
-                targets: targets.unwrap_or_default(),
-                rules: rules.unwrap_or_default(),
-                fallthrough: fallthrough?,
-            };
+            let targeting = reader.in_zone_of(json, |reader, zone| Self::read(reader, json, zone))?;
             targeting.check_sizes(reader);
             Some(targeting)
         })
+    }
+
+    fn read(reader: &mut Reader, json: &Json<'_>, time_zone: Option<Zone>) -> Option<Self> {
+        let on = reader.required(json, "on", Reader::boolean);
+        let off = match json.member("off") {
+            None => Some(Off::Unstated),
+            Some(Json::Null) => Some(Off::CallersDefault),
+            Some(_) => reader
+                .optional(json, "off", |reader, off| reader.key(off, VariationKey::parse))
+                .map(Off::Variation),
+        };
+        let schedule = schedule(reader, json);
+        let prerequisites = reader.optional(json, "prerequisites", |reader, all| {
+            reader.array(all, limits::MAX_OPERANDS, FlagTest::parse)
+        });
+        let deny = reader.optional(json, "deny", keys);
+        let targets = reader.optional(json, "targets", keys);
+        let rules = reader.optional(json, "rules", rules);
+        let fallthrough = match json.member("fallthrough") {
+            None | Some(Json::Null) => Some(None),
+            Some(_) => reader.optional(json, "fallthrough", Fallthrough::parse).map(Some),
+        };
+        Some(Self {
+            on: on?,
+            off: off?,
+            time_zone,
+            schedule,
+            prerequisites: prerequisites.unwrap_or_default(),
+            deny: deny.unwrap_or_default(),
+            targets: targets.unwrap_or_default(),
+            rules: rules.unwrap_or_default(),
+            fallthrough: fallthrough?,
+        })
+    }
+
+    /// The same, but local times that were settled before stay what they were settled as.
+    #[must_use]
+    pub fn settled_as(self, before: &Instants) -> Self {
+        if before.is_empty() {
+            return self;
+        }
+        // What was read once reads again.
+        Self::parse_after(&self.to_json(), before.clone()).unwrap_or(self)
+    }
+
+    /// The instants of its local times, to be settled.
+    pub fn instants(&self) -> Instants {
+        let mentions = self.mentions();
+        Instants::of(mentions.iter().filter_map(|mention| match mention.of {
+            Mentioned::Moment(moment) => Some(moment),
+            _ => None,
+        }))
     }
 
     /// The authored form, normal: what is empty is left out.
@@ -143,6 +200,8 @@ impl Targeting {
         let members = [
             ("on", Some(Json::from(self.on))),
             ("off", off),
+            ("time_zone", self.time_zone.as_ref().map(|zone| Json::from(zone.as_str()))),
+            ("schedule", self.schedule.as_ref().map(Window::to_schedule_json)),
             ("prerequisites", array(self.prerequisites.iter().map(FlagTest::to_json))),
             ("deny", keys_json(&self.deny)),
             ("targets", keys_json(&self.targets)),
@@ -155,8 +214,12 @@ impl Targeting {
     /// Limits on what it becomes on the wire.
     fn check_sizes(&self, reader: &mut Reader) {
         let lists = self.deny.len().saturating_add(self.targets.len());
-        let is_rollout = matches!(self.fallthrough, Some(Fallthrough::Rollout { .. }));
-        let rules = self.rules.len().saturating_add(lists).saturating_add(usize::from(is_rollout));
+        let (rollouts, ramps) = match self.fallthrough {
+            None | Some(Fallthrough::Serve(_)) => (0, 0),
+            Some(Fallthrough::Rollout { .. }) => (1, 0),
+            Some(Fallthrough::Ramp { .. }) => (1, 1),
+        };
+        let rules = self.rules.len().saturating_add(lists).saturating_add(rollouts);
         if rules > limits::MAX_RULES {
             reader.within("rules", |reader| {
                 reader.refuse(format!(
@@ -166,7 +229,10 @@ impl Targeting {
             });
         }
         let conditions = self.rules.iter().map(Rule::leaves).sum::<usize>();
-        let leaves = conditions.saturating_add(lists).saturating_add(self.prerequisites.len());
+        let keys = self.deny.values().chain(self.targets.values());
+        let listed = keys.map(|keys| Condition::targets(keys).iter().map(Condition::leaves).sum::<usize>());
+        let needed = self.prerequisites.len().saturating_add(usize::from(self.schedule.is_some()));
+        let leaves = conditions.saturating_add(listed.sum()).saturating_add(needed).saturating_add(ramps);
         if leaves > limits::MAX_LEAVES {
             reader.refuse(format!("a flag has at most {} conditions, this has {leaves}", limits::MAX_LEAVES));
         }
@@ -178,11 +244,36 @@ fn array<'a>(elements: impl Iterator<Item = Json<'a>>) -> Option<Json<'a>> {
     (!elements.is_empty()).then_some(Json::Array(elements))
 }
 
+impl Target {
+    fn parse(reader: &mut Reader, json: &Json<'_>) -> Option<Self> {
+        if json.as_object().is_none() {
+            return Operand::parse_key(reader, json).map(Self::from);
+        }
+        reader.object(json, TARGET)?;
+        let key = reader.required(json, "key", Operand::parse_key);
+        let until = reader.required(json, "until", Moment::parse);
+        Some(Self { key: key?, until: Some(until?) })
+    }
+
+    fn to_json(&self) -> Json<'_> {
+        match &self.until {
+            None => self.key.to_json(),
+            Some(until) => Json::object([("key", self.key.to_json()), ("until", until.to_json())]),
+        }
+    }
+}
+
+impl From<Operand> for Target {
+    fn from(key: Operand) -> Self {
+        Self { key, until: None }
+    }
+}
+
 fn keys_json(keys: &Keys) -> Option<Json<'_>> {
     (!keys.is_empty()).then(|| {
         Json::object(
             keys.iter()
-                .map(|(variation, keys)| (variation.as_str(), keys.iter().map(Operand::to_json).collect())),
+                .map(|(variation, keys)| (variation.as_str(), keys.iter().map(Target::to_json).collect())),
         )
     })
 }
@@ -196,9 +287,9 @@ fn keys(reader: &mut Reader, json: &Json<'_>) -> Option<Keys> {
     for (name, keys) in members {
         reader.within(name, |reader| {
             let variation = reader.key_text(name, VariationKey::parse);
-            let keys = operand::set(reader, keys, Operand::parse_key);
+            let keys = targets(reader, keys);
             let Some((variation, keys)) = variation.zip(keys) else { return };
-            if keys.iter().any(|key| !seen.insert(key.clone())) {
+            if keys.iter().any(|target| !seen.insert(target.key.clone())) {
                 reader.refuse("a key of this set stands under another variation too");
             }
             if !keys.is_empty() {
@@ -207,6 +298,17 @@ fn keys(reader: &mut Reader, json: &Json<'_>) -> Option<Keys> {
         });
     }
     Some(all)
+}
+
+/// A set of targets: sorted, each key once.
+fn targets(reader: &mut Reader, json: &Json<'_>) -> Option<Vec<Target>> {
+    let mut targets = reader.array(json, limits::MAX_OPERANDS, Target::parse)?;
+    targets.sort_by(|a, b| a.key.cmp(&b.key));
+    targets.dedup();
+    if targets.windows(2).any(|pair| matches!(pair, [a, b] if a.key == b.key)) {
+        return reader.none("a key stands here twice, until different times");
+    }
+    Some(targets)
 }
 
 fn rules(reader: &mut Reader, json: &Json<'_>) -> Option<Vec<Rule>> {

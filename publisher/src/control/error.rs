@@ -110,9 +110,10 @@ impl ControlError {
                 | Refusal::EnvironmentNotFound { .. }
                 | Refusal::SegmentNotFound { .. } => Kind::NotFound,
                 Refusal::StaleRevision { current } => Kind::Precondition { current: *current },
-                Refusal::AlreadyExists | Refusal::KeyRetired | Refusal::NeedsConfirmation { .. } => {
-                    Kind::Conflict
-                }
+                Refusal::AlreadyExists
+                | Refusal::KeyRetired
+                | Refusal::NeedsConfirmation { .. }
+                | Refusal::RampShrinks { .. } => Kind::Conflict,
                 Refusal::At { .. } | Refusal::Fold(_) => Kind::Internal,
             },
             Self::Build(_) => Kind::NotFound,

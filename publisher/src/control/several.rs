@@ -10,7 +10,7 @@ use super::error::ControlError;
 use super::write::{Write, authored, invalid, named_seq};
 use crate::author::Change;
 use crate::log::{Entity, EntityChange, Entry};
-use crate::state::change::{self, Confirmation, Edit, Refusal, Terms};
+use crate::state::change::{self, Edit, Refusal, Terms};
 use crate::state::{EnvironmentState, State};
 
 /// A change of several entities that somebody asks for.
@@ -94,7 +94,7 @@ impl ControlPlane {
     /// restored; changes carry their own.
     pub async fn change(&self, several: &Several, write: &Write) -> Result<Changed, ControlError> {
         let older = self.older(several).await?;
-        let edits = |state: &State| edits(state, several, older.as_deref(), write);
+        let edits = |state: &State| edits(state, several, older.as_deref(), self.terms(write));
         let Some((entry, state)) = self.append(edits, write).await? else {
             let state = self.state().await?;
             return Ok(Changed { seq: None, ..untold(several, older.as_deref(), &state, None) });
@@ -117,7 +117,7 @@ impl ControlPlane {
     pub async fn try_change(&self, several: &Several, write: &Write) -> Result<Changed, ControlError> {
         let older = self.older(several).await?;
         let state = self.state().await?;
-        let edits = edits(&state, several, older.as_deref(), write)?;
+        let edits = edits(&state, several, older.as_deref(), self.terms(write))?;
         let mut changed = untold(several, older.as_deref(), &state, None);
         if edits.is_empty() {
             return Ok(changed);
@@ -184,13 +184,11 @@ fn edits(
     state: &State,
     several: &Several,
     older: Option<&EnvironmentState>,
-    write: &Write,
+    terms: Terms,
 ) -> Result<Vec<Edit>, ControlError> {
-    let confirmation = if write.confirm { Confirmation::Given } else { Confirmation::Ask };
     Ok(match (several, older) {
-        (Several::Changes(changes), _) => change::change_several(state, changes, confirmation)?,
+        (Several::Changes(changes), _) => change::change_several(state, changes, terms)?,
         (Several::RestoreEnvironment(id, _), Some(older)) => {
-            let terms = Terms { precondition: write.precondition, confirmation };
             change::restore_environment(state, id, older, terms)?
         }
         (Several::RestoreEnvironment(..), None) => Vec::new(),

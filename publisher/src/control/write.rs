@@ -51,6 +51,8 @@ pub enum Operation {
     PutSegment(EnvironmentId, SegmentKey, Json<'static>),
     /// Deletes a segment and retires its key.
     DeleteSegment(EnvironmentId, SegmentKey),
+    /// Stops a ramp where it has got to: `{"rule"?}`.
+    PauseRamp(EnvironmentId, FlagKey, Json<'static>),
 }
 
 /// Who asks for a change, how, and on what terms.
@@ -111,7 +113,7 @@ impl ControlPlane {
             }
             _ => None,
         };
-        let edits = |state: &State| edits(state, &operation, older.as_ref(), &write);
+        let edits = |state: &State| edits(state, &operation, older.as_ref(), self.terms(&write));
         // Each operation changes its entity, though perhaps to what it was.
         let nothing = || SealError::from(HeaderError::Member { member: "changes" });
         let (entry, state) = self.append(edits, &write).await?.ok_or_else(nothing)?;
@@ -173,6 +175,12 @@ impl ControlPlane {
             tracing::debug!(seq = entry.seq(), attempt, "another entry got in first");
         }
         Err(ControlError::Contended)
+    }
+
+    /// What the writer knows and has agreed to, now.
+    pub(super) fn terms(&self, write: &Write) -> Terms {
+        let confirmation = if write.confirm { Confirmation::Given } else { Confirmation::Ask };
+        Terms { precondition: write.precondition, confirmation, now_ms: self.inner.clock.now_ms() }
     }
 
     /// The entry of these edits that would follow a state.
@@ -279,10 +287,8 @@ fn edits(
     state: &State,
     operation: &Operation,
     older: Option<&Json<'static>>,
-    write: &Write,
+    terms: Terms,
 ) -> Result<Vec<Edit>, ControlError> {
-    let confirmation = if write.confirm { Confirmation::Given } else { Confirmation::Ask };
-    let terms = Terms { precondition: write.precondition, confirmation };
     Ok(match operation {
         Operation::CreateProject(body) => change::create_project(state, body)?,
         Operation::CreateEnvironment(body) => change::create_environment(state, body)?,
@@ -308,6 +314,9 @@ fn edits(
         Operation::DeleteSegment(environment, segment) => {
             change::delete_segment(state, environment, segment, terms)?
         }
+        Operation::PauseRamp(environment, flag, body) => {
+            change::pause_ramp(state, environment, flag, body, terms)?
+        }
     })
 }
 
@@ -315,6 +324,7 @@ fn edits(
 pub(super) fn authored(entity: &Entity, state: Option<Json<'static>>) -> Json<'static> {
     match (entity, state) {
         (Entity::Targeting(..), Some(state)) => state.member("authored").cloned().unwrap_or_else(nothing),
+        (Entity::Segment(..), Some(state @ Json::Object(_))) => crate::state::authored_segment(&state),
         (_, Some(state @ Json::Object(_))) => state,
         _ => nothing(),
     }

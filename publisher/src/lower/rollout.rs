@@ -27,12 +27,15 @@ pub fn roll_out(
     let rest = BUCKETS.saturating_sub(share.parts());
     let (mut rollout, without_key) = match &targeting.fallthrough {
         Some(Fallthrough::Rollout { rollout, without_key }) => (rollout.clone(), without_key.clone()),
-        Some(Fallthrough::Serve(former)) => {
+        // Where a ramp has got to is a share of its own salt; what it leaves to the others is what was there before.
+        Some(Fallthrough::Serve(former) | Fallthrough::Ramp { serve: Some(former), .. }) => {
             let keeps = former != variation && targeting.off.variation() != Some(former);
             let weights = [(former.clone(), Weight::ALL)].into();
             (Rollout { by: By::default(), salt: None, weights }, keeps.then(|| former.clone()))
         }
-        None => (Rollout { by: By::default(), salt: None, weights: BTreeMap::new() }, None),
+        None | Some(Fallthrough::Ramp { serve: None, .. }) => {
+            (Rollout { by: By::default(), salt: None, weights: BTreeMap::new() }, None)
+        }
     };
     rollout.weights.remove(variation);
     let held: u64 = rollout.weights.values().map(|weight| weight.parts()).sum();

@@ -9,16 +9,22 @@ use flagstone_model::limits::{BUCKETS, MAX_RANGES};
 use super::layout::{Range, relayout};
 use super::salt::{Chosen, Salts, UsedSalt, default_salt};
 use crate::author::{
-    By, Fallthrough, Mentioned, Problem, ROLLOUT_RULE, Rollout, Targeting, Then, code, pointer,
+    By, Fallthrough, Mentioned, Problem, ROLLOUT_RULE, RampTo, Rollout, Served, Targeting, Then, code,
+    pointer,
 };
+
+/// What is appended to a rule's default salt for the ramp before its split.
+const RAMP_SALT: &str = "ramp";
 
 /// What the publisher settled for one rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Split {
     /// What separates its buckets from others.
     pub salt: String,
-    /// Who gets what; empty for a ramp, which has none.
+    /// Who gets what; empty for a ramp to one variation, which has none.
     pub ranges: Vec<Range>,
+    /// The salt of the ramp before the split, if there are both.
+    pub ramp: Option<String>,
 }
 
 /// What the publisher settled for the rules of a flag, by rule id.
@@ -32,27 +38,81 @@ struct Bucketing<'a> {
     by: &'a By,
     salt: Option<&'a str>,
     rollout: Option<&'a Rollout>,
+    /// The ramp that says who gets to the rollout.
+    gate: Option<&'a RampTo>,
+}
+
+impl<'a> Bucketing<'a> {
+    fn of_rollout(rule: &'a str, at: String, rollout: &'a Rollout) -> Self {
+        let Rollout { by, salt, .. } = rollout;
+        Self { rule, at, by, salt: salt.as_deref(), rollout: Some(rollout), gate: None }
+    }
+
+    fn of_ramp(rule: &'a str, at: String, ramp: &'a RampTo) -> Self {
+        match &ramp.serve {
+            Served::Variation(_) => {
+                let RampTo { by, salt, .. } = ramp;
+                Self { rule, at, by, salt: salt.as_deref(), rollout: None, gate: None }
+            }
+            Served::Rollout(rollout) => Self { gate: Some(ramp), ..Self::of_rollout(rule, at, rollout) },
+        }
+    }
+
+    /// The salts it keeps, of split and gate, when this was `before`. One that only ramps or only splits keeps the
+    /// salt of whatever the other was.
+    fn kept<'s>(&self, earlier: Option<&(Bucketing<'_>, &'s Split)>) -> (Option<&'s str>, Option<&'s str>) {
+        let Some((before, split)) = earlier else { return (None, None) };
+        let ramp = split.ramp.as_deref();
+        match (self.gate.is_some(), before.gate.is_some()) {
+            (true, true) => (Some(&split.salt), ramp),
+            (true, false) if before.rollout.is_some() => (Some(&split.salt), None),
+            (true, false) => (None, Some(&split.salt)),
+            (false, true) if self.rollout.is_none() => (ramp, None),
+            (false, _) => (Some(&split.salt), None),
+        }
+    }
+}
+
+/// The rule of this id as it bucketed before, and what was settled for it.
+fn earlier<'b>(
+    before: Option<(&'b Targeting, &'b Splits)>,
+    rule: &str,
+) -> Option<(Bucketing<'b>, &'b Split)> {
+    let (targeting, splits) = before?;
+    let earlier = bucketings(targeting).find(|bucketing| bucketing.rule == rule)?;
+    Some((earlier, splits.of_rule(rule)?))
+}
+
+/// The salts that rules keep from before, unless their author names others.
+fn kept_salts(targeting: &Targeting, before: Option<(&Targeting, &Splits)>) -> Vec<UsedSalt> {
+    let kept = bucketings(targeting).flat_map(|bucketing| {
+        let (split, gate) = bucketing.kept(earlier(before, bucketing.rule).as_ref());
+        let split = split.filter(|_| bucketing.salt.is_none());
+        let gate = gate.filter(|_| bucketing.gate.is_some_and(|gate| gate.salt.is_none()));
+        split.into_iter().chain(gate).map(|salt| UsedSalt::new(salt, Chosen::ByPublisher)).collect::<Vec<_>>()
+    });
+    kept.collect()
 }
 
 fn bucketings(targeting: &Targeting) -> impl Iterator<Item = Bucketing<'_>> {
     let of_rules = targeting.rules.iter().enumerate().filter_map(|(index, rule)| {
-        let (member, by, salt, rollout) = match &rule.then {
-            Then::Serve(_) => return None,
-            Then::Rollout(rollout) => ("rollout", &rollout.by, &rollout.salt, Some(rollout)),
-            Then::Ramp(ramp) => ("ramp", &ramp.by, &ramp.salt, None),
-        };
-        let at = pointer(["rules", &index.to_string(), member]);
-        Some(Bucketing { rule: rule.id.as_str(), at, by, salt: salt.as_deref(), rollout })
+        let id = rule.id.as_str();
+        let at = |member| pointer(["rules", &index.to_string(), member]);
+        match &rule.then {
+            Then::Serve(_) => None,
+            Then::Rollout(rollout) => Some(Bucketing::of_rollout(id, at("rollout"), rollout)),
+            Then::Ramp(ramp) => Some(Bucketing::of_ramp(id, at("ramp"), ramp)),
+        }
     });
-    let of_fallthrough = targeting.fallthrough.iter().filter_map(|fallthrough| match fallthrough {
-        Fallthrough::Serve(_) => None,
-        Fallthrough::Rollout { rollout, .. } => Some(Bucketing {
-            rule: ROLLOUT_RULE,
-            at: pointer(["fallthrough", "rollout"]),
-            by: &rollout.by,
-            salt: rollout.salt.as_deref(),
-            rollout: Some(rollout),
-        }),
+    let of_fallthrough = targeting.fallthrough.iter().filter_map(|fallthrough| {
+        let at = |member| pointer(["fallthrough", member]);
+        match fallthrough {
+            Fallthrough::Serve(_) => None,
+            Fallthrough::Rollout { rollout, .. } => {
+                Some(Bucketing::of_rollout(ROLLOUT_RULE, at("rollout"), rollout))
+            }
+            Fallthrough::Ramp { ramp, .. } => Some(Bucketing::of_ramp(ROLLOUT_RULE, at("ramp"), ramp)),
+        }
     });
     of_rules.chain(of_fallthrough)
 }
@@ -74,37 +134,41 @@ impl Splits {
         mut taken: Salts<'_>,
     ) -> Result<Self, Vec<Problem>> {
         let mut problems = Vec::new();
-        let kept = |rule: &str| {
-            let (targeting, splits) = before?;
-            let by = bucketings(targeting).find(|bucketing| bucketing.rule == rule)?.by;
-            Some((by, splits.of_rule(rule)?))
-        };
         // Kept salts come first, so that a new rule's name never displaces one.
-        for bucketing in bucketings(targeting).filter(|bucketing| bucketing.salt.is_none()) {
-            if let Some((_, split)) = kept(bucketing.rule) {
-                taken.insert(UsedSalt::new(&*split.salt, Chosen::ByPublisher));
-            }
+        for salt in kept_salts(targeting, before) {
+            taken.insert(salt);
         }
         take_authored(targeting, &mut taken, &mut problems);
+        let mut choose = |authored: Option<&str>, kept: Option<&str>, default: String| match (authored, kept)
+        {
+            (Some(salt), _) | (None, Some(salt)) => salt.to_owned(),
+            (None, None) => {
+                let salt = taken.name(default);
+                taken.insert(UsedSalt::new(&*salt, Chosen::ByPublisher));
+                salt
+            }
+        };
         let mut splits = BTreeMap::new();
-        for Bucketing { rule, at, by, salt, rollout } in bucketings(targeting) {
-            let kept = kept(rule);
-            let salt = match (salt, kept) {
-                (Some(salt), _) => salt.to_owned(),
-                (None, Some((_, split))) => split.salt.clone(),
-                (None, None) => {
-                    let salt = taken.name(default_salt(flag, rule));
-                    taken.insert(UsedSalt::new(&*salt, Chosen::ByPublisher));
-                    salt
-                }
-            };
+        for bucketing in bucketings(targeting) {
+            let earlier = earlier(before, bucketing.rule);
+            let (kept_salt, kept_gate) = bucketing.kept(earlier.as_ref());
+            let Bucketing { rule, at, by, salt, rollout, gate } = bucketing;
+            let default = default_salt(flag, rule);
+            let ramp =
+                gate.map(|gate| choose(gate.salt.as_deref(), kept_gate, format!("{default}.{RAMP_SALT}")));
+            let salt = choose(salt, kept_salt, default);
+            if gate.is_some_and(|gate| gate.by == *by) && ramp.as_ref() == Some(&salt) {
+                let detail = "a ramp and the rollout inside of it need two salts: under one, the ramp reaches one \
+                              variation after the other";
+                problems.push(Problem::invalid(at.clone(), detail));
+            }
             let ranges = rollout.map_or(Ok(Vec::new()), |rollout| {
-                let same = kept.filter(|(kept_by, split)| *kept_by == by && split.salt == salt);
-                relayout(same.map_or(&[], |(_, split)| &split.ranges), &rollout.parts())
+                let same = earlier.filter(|(earlier, split)| earlier.by == by && split.salt == salt);
+                relayout(same.as_ref().map_or(&[], |(_, split)| &split.ranges), &rollout.parts())
             });
             match ranges {
                 Ok(ranges) => {
-                    splits.insert(rule.to_owned(), Split { salt, ranges });
+                    splits.insert(rule.to_owned(), Split { salt, ranges, ramp });
                 }
                 Err(error) => problems.push(Problem::invalid(at, error.to_string())),
             }
@@ -116,30 +180,28 @@ impl Splits {
     /// keep.
     pub fn claimed(targeting: &Targeting, before: Option<(&Targeting, &Self)>) -> Vec<UsedSalt> {
         let authored = authored_salts(targeting).map(|(_, salt)| UsedSalt::new(salt, Chosen::ByAuthor));
-        let kept =
-            bucketings(targeting).filter(|bucketing| bucketing.salt.is_none()).filter_map(|bucketing| {
-                let (targeting, splits) = before?;
-                bucketings(targeting).find(|earlier| earlier.rule == bucketing.rule)?;
-                Some(UsedSalt::new(&*splits.of_rule(bucketing.rule)?.salt, Chosen::ByPublisher))
-            });
-        authored.chain(kept).collect()
+        authored.chain(kept_salts(targeting, before)).collect()
     }
 
     /// The salts of a flag with these splits.
     pub fn salts(&self, targeting: &Targeting) -> Vec<UsedSalt> {
         let authored = authored_salts(targeting).map(|(_, salt)| UsedSalt::new(salt, Chosen::ByAuthor));
-        let named = bucketings(targeting)
-            .filter(|bucketing| bucketing.salt.is_none())
-            .filter_map(|bucketing| self.of_rule(bucketing.rule))
-            .map(|split| UsedSalt::new(&*split.salt, Chosen::ByPublisher));
-        authored.chain(named).collect()
+        let named =
+            bucketings(targeting).filter_map(|bucketing| Some((self.of_rule(bucketing.rule)?, bucketing)));
+        let named = named.flat_map(|(split, bucketing)| {
+            let own = bucketing.salt.is_none().then_some(&split.salt);
+            let gate = split.ramp.as_ref().filter(|_| bucketing.gate.is_some_and(|gate| gate.salt.is_none()));
+            own.into_iter().chain(gate)
+        });
+        authored.chain(named.map(|salt| UsedSalt::new(&**salt, Chosen::ByPublisher))).collect()
     }
 
-    /// As the log keeps it: `{"RULE":{"salt":…,"ranges":[[start,end,variation],…]},…}`.
+    /// As the log keeps it: `{"RULE":{"salt":…,"ranges":[[start,end,variation],…],"ramp"?:SALT},…}`.
     pub fn to_json(&self) -> Json<'_> {
         Json::object(self.0.iter().map(|(rule, split)| {
             let members = [("salt", Json::from(&*split.salt)), ("ranges", split.ranges_json())];
-            (rule.as_str(), Json::object(members))
+            let ramp = split.ramp.as_deref().map(|salt| ("ramp", Json::from(salt)));
+            (rule.as_str(), Json::object(members.into_iter().chain(ramp)))
         }))
     }
 
@@ -160,12 +222,22 @@ impl Splits {
                 wanted.retain(|_, parts| *parts > 0);
                 super::layout::weights(&split.ranges) == wanted
                     && bucketing.salt.is_none_or(|salt| *salt == split.salt)
+                    && bucketing.gate.is_some() == split.ramp.is_some()
+                    && bucketing
+                        .gate
+                        .and_then(|gate| gate.salt.as_ref())
+                        .is_none_or(|salt| split.ramp.as_ref() == Some(salt))
             })
         })
     }
 }
 
 impl Split {
+    /// The salt of the rule's ramp, if it has one.
+    pub fn ramp_salt(&self) -> &str {
+        self.ramp.as_deref().unwrap_or(&self.salt)
+    }
+
     /// The ranges as the wire has them.
     pub(super) fn ranges_json(&self) -> Json<'_> {
         self.ranges
@@ -183,6 +255,10 @@ impl Split {
     fn from_json(json: &Json<'_>) -> Option<Self> {
         let natural = |json: &Json<'_>| json.as_integer().and_then(|number| u64::try_from(number).ok());
         let salt = json.member("salt")?.as_str()?.to_owned();
+        let ramp = match json.member("ramp") {
+            None => None,
+            Some(ramp) => Some(ramp.as_str()?.to_owned()),
+        };
         let mut ranges: Vec<Range> = Vec::new();
         for range in json.member("ranges")?.as_array()? {
             let [start, end, variation] = range.as_array()? else { return None };
@@ -194,7 +270,7 @@ impl Split {
             }
             ranges.push(range);
         }
-        (ranges.len() <= MAX_RANGES).then_some(Self { salt, ranges })
+        (ranges.len() <= MAX_RANGES).then_some(Self { salt, ranges, ramp })
     }
 }
 

@@ -7,7 +7,9 @@ use flagstone_model::json::Json;
 use flagstone_model::key::{FlagKey, ProjectId, SegmentKey, ViewId};
 
 use super::sorted_map::SortedMap;
-use crate::author::{Environment, FlagDefinition, FlagTest, Mention, Mentioned, Project, Segment, Targeting};
+use crate::author::{
+    Environment, FlagDefinition, FlagTest, Instants, Mention, Mentioned, Project, Segment, Targeting,
+};
 use crate::lower::salt::{Chosen, UsedSalt};
 use crate::lower::{Splits, lower_environment, lower_flag, lower_segment};
 
@@ -40,6 +42,8 @@ pub struct SettledTargeting {
     pub authored: Targeting,
     /// Salts and ranges.
     pub splits: Splits,
+    /// The instants of its local times.
+    pub instants: Instants,
     pub(super) references: Vec<Reference>,
     pub(super) salts: Vec<UsedSalt>,
 }
@@ -49,17 +53,20 @@ impl SettledTargeting {
     pub fn new(authored: Targeting, splits: Splits) -> Self {
         let references = Reference::all(authored.mentions());
         let salts = splits.salts(&authored);
-        Self { authored, splits, references, salts }
+        let instants = authored.instants();
+        Self { authored, splits, instants, references, salts }
     }
 
     /// As the log keeps it.
     pub fn to_json(&self) -> Json<'_> {
-        Json::object([("authored", self.authored.to_json()), ("splits", self.splits.to_json())])
+        let instants = (!self.instants.is_empty()).then(|| ("instants", self.instants.to_json()));
+        let members = [("authored", self.authored.to_json()), ("splits", self.splits.to_json())];
+        Json::object(members.into_iter().chain(instants))
     }
 
     /// Reads what the log keeps.
     pub fn from_json(json: &Json<'_>) -> Option<Self> {
-        let authored = Targeting::parse(json.member("authored")?).ok()?;
+        let authored = Targeting::parse_settled(json.member("authored")?, settled_instants(json)?).ok()?;
         let splits = Splits::from_json(json.member("splits")?)?;
         splits.fit(&authored).then(|| Self::new(authored, splits))
     }
@@ -141,6 +148,35 @@ pub struct SegmentState {
     pub(super) references: Vec<Reference>,
     pub(super) salts: Vec<UsedSalt>,
     pub(super) line: OnceLock<Arc<str>>,
+}
+
+/// The member `instants` of what the log keeps of an entity; none if it has no such member.
+pub(super) fn settled_instants(json: &Json<'_>) -> Option<Instants> {
+    json.member("instants").map_or_else(|| Some(Instants::default()), Instants::from_json)
+}
+
+/// What the log keeps of a segment: what its author wrote and, beside it, the instants of its local times.
+pub(super) fn segment_to_json(segment: &Segment) -> Json<'static> {
+    let instants = segment.instants();
+    let mut json = segment.to_json().into_owned();
+    if let (Json::Object(members), false) = (&mut json, instants.is_empty()) {
+        members.push(("instants".into(), instants.to_json().into_owned()));
+    }
+    json
+}
+
+/// Reads what the log keeps of a segment.
+pub(super) fn segment_from_json(json: &Json<'_>) -> Option<Segment> {
+    Segment::parse_settled(&authored_segment(json), settled_instants(json)?).ok()
+}
+
+/// What its author wrote, out of what the log keeps of a segment.
+pub(crate) fn authored_segment(json: &Json<'_>) -> Json<'static> {
+    let mut json = json.clone().into_owned();
+    if let Json::Object(members) = &mut json {
+        members.retain(|(name, _)| name != "instants");
+    }
+    json
 }
 
 impl SegmentState {
@@ -230,7 +266,7 @@ impl Reference {
         match *mentioned {
             Mentioned::Flag(test) => Some(Self::Flag(test.clone())),
             Mentioned::Segment(key) => Some(Self::Segment(key.clone())),
-            Mentioned::Variation(_) | Mentioned::Salt(_) => None,
+            Mentioned::Variation(_) | Mentioned::Salt(_) | Mentioned::Moment(_) => None,
         }
     }
 }

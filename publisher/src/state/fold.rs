@@ -10,6 +10,7 @@ use flagstone_model::value::{FlagType, Value};
 use super::change::Edit;
 use super::entity::{
     EnvironmentState, FlagInEnvironment, FlagState, ProjectState, SegmentState, SettledTargeting,
+    segment_from_json,
 };
 use super::{SortedMap, State};
 use crate::author::{Environment, FlagDefinition, FlagKind, Project, Segment};
@@ -243,7 +244,7 @@ impl State {
         let environment = Arc::make_mut(self.environments.get_mut(id)?);
         let segment = match (state, environment.segments.get(key)) {
             (Some(Json::Null), _) => None,
-            (Some(state), _) => Some(Segment::parse(state).ok()?),
+            (Some(state), _) => Some(segment_from_json(state)?),
             (None, Some(present)) => present.segment.clone(),
             (None, None) => Some(Segment::default()),
         };

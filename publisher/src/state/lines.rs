@@ -10,7 +10,9 @@ use flagstone_model::json::{Duplicates, Json, ParseOptions};
 use flagstone_model::key::ProjectId;
 
 use super::State;
-use super::entity::{EnvironmentState, FlagInEnvironment, FlagState, ProjectState, SegmentState};
+use super::entity::{
+    EnvironmentState, FlagInEnvironment, FlagState, ProjectState, SegmentState, segment_to_json,
+};
 use super::fold::Place;
 use super::requests::Recorded;
 use crate::log::{Entity, Head};
@@ -84,7 +86,7 @@ impl State {
             }
             for (key, found) in segments.iter() {
                 let SegmentState { segment, revision, seq, references: _, salts: _, line: _ } = &**found;
-                let state = segment.as_ref().map_or(Json::Null, |segment| segment.to_json());
+                let state = segment.as_ref().map_or(Json::Null, segment_to_json);
                 lines.entity(&Entity::Segment(id.clone(), key.clone()), (*revision, *seq), Some(state));
             }
         }

@@ -18,6 +18,7 @@ mod references;
 mod requests;
 mod sorted_map;
 
+pub(crate) use entity::authored_segment;
 pub use entity::{
     EnvironmentState, FlagInEnvironment, FlagState, ProjectState, SegmentState, SettledTargeting,
 };

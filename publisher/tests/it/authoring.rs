@@ -10,6 +10,7 @@ use crate::project::{json, places};
 
 const INVALID: &str = "invalid-request";
 const UNSUPPORTED: &str = "unsupported-test";
+const OVERLAP: &str = "schedule-overlap";
 
 fn targeting(text: &str) -> Result<Targeting, Vec<Problem>> {
     Targeting::parse(&json(text))
@@ -79,13 +80,11 @@ fn parts_that_cannot_be_lowered_yet_are_refused_by_name() {
         let told = condition_refused(&format!(r#"{{"bucket":{{"salt":"s","in":[],"{member}":1}}}}"#));
         assert_eq!(told, [(UNSUPPORTED, format!("/bucket/{member}"))]);
     }
-    for member in ["exp", "experiment", "layer", "holdout", "schedule", "expires"] {
+    for member in ["exp", "experiment", "layer", "holdout"] {
         let told = refused(&format!(r#"{{"on":true,"rules":[{{"id":"r","serve":"on","{member}":1}}]}}"#));
         assert_eq!(told, [(UNSUPPORTED, format!("/rules/0/{member}"))]);
     }
     assert_eq!(refused(r#"{"on":true,"experiments":[]}"#), [(UNSUPPORTED, "/experiments".into())]);
-    let zoned = r#"{"time":{"since":"2026-12-01T09:00:00+01:00"}}"#;
-    assert_eq!(condition_refused(zoned), [(UNSUPPORTED, "/time/since".into())]);
 }
 
 #[test]
@@ -122,9 +121,77 @@ fn a_condition_has_exactly_one_form_and_its_own_members() {
         (r#"{"bucket":{"salt":"s","of":0,"in":[]}}"#, "/bucket/of"),
         (r#"{"time":{}}"#, "/time"),
         (r#"{"time":{"since":1}}"#, "/time/since"),
-        (r#"{"time":{"since":"2026-01-01T00:00:00Z","before":"2026-01-01T00:00:00Z"}}"#, "/time"),
+        (r#"{"time":{"since":"2026-01-01T00:00:00"}}"#, "/time/since"),
+        (r#"{"bucket":{"salt":"s","in":[],"time_zone":"UTC"}}"#, "/bucket"),
     ] {
         assert_eq!(condition_refused(text), [(INVALID, at.to_owned())], "{text}");
+    }
+}
+
+#[test]
+fn points_in_time_follow_one_another() {
+    for (text, at) in [
+        (r#"{"time":{"since":"2026-01-01T00:00:00Z","before":"2026-01-01T00:00:00Z"}}"#, "/time/before"),
+        (r#"{"time":{"since":"2026-01-01T01:00+01:00","before":"2026-01-01T00:00:00Z"}}"#, "/time/before"),
+        (
+            r#"{"bucket":{"salt":"s","ramp":[["2026-12-01T09:00:00Z",2],["2026-12-01T09:00:00Z",3]]}}"#,
+            "/bucket/ramp/1",
+        ),
+    ] {
+        assert_eq!(condition_refused(text), [(OVERLAP, at.to_owned())], "{text}");
+    }
+    let told = refused(
+        r#"{"on":true,"schedule":{"start":"2026-12-02T00:00:00Z","end":"2026-12-01T00:00:00Z"},
+            "rules":[{"id":"r","schedule":{"start":"2026-12-02T00:00:00Z","end":"2026-12-02T00:00:00Z"},"serve":"on"},
+                     {"id":"s","ramp":{"serve":"on","time_zone":"Europe/Berlin","steps":[["2026-10-25T03:00",1],["2026-10-25T02:30",2]]}}]}"#,
+    );
+    assert_eq!(
+        told,
+        [
+            (OVERLAP, "/schedule/end".to_owned()),
+            (OVERLAP, "/rules/0/schedule/end".to_owned()),
+            (OVERLAP, "/rules/1/ramp/steps/1".to_owned())
+        ]
+    );
+}
+
+#[test]
+fn a_schedule_that_is_wrong_is_told_where() {
+    let ramp = r#"{"serve":"on","steps":[["2026-12-01T09:00:00Z",1]]}"#;
+    for (text, at) in [
+        (r#""schedule":{}"#.to_owned(), "/schedule"),
+        (r#""schedule":{"end":"2026-12-01T09:00:00Z","since":1}"#.into(), "/schedule/since"),
+        (r#""schedule":{"start":"2026-12-01"}"#.into(), "/schedule/start"),
+        (r#""schedule":{"start":"2026-12-01T09:00"}"#.into(), "/schedule/start"),
+        (r#""time_zone":1"#.into(), "/time_zone"),
+        (r#""targets":{"on":[{"key":"u"}]}"#.into(), "/targets/on/0/until"),
+        (r#""targets":{"on":[{"until":"2026-12-01T09:00:00Z"}]}"#.into(), "/targets/on/0/key"),
+        (r#""targets":{"on":["u",{"key":"u","until":"2026-12-01T09:00:00Z"}]}"#.into(), "/targets/on"),
+        (r#""deny":{"on":[{"key":true,"until":"2026-12-01T09:00:00Z"}]}"#.into(), "/deny/on/0/key"),
+        (
+            format!(r#""fallthrough":{{"ramp":{ramp},"rollout":{{"weights":{{"on":100000}}}}}}"#),
+            "/fallthrough/rollout",
+        ),
+        (format!(r#""fallthrough":{{"ramp":{ramp},"without_key":"on"}}"#), "/fallthrough/without_key"),
+        (
+            r#""fallthrough":{"ramp":{"steps":[["2026-12-01T09:00:00Z",1]]}}"#.into(),
+            "/fallthrough/ramp/serve",
+        ),
+        (r#""fallthrough":{"ramp":{"serve":"on"}}"#.into(), "/fallthrough/ramp/steps"),
+        (
+            r#""fallthrough":{"rollout":{"weights":{"on":100000},"steps":[]}}"#.into(),
+            "/fallthrough/rollout/steps",
+        ),
+    ] {
+        assert_eq!(refused(&format!(r#"{{"on":true,{text}}}"#)), [(INVALID, at.to_owned())], "{text}");
+    }
+    for (text, at) in [
+        (r#""time_zone":"Europe/Berln""#, "/time_zone"),
+        (r#""schedule":{"start":"2026-12-01T09:00","time_zone":"Berlin"}"#, "/schedule/time_zone"),
+        (r#""schedule":{"start":"2026-12-01T09:00[Mars/Olympus]"}"#, "/schedule/start"),
+    ] {
+        let told = refused(&format!(r#"{{"on":true,{text}}}"#));
+        assert_eq!(told, [("unknown-time-zone", at.to_owned())], "{text}");
     }
 }
 
@@ -138,7 +205,6 @@ fn ramps_rise_in_whole_seconds() {
         (r#"[["2026-12-01T09:00:00.5Z",1]]"#, "/rules/0/ramp/steps/0/0"),
         (r#"[["2026-12-01T09:00:00.500Z",1]]"#, "/rules/0/ramp/steps/0/0"),
         (r#"[["2026-12-01T09:00:00Z","half"]]"#, "/rules/0/ramp/steps/0/1"),
-        (r#"[["2026-12-01T09:00:00Z",2],["2026-12-01T09:00:00Z",3]]"#, "/rules/0/ramp/steps/1"),
         (r#"[["2026-12-01T09:00:00Z",2],["2026-12-01T09:00:01Z",1]]"#, "/rules/0/ramp/steps/1"),
         (r#"[["2026-12-01T09:00:00Z",2],["2036-11-30T21:00:01Z",3]]"#, "/rules/0/ramp/steps/1"),
     ] {

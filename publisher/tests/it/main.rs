@@ -21,6 +21,7 @@ mod publication;
 mod publish;
 mod restore;
 mod round_trip;
+mod schedules;
 mod several;
 mod sqlite;
 mod store;

@@ -6,7 +6,7 @@ use flagstone_publisher::author::{Change, Problem};
 use flagstone_publisher::build::build;
 use flagstone_publisher::log::{Actor, ActorKind, Draft, Entry, EntryData};
 use flagstone_publisher::state::State;
-use flagstone_publisher::state::change::{self, Confirmation, Edit, Refusal, Terms};
+use flagstone_publisher::state::change::{self, Edit, Refusal, Terms};
 
 pub(crate) fn json(text: &str) -> Json<'static> {
     Json::parse(text.as_bytes()).unwrap().into_owned()
@@ -68,7 +68,16 @@ impl Project {
     }
 
     pub(crate) fn try_put(&self, key: &str, targeting: &str) -> Result<Vec<Edit>, Refusal> {
-        change::put_targeting(&self.state, &production(), &flag(key), &json(targeting), Terms::default())
+        self.try_put_with(key, targeting, Terms::default())
+    }
+
+    pub(crate) fn try_put_with(
+        &self,
+        key: &str,
+        targeting: &str,
+        terms: Terms,
+    ) -> Result<Vec<Edit>, Refusal> {
+        change::put_targeting(&self.state, &production(), &flag(key), &json(targeting), terms)
     }
 
     pub(crate) fn put(&mut self, key: &str, targeting: &str) {
@@ -94,7 +103,7 @@ impl Project {
     /// Several changes, as `{"changes":[…]}` has them.
     pub(crate) fn try_several(&self, changes: &str) -> Result<Vec<Edit>, Refusal> {
         let changes = Change::parse_all(&json(&format!(r#"{{"changes":[{changes}]}}"#)))?;
-        change::change_several(&self.state, &changes, Confirmation::Ask)
+        change::change_several(&self.state, &changes, Terms::default())
     }
 
     pub(crate) fn several(&mut self, changes: &str) {

@@ -9,8 +9,9 @@ use flagstone_model::key::{FlagKey, RuleId, SegmentKey, VariationKey};
 use flagstone_model::path::Path;
 use flagstone_model::value::{FlagType, Value};
 use flagstone_publisher::author::{
-    AttributeTest, Bucket, By, Condition, Environment, Fallthrough, FlagDefinition, FlagKind, FlagTest, Off,
-    Operand, Ramp, RampTo, Rollout, Rule, Segment, SegmentRule, Share, Targeting, Then, Weight, Window,
+    AttributeTest, Bucket, By, Condition, Environment, Fallthrough, FlagDefinition, FlagKind, FlagTest, Keys,
+    Moment, Off, Operand, Ramp, RampTo, Rollout, Rule, Segment, SegmentRule, Served, Share, Target,
+    Targeting, Then, Weight, Window, Zone,
 };
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
@@ -62,23 +63,61 @@ fn by() -> impl Strategy<Value = By> {
     option::of(path()).prop_map(|path| path.map(By::of).unwrap_or_default())
 }
 
-fn instant() -> impl Strategy<Value = Instant> {
-    (0i64..4_000_000_000).prop_map(|seconds| Instant::from_millis(seconds * 1_000))
+/// A zone whose clocks are never put forward or back: 5 hours and 30 minutes ahead.
+fn zone() -> Zone {
+    Zone::parse("Asia/Kolkata").unwrap()
+}
+
+/// An instant in one of its spellings; the last only where `time_zone` stands around it.
+fn spelled(seconds: i64, spelling: u8, around: Option<&Zone>) -> Moment {
+    let local = |ahead: i64| {
+        let text = Instant::from_millis((seconds + ahead) * 1_000).to_string();
+        text.trim_end_matches('Z').to_owned()
+    };
+    let text = match spelling % 5 {
+        0 => local(0) + "Z",
+        1 => local(3_600) + "+01:00",
+        2 => local(19_800) + "[Asia/Kolkata]",
+        3 => local(19_800) + "+05:30[Asia/Kolkata]",
+        _ if around.is_some() => local(19_800),
+        _ => local(-34_200) + "-09:30",
+    };
+    let moment = Moment::written(&text, around).unwrap();
+    assert_eq!(moment.at(), Instant::from_millis(seconds * 1_000), "{text}");
+    moment
+}
+
+fn window() -> impl Strategy<Value = Window> {
+    let end = || (100_000i64..4_000_000_000, any::<u8>());
+    (option::of(end()), option::of(end()), any::<bool>()).prop_filter_map(
+        "a span of time",
+        |(since, before, zoned)| {
+            let zone = zoned.then(zone);
+            let spelled = |end: Option<(i64, u8)>| end.map(|(at, how)| spelled(at, how, zone.as_ref()));
+            match (since, before) {
+                (None, None) => None,
+                (Some((a, _)), Some((b, _))) if a >= b => None,
+                (since, before) => Some(Window { since: spelled(since), before: spelled(before), zone }),
+            }
+        },
+    )
 }
 
 fn ramp(min: usize) -> impl Strategy<Value = Ramp> {
-    (0i64..4_000_000_000, vec((1i64..100_000_000, 0u64..=1_000), min..6), any::<bool>()).prop_map(
-        |(start, steps, linear)| {
+    let steps = vec((1i64..100_000_000, 0u64..=1_000, any::<u8>()), min..6);
+    (100_000i64..4_000_000_000, steps, any::<bool>(), any::<bool>()).prop_map(
+        |(start, steps, linear, zoned)| {
             let (mut at, mut share) = (start, 0);
+            let zone = zoned.then(zone);
             let points = steps
                 .into_iter()
-                .map(|(seconds, growth)| {
+                .map(|(seconds, growth, how)| {
                     at += seconds;
                     share += growth;
-                    (Instant::from_millis(at * 1_000), share)
+                    (spelled(at, how, zone.as_ref()), share)
                 })
                 .collect();
-            Ramp { points, linear }
+            Ramp { points, linear, zone }
         },
     )
 }
@@ -122,19 +161,13 @@ fn flag_test() -> impl Strategy<Value = FlagTest> {
 }
 
 fn condition_tree() -> impl Strategy<Value = Condition> {
-    let window =
-        (option::of(instant()), option::of(instant())).prop_filter_map("a span of time", |span| match span {
-            (None, None) => None,
-            (Some(a), Some(b)) if a >= b => None,
-            (since, before) => Some(Window { since, before }),
-        });
     let leaf = prop_oneof![
         4 => attribute().prop_map(Condition::Attribute),
         1 => sorted(key().prop_map(|key| SegmentKey::parse(&key).unwrap()), 0).prop_map(Condition::Segment),
         1 => flag_test().prop_map(Condition::Flag),
         1 => (bucket(), option::of(any::<bool>()))
             .prop_map(|(bucket, absent)| Condition::Bucket { bucket, absent }),
-        1 => window.prop_map(Condition::Time),
+        1 => window().prop_map(Condition::Time),
     ];
     leaf.prop_recursive(3, 12, 3, |inner| {
         prop_oneof![
@@ -162,19 +195,31 @@ fn then() -> impl Strategy<Value = Then> {
     prop_oneof![
         variation().prop_map(Then::Serve),
         rollout().prop_map(Then::Rollout),
-        (variation(), by(), option::of(key()), ramp(1))
-            .prop_map(|(serve, by, salt, ramp)| Then::Ramp(RampTo { serve, by, salt, ramp })),
+        ramp_to().prop_map(Then::Ramp),
     ]
 }
 
-fn keys() -> impl Strategy<Value = BTreeMap<VariationKey, Vec<Operand>>> {
-    btree_map(variation(), sorted(target(), 1), 0..3).prop_map(|keys| {
+fn ramp_to() -> impl Strategy<Value = RampTo> {
+    let served = prop_oneof![variation().prop_map(Served::Variation), rollout().prop_map(Served::Rollout)];
+    (served, by(), option::of(key()), ramp(1)).prop_map(|(serve, by, salt, ramp)| {
+        // Under one salt, a ramp would reach one variation of its rollout after the other.
+        let salt = salt.map(|salt| format!("{salt}-ramp"));
+        RampTo { serve, by, salt, ramp }
+    })
+}
+
+fn keys() -> impl Strategy<Value = Keys> {
+    let untils = vec(option::of((100_000i64..4_000_000_000, 0u8..4)), 8);
+    (btree_map(variation(), sorted(target(), 1), 0..3), untils).prop_map(|(keys, untils)| {
         let mut seen = BTreeSet::new();
         let mut kept = BTreeMap::new();
         for (variation, mut keys) in keys {
             keys.retain(|key| seen.insert(key.clone()));
-            if !keys.is_empty() {
-                kept.insert(variation, keys);
+            let untils = untils.iter().cycle().map(|until| until.map(|(at, how)| spelled(at, how, None)));
+            let targets: Vec<_> =
+                keys.into_iter().zip(untils).map(|(key, until)| Target { key, until }).collect();
+            if !targets.is_empty() {
+                kept.insert(variation, targets);
             }
         }
         kept
@@ -184,21 +229,31 @@ fn keys() -> impl Strategy<Value = BTreeMap<VariationKey, Vec<Operand>>> {
 pub(crate) fn any_targeting() -> impl Strategy<Value = Targeting> {
     let off =
         prop_oneof![Just(Off::Unstated), Just(Off::CallersDefault), variation().prop_map(Off::Variation)];
-    let rules = btree_map("[a-z ]{1,5}x", (vec(condition_tree(), 0..3), then()), 0..4).prop_map(|rules| {
+    let rules = btree_map("[a-z ]{1,5}x", (option::of(window()), vec(condition_tree(), 0..3), then()), 0..4);
+    let rules = rules.prop_map(|rules| {
         rules
             .into_iter()
-            .map(|(id, (when, then))| Rule { id: RuleId::parse(&id).unwrap(), when, then })
+            .map(|(id, (schedule, when, then))| Rule {
+                id: RuleId::parse(&id).unwrap(),
+                schedule,
+                when,
+                then,
+            })
             .collect::<Vec<_>>()
     });
     let fallthrough = option::of(prop_oneof![
         variation().prop_map(Fallthrough::Serve),
         (rollout(), option::of(variation()))
             .prop_map(|(rollout, without_key)| Fallthrough::Rollout { rollout, without_key }),
+        (ramp_to(), option::of(variation())).prop_map(|(ramp, serve)| Fallthrough::Ramp { ramp, serve }),
     ]);
-    (any::<bool>(), off, vec(flag_test(), 0..3), keys(), keys(), rules, fallthrough).prop_map(
-        |(on, off, prerequisites, deny, targets, rules, fallthrough)| Targeting {
+    let schedule = (option::of(window()), any::<bool>());
+    (any::<bool>(), off, schedule, vec(flag_test(), 0..3), keys(), keys(), rules, fallthrough).prop_map(
+        |(on, off, (schedule, zoned), prerequisites, deny, targets, rules, fallthrough)| Targeting {
             on,
             off,
+            time_zone: zoned.then(zone),
+            schedule,
             prerequisites,
             deny,
             targets,

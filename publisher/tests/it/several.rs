@@ -217,7 +217,8 @@ fn a_change_that_reaches_many_flags_is_asked_about_over_all_changes() {
         matches!(asked, Refusal::NeedsConfirmation { touched, of } if (touched, of) == (half + 1, MANY_FLAGS))
     );
     let changes = Change::parse_all(&json(&format!(r#"{{"changes":[{}]}}"#, on(MANY_FLAGS, true)))).unwrap();
-    let edits = change::change_several(&project.state, &changes, Confirmation::Given).unwrap();
+    let confirmed = Terms { confirmation: Confirmation::Given, ..Terms::default() };
+    let edits = change::change_several(&project.state, &changes, confirmed).unwrap();
     project.record(edits);
     let off = project.try_several(&on(MANY_FLAGS, false)).unwrap();
     assert_eq!(off.len(), MANY_FLAGS, "to switch off never asks");

@@ -7,17 +7,20 @@ mod environment;
 mod flag;
 mod refusal;
 mod restore;
+mod schedule;
 mod segment;
 mod several;
 mod targeting;
 mod together;
 
+use flagstone_model::instant::Instant;
 use flagstone_model::json::Json;
 
 pub use environment::{create_environment, create_project, patch_environment};
 pub use flag::{archive_flag, create_flag, patch_flag};
 pub use refusal::Refusal;
 pub use restore::{Difference, differences, restore_environment};
+pub use schedule::pause_ramp;
 pub use segment::{delete_segment, put_segment};
 pub use several::change_several;
 pub use targeting::{put_targeting, restore_targeting, roll_out, switch};
@@ -36,13 +39,15 @@ pub struct Edit {
     pub state: Json<'static>,
 }
 
-/// What a caller knows, and has agreed to.
+/// What a caller knows, and has agreed to, and when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Terms {
     /// What must still be so.
     pub precondition: Precondition,
     /// Whether a far-reaching change is wanted.
     pub confirmation: Confirmation,
+    /// The time by the clock of the control plane, in milliseconds since the Unix epoch.
+    pub now_ms: i64,
 }
 
 /// What must still be so for a change to be made.
@@ -80,6 +85,10 @@ impl Edit {
 }
 
 impl Terms {
+    const fn now(self) -> Instant {
+        Instant::from_millis(self.now_ms)
+    }
+
     /// Checks the precondition against the revision there is; `written` if somebody has written the entity.
     fn check(self, current: u64, written: bool) -> Result<(), Refusal> {
         match self.precondition {

@@ -65,6 +65,19 @@ pub enum Refusal {
         /// Why.
         refusal: Box<Refusal>,
     },
+    /// A ramp that runs would lose some of those it has reached, and nobody has said that it should.
+    #[error(
+        "the ramp of `{rule}` has reached {from}, of whom only {to} would stay in; pause it to keep them, or \
+         confirm that they should lose it"
+    )]
+    RampShrinks {
+        /// The id of its rule; `rollout` is the fallthrough.
+        rule: String,
+        /// The share it has reached.
+        from: String,
+        /// The share that would stay.
+        to: String,
+    },
     /// The state can not take the change: a fault of the program.
     #[error(transparent)]
     Fold(#[from] FoldError),
@@ -84,7 +97,7 @@ impl Refusal {
             Self::EnvironmentNotFound { .. } => "environment-not-found",
             Self::SegmentNotFound { .. } => "segment-not-found",
             Self::StaleRevision { .. } => "stale-revision",
-            Self::NeedsConfirmation { .. } => "needs-confirmation",
+            Self::NeedsConfirmation { .. } | Self::RampShrinks { .. } => "needs-confirmation",
             Self::At { refusal, .. } => refusal.code(),
             Self::Fold(error) => error.code(),
         }

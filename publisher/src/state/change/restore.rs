@@ -10,6 +10,7 @@ use super::{Edit, Refusal, Terms};
 use crate::author::Targeting;
 use crate::log::Entity;
 use crate::lower::Splits;
+use crate::state::entity::segment_to_json;
 use crate::state::{EnvironmentState, SettledTargeting, State};
 
 /// An entity of an environment that stood otherwise then.
@@ -35,7 +36,7 @@ pub fn differences(now: &EnvironmentState, then: &EnvironmentState) -> Vec<Diffe
         (present.segment.as_ref() != wanted).then(|| Difference {
             entity: Entity::Segment(id.clone(), key.clone()),
             seq: earlier.map_or(0, |earlier| earlier.seq),
-            then: wanted.map_or(Json::Null, |segment| segment.to_json().into_owned()),
+            then: wanted.map_or(Json::Null, segment_to_json),
         })
     });
     let flags = now.live_flags().filter_map(|(key, present)| {

@@ -9,6 +9,7 @@ use crate::author::{Mentioned, Segment};
 use crate::log::Entity;
 use crate::lower::{lower_segment, take};
 use crate::state::State;
+use crate::state::entity::segment_to_json;
 use crate::state::references::{Node, check};
 
 /// Writes a segment, new or whole.
@@ -26,7 +27,8 @@ pub fn put_segment(
         return Err(Refusal::KeyRetired);
     }
     terms.check(present.map_or(0, |present| present.revision), present.is_some())?;
-    let segment = Segment::parse(body)?;
+    let before = present.and_then(|present| present.segment.as_ref()).map(Segment::instants);
+    let segment = Segment::parse_after(body, before.unwrap_or_default())?;
     let size = lower_segment(key, &segment).len();
     if size > MAX_SEGMENT_LINE_BYTES {
         let detail =
@@ -45,7 +47,7 @@ pub fn put_segment(
             take(salt, mention.pointer.clone(), &mut salts, &mut problems);
         }
     }
-    let edit = Edit::of(state, Entity::Segment(id.clone(), key.clone()), &segment.to_json());
+    let edit = Edit::of(state, Entity::Segment(id.clone(), key.clone()), &segment_to_json(&segment));
     let next = state.with([&edit])?;
     if let Some(environment) = next.environment(id.as_str()) {
         problems.extend(check(environment, Node::Segment(key.as_str()), &mentions).err().unwrap_or_default());

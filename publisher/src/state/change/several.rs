@@ -4,24 +4,22 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use flagstone_model::key::{EnvironmentId, FlagKey, SegmentKey};
 
+use super::schedule::{ask_before_shrinking, past};
 use super::together::{Place, Together};
-use super::{Confirmation, Edit, Refusal};
+use super::{Confirmation, Edit, Refusal, Terms};
 use crate::author::{Change, FlagDefinition, Mentioned, Problem, Segment, Targeting, Wish, pointer};
 use crate::log::Entity;
 use crate::lower::salt::{Chosen, Salts, UsedSalt};
 use crate::lower::{Splits, take};
+use crate::state::entity::segment_to_json;
 use crate::state::{EnvironmentState, SettledTargeting, State};
 
 /// Makes several changes, which are checked by the state that all of them lead to.
 ///
 /// What is so already is left out, whatever revision its author saw; if nothing is left there are no edits. The edits
 /// stand in the order definitions, segments, targetings, each by key.
-pub fn change_several(
-    state: &State,
-    changes: &[Change],
-    confirmation: Confirmation,
-) -> Result<Vec<Edit>, Refusal> {
-    let mut several = Several { state, together: Together::default(), refused: BTreeMap::new() };
+pub fn change_several(state: &State, changes: &[Change], terms: Terms) -> Result<Vec<Edit>, Refusal> {
+    let mut several = Several { state, terms, together: Together::default(), refused: BTreeMap::new() };
     let mut problems = several.define(changes);
     several.told()?;
     let next = state.with(several.together.edits())?;
@@ -42,11 +40,12 @@ pub fn change_several(
     }
     several.told()?;
     Refusal::unless_none(problems)?;
-    several.together.check(state, confirmation, "/changes")
+    several.together.check(state, terms.confirmation, "/changes")
 }
 
 struct Several<'s> {
     state: &'s State,
+    terms: Terms,
     together: Together,
     /// Changes that can not be made at all, by their index.
     refused: BTreeMap<usize, Refusal>,
@@ -165,7 +164,7 @@ impl Several<'_> {
         let mut salts = Claims::of(environment, &segments, &targetings);
         for (change, key, segment) in segments {
             let mut taken = salts.elsewhere(&Entity::Segment(id.clone(), key.clone()));
-            for mention in segment.iter().flat_map(|segment| segment.mentions()) {
+            for mention in segment.iter().flat_map(Segment::mentions) {
                 if let Mentioned::Salt(salt) = mention.of {
                     let pointer = format!("{}{}", at(change.index, "definition"), mention.pointer);
                     take(salt, pointer, &mut taken, &mut problems);
@@ -174,7 +173,7 @@ impl Several<'_> {
             let entity = Entity::Segment(id.clone(), key.clone());
             let (edit, place) = match segment {
                 Some(segment) => {
-                    (Edit::of(next, entity, &segment.to_json()), document(change.index, "definition"))
+                    (Edit::of(next, entity, &segment_to_json(&segment)), document(change.index, "definition"))
                 }
                 None => {
                     let pointer = at(change.index, "delete");
@@ -185,11 +184,19 @@ impl Several<'_> {
             self.together.add(edit, place);
         }
         for Target { change, key, authored, before, is_kill } in targetings {
+            let asks = self.terms.confirmation == Confirmation::Ask && !is_kill;
+            if asks {
+                let over = past(&authored, &before.authored, self.terms.now()).into_iter();
+                problems.extend(over.map(|problem| problem.below(&at(change.index, "targeting"))));
+            }
             let entity = Entity::Targeting(id.clone(), key.clone());
             let taken = salts.elsewhere(&entity);
             match Splits::settle(key, &authored, Some((&before.authored, &before.splits)), taken) {
                 Ok(splits) => {
                     let settled = SettledTargeting::new(authored, splits);
+                    if asks && let Err(refusal) = ask_before_shrinking(&settled, before, self.terms.now()) {
+                        self.refuse(change.index, "targeting", refusal);
+                    }
                     let place = Place { is_kill, ..document(change.index, "targeting") };
                     self.together.add(Edit::of(next, entity.clone(), &settled.to_json()), place);
                     salts.own.insert(entity, settled.salts);
@@ -209,8 +216,10 @@ impl Several<'_> {
         change: &'c Change,
         key: &'c SegmentKey,
         wanted: Option<&'c Segment>,
-    ) -> Option<(&'c Change, &'c SegmentKey, Option<&'c Segment>)> {
+    ) -> Option<(&'c Change, &'c SegmentKey, Option<Segment>)> {
         let present = environment.segments.get(key);
+        let before = present.and_then(|present| present.segment.as_ref()).map(Segment::instants);
+        let wanted = wanted.map(|wanted| wanted.clone().settled_as(&before.unwrap_or_default()));
         let is_deleted = present.is_some_and(|present| present.segment.is_none());
         if wanted.is_some() && is_deleted {
             self.refuse(change.index, "segment", Refusal::KeyRetired);
@@ -220,7 +229,7 @@ impl Several<'_> {
             self.refuse(change.index, "segment", Refusal::no_segment(environment, key.as_str()));
             return None;
         }
-        if present.is_some_and(|present| present.segment.as_ref() == wanted) {
+        if present.is_some_and(|present| present.segment == wanted) {
             return None;
         }
         let current = present.map_or(0, |present| present.revision);
@@ -240,8 +249,8 @@ impl Several<'_> {
             self.refuse(change.index, "flag", Refusal::no_flag(next, key.as_str()));
             return None;
         };
-        let authored = authored.clone().stated(&flag.flag.definition);
         let before = &*flag.targeting;
+        let authored = authored.clone().settled_as(&before.instants).stated(&flag.flag.definition);
         if before.authored == authored {
             return None;
         }
@@ -273,13 +282,13 @@ struct Claims<'e> {
 impl<'e> Claims<'e> {
     fn of(
         environment: &'e EnvironmentState,
-        segments: &[(&Change, &SegmentKey, Option<&Segment>)],
+        segments: &[(&Change, &SegmentKey, Option<Segment>)],
         targetings: &[Target<'_>],
     ) -> Self {
         let id = &environment.environment.id;
         let mut claims = BTreeMap::new();
         for (_, key, segment) in segments {
-            let salts = segment.iter().flat_map(|segment| segment.mentions());
+            let salts = segment.iter().flat_map(Segment::mentions);
             let salts = salts.filter_map(|mention| match mention.of {
                 Mentioned::Salt(salt) => Some(UsedSalt::new(salt, Chosen::ByAuthor)),
                 _ => None,

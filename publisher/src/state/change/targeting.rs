@@ -6,6 +6,7 @@ use flagstone_model::json::Json;
 use flagstone_model::key::{EnvironmentId, FlagKey, VariationKey};
 
 use super::flag::{check_lines, live};
+use super::schedule::{ask_before_shrinking, past};
 use super::{Confirmation, Edit, Refusal, Terms};
 use crate::author::{Problem, Targeting, Weight, code, did_you_mean};
 use crate::log::Entity;
@@ -23,7 +24,8 @@ pub fn put_targeting(
 ) -> Result<Vec<Edit>, Refusal> {
     let at = Place::find(state, id, key)?;
     terms.check(at.flag.revision(), at.flag.edits > 0)?;
-    at.target(Targeting::parse(body)?, terms)
+    let before = at.flag.targeting.instants.clone();
+    at.target(Targeting::parse_after(body, before)?, terms)
 }
 
 /// Switches a flag on or off. Switching off never asks.
@@ -80,16 +82,16 @@ pub fn restore_targeting(
 }
 
 /// A flag in one environment, about to be targeted.
-struct Place<'a> {
+pub(super) struct Place<'a> {
     state: &'a State,
     id: &'a EnvironmentId,
     key: &'a FlagKey,
     environment: &'a Arc<EnvironmentState>,
-    flag: &'a Arc<FlagInEnvironment>,
+    pub(super) flag: &'a Arc<FlagInEnvironment>,
 }
 
 impl<'a> Place<'a> {
-    fn find(state: &'a State, id: &'a EnvironmentId, key: &'a FlagKey) -> Result<Self, Refusal> {
+    pub(super) fn find(state: &'a State, id: &'a EnvironmentId, key: &'a FlagKey) -> Result<Self, Refusal> {
         let environment =
             state.environment(id.as_str()).ok_or_else(|| Refusal::no_environment(state, id.as_str()))?;
         live(state, key)?;
@@ -98,17 +100,25 @@ impl<'a> Place<'a> {
     }
 
     /// Settles and checks a new targeting.
-    fn target(&self, authored: Targeting, terms: Terms) -> Result<Vec<Edit>, Refusal> {
+    pub(super) fn target(&self, authored: Targeting, terms: Terms) -> Result<Vec<Edit>, Refusal> {
         let authored = authored.stated(&self.flag.flag.definition);
         let before = &*self.flag.targeting;
         let salts = self.environment.salts(Some(self.key.as_str()), None);
-        let before = Some((&before.authored, &before.splits));
-        let settled = Splits::settle(self.key, &authored, before, salts);
+        let settled = Splits::settle(self.key, &authored, Some((&before.authored, &before.splits)), salts);
         let mut problems =
             unknown_variations(&authored.mentions(), &self.flag.flag.definition, code::INVALID_REQUEST);
+        let asks = terms.confirmation == Confirmation::Ask;
+        if asks {
+            problems.extend(past(&authored, &before.authored, terms.now()));
+        }
         match settled {
             Ok(splits) if problems.is_empty() => {
-                self.settled(&SettledTargeting::new(authored, splits), terms)
+                let settled = SettledTargeting::new(authored, splits);
+                let edits = self.settled(&settled, terms)?;
+                if asks {
+                    ask_before_shrinking(&settled, before, terms.now())?;
+                }
+                Ok(edits)
             }
             settled => {
                 problems.extend(settled.err().unwrap_or_default());
