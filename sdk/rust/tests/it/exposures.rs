@@ -203,6 +203,35 @@ async fn before_anything_is_loaded_nobody_knows_what_is_private() {
     client.track("bought", None, &user("u-1")).unwrap();
 }
 
+/// What is recorded of a signed stream names its project and environment, and what it keeps private is what is signed.
+#[tokio::test(start_paused = true)]
+async fn an_exposure_is_one_of_its_stream() {
+    let mut world = crate::world::World::new();
+    world.publisher.set_line("cta", LINES[0]);
+    world.publisher.set_line("org", LINES[1]);
+    world.publisher.set_line(
+        "environment",
+        r#"{"environment":"production","project":"shop","view":"server","private":["org"]}"#,
+    );
+    let update = world.next();
+    world.upload(&update);
+    let records = Recorded::default();
+    let sink = Arc::clone(&records.0);
+    let builder = world.builder().sink(move |record: &Record| sink.lock().unwrap().push(record.clone()));
+    let client = builder.build().unwrap();
+    client.wait_for_ready(PATIENCE).await.unwrap();
+    let context = user("u-1").set("org", Context::new().set("key", "secret-org"));
+    client.string("org", "", &context);
+    client.string("cta", "", &context);
+    client.close().await;
+    let records = records.0.lock().unwrap();
+    let [Record::Exposure(exposure)] = &records[..] else { panic!("{records:?}") };
+    // Computed by Python's hashlib over ["exposure","shop","production","cta.1","cta","red","targetingKey","u-1"].
+    assert_eq!(exposure.id, "7c4543f6e2f0365f1db8f3cf743561d3");
+    assert_eq!(exposure.version, update.body.version);
+    assert_eq!(client.status().counters.withheld, 1);
+}
+
 /// A sink that says when it was given something, and then waits until its gate is opened.
 fn gated() -> (impl FnMut(&Record) + Send, Receiver<String>, Sender<()>) {
     let ((entered, entries), (open, gate)) = (channel(), channel::<()>());

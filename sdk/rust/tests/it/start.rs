@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use flagstone::{Access, BuildError, Context, ErrorCode, Json, Reason, Value};
+use flagstone::{Access, BuildError, Context, ErrorCode, Json, MAX_PRODUCT_BYTES, Reason, Value};
 
 use crate::world::cdn::Reply;
 use crate::world::{SDK_KEY, World, value};
@@ -53,6 +53,28 @@ async fn requests_say_who_asks_and_show_the_key_to_closed_paths_only() {
     }
     let shown = format!("{client:?} {:?}", world.builder().build().unwrap());
     assert!(!shown.contains(SDK_KEY));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_says_its_level_and_what_it_lacks_whatever_the_application_adds() {
+    let world = World::new();
+    let own = format!("flagstone-rust/{} level/1 -hash", env!("CARGO_PKG_VERSION"));
+    let longest = "x".repeat(MAX_PRODUCT_BYTES);
+    for (product, agent) in [
+        (None, own.clone()),
+        (Some("shop/3.1 (linux)"), format!("{own} shop/3.1 (linux)")),
+        (Some(&*longest), format!("{own} {longest}")),
+    ] {
+        let builder = world.builder();
+        let builder = product.into_iter().fold(builder, flagstone::Builder::user_agent);
+        builder.manual().unwrap().refresh().await.unwrap();
+        assert!(world.cdn.take_seen().iter().all(|request| request.headers["user-agent"] == agent));
+    }
+    for product in ["", " shop", "shop ", "shop\t3", "sh\u{f6}p", "shop\r\nx: y", &format!("{longest}x")] {
+        let refused = world.builder().user_agent(product).manual().unwrap_err();
+        assert!(matches!(refused, BuildError::UserAgent), "{product:?}");
+        assert_eq!(refused.code(), "user-agent");
+    }
 }
 
 #[tokio::test(start_paused = true)]
