@@ -1,5 +1,6 @@
 //! One poll of a stream, in the order of FORMAT T-5: fetch, verify, order, content, swap, keep.
 
+mod bundle;
 mod objects;
 
 use core::time::Duration;
@@ -18,9 +19,10 @@ use crate::failure::{Failure, Object};
 use crate::fetch::{Answer, FetchError, Fetcher, Wanted};
 use crate::freshness::{Anchor, Announced, StatusBits};
 use crate::paths::Paths;
-use crate::persist::{self, Keep, Keeper, LoadError, Restored, Stored};
-use crate::prepare::{Loaded, Prepared};
-use crate::shared::{self, Cost, Shared};
+use crate::persist::{Keep, Keeper, Stored};
+use crate::prepare::Loaded;
+use crate::served;
+use crate::shared::{Cost, Shared};
 use crate::status::{Equivocation, Source};
 
 /// What a poll found.
@@ -104,63 +106,6 @@ impl Follower {
             resting: BTreeMap::new(),
             trouble: None,
         }
-    }
-
-    /// Takes a verified bundle, by the same order as an announcement. It is no news, and it is the floor.
-    pub(crate) fn take_bundle(&mut self, restored: Restored, source: Source) -> Result<Refreshed, Failure> {
-        let Restored { verified, stored } = restored;
-        let offered = verified.manifest.position();
-        match (order(self.seen.as_ref(), &offered), self.seen) {
-            (Outcome::Accept, _) => {}
-            (Outcome::Same, _) => return Ok(Refreshed::Unchanged),
-            (Outcome::Equivocation, Some(seen)) => return Err(self.equivocation(&seen, &offered)),
-            (Outcome::Older | Outcome::Equivocation, _) => {
-                let (version, serial) = (offered.version, offered.serial);
-                return Err(Failure::Older { version, serial });
-            }
-        }
-        let announced = announced(&verified.manifest);
-        {
-            let moment = self.shared.moment();
-            let mut board = self.shared.board();
-            board.freshness.trusts_until(verified.root.expires_ms());
-            board.freshness.verified(announced, moment);
-        }
-        self.root = Some(Arc::new(verified.root));
-        self.seen = Some(offered);
-        let before = self.applied.as_ref();
-        let (refreshed, prepared) = match before {
-            Some(before) if before.manifest.content() == offered.content => {
-                (Refreshed::Announced, Prepared { loaded: before.loaded.clone(), changed: Vec::new() })
-            }
-            Some(before) => (Refreshed::Swapped, before.loaded.replace(verified.content)),
-            None => {
-                let loaded = Loaded::compile(verified.content);
-                (Refreshed::Swapped, Prepared { loaded, changed: Vec::new() })
-            }
-        };
-        let applied = Applied {
-            manifest: Arc::new(verified.manifest),
-            loaded: prepared.loaded,
-            stored: self.keeper.is_some().then_some(stored),
-            source,
-        };
-        let changed = (refreshed == Refreshed::Swapped).then_some(prepared.changed);
-        self.serve(applied, changed, Cost::default());
-        Ok(refreshed)
-    }
-
-    /// Reads a bundle file again, for a client that has nothing but the file.
-    pub(crate) fn reload(&mut self, path: &std::path::Path) -> Result<Refreshed, Failure> {
-        self.trouble = None;
-        let result = persist::read(path)
-            .and_then(|file| persist::restore(&file, &self.pin, &self.stream).map_err(LoadError::Bundle))
-            .map_err(|error| Failure::refused(Object::Bundle, error.code(), error))
-            .and_then(|restored| self.take_bundle(restored, Source::Bundle));
-        self.shared.board().last_error = result.as_ref().err().cloned();
-        self.note_end(result.is_err().then_some(Duration::ZERO));
-        self.shared.review(Cost::default());
-        result
     }
 
     /// Two announcements contradict each other: the first is kept, and both are remembered.
@@ -366,7 +311,7 @@ impl Follower {
             });
             board.freshness.anchor()
         };
-        let loaded = shared::Loaded {
+        let loaded = served::Loaded {
             snapshot: applied.loaded.snapshot.clone(),
             position: manifest.position(),
             issued_ms: manifest.issued_ms(),

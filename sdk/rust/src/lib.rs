@@ -178,6 +178,7 @@ mod persist;
 mod prepare;
 mod record;
 mod run;
+mod served;
 mod shared;
 mod status;
 mod test_data;

@@ -11,7 +11,7 @@ use crate::details::Circumstances;
 use crate::hook::{Evaluation, Hook};
 use crate::overrides::{self, OverrideError, Overrides};
 use crate::record::{Recorder, Setup, Sink};
-use crate::shared::Served;
+use crate::served::Served;
 use crate::status::Counters;
 
 /// Records that wait for the sinks, unless another number is given.

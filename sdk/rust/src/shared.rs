@@ -8,22 +8,17 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwapOption;
-use flagstone_bundle::manifest::Position;
-use flagstone_eval::{Details, Snapshot};
-use flagstone_model::context::Context;
-use flagstone_model::details::ErrorCode;
 use flagstone_model::instant::Instant;
-use flagstone_model::value::FlagType;
 use tokio::sync::{broadcast, watch};
 
 use crate::clock::Clock;
-use crate::details::Circumstances;
 use crate::failure::Failure;
 use crate::fetch::Traffic;
 use crate::freshness::{Anchor, Freshness, Moment, StatusBits};
 use crate::observe::Observers;
 use crate::overrides::Overrides;
-use crate::status::{Change, Counters, Disk, Equivocation, Event, EventKind, Events, Source, Status};
+use crate::served::{Loaded, Served};
+use crate::status::{Change, Counters, Disk, Equivocation, Event, EventKind, Events, Status};
 
 /// Events kept for a reader that is slow.
 const EVENTS: usize = 256;
@@ -31,61 +26,6 @@ const EVENTS: usize = 256;
 const EARLY_EVENTS: usize = 32;
 
 type Listener = Box<dyn Fn(&Change) + Send + Sync>;
-
-/// What was loaded, all of one moment.
-#[derive(Debug)]
-pub(crate) struct Loaded {
-    pub(crate) snapshot: Snapshot,
-    pub(crate) position: Position,
-    pub(crate) issued_ms: i64,
-    pub(crate) source: Source,
-    pub(crate) anchor: Option<Anchor>,
-}
-
-/// What is evaluated: what was loaded, with the overrides in force.
-#[derive(Debug)]
-pub(crate) struct Served {
-    pub(crate) snapshot: Snapshot,
-    /// Of what was loaded; none if only overrides are served.
-    pub(crate) version: Option<u64>,
-    pub(crate) anchor: Option<Anchor>,
-    /// Ascending.
-    overridden: Vec<Arc<str>>,
-    loaded: Option<Arc<Loaded>>,
-}
-
-impl Served {
-    fn new(loaded: Option<Arc<Loaded>>, overrides: &Overrides) -> Self {
-        let snapshot = loaded.as_ref().map_or_else(Snapshot::empty, |loaded| loaded.snapshot.clone());
-        let (snapshot, overridden) =
-            if overrides.is_empty() { (snapshot, Vec::new()) } else { snapshot.with_overrides(overrides) };
-        let version = loaded.as_ref().map(|loaded| loaded.position.version);
-        let anchor = loaded.as_ref().and_then(|loaded| loaded.anchor);
-        Self { snapshot, version, anchor, overridden, loaded }
-    }
-
-    /// Evaluates a flag. Where only overrides are served, another flag is not missing: nothing was loaded.
-    pub(crate) fn evaluate(
-        &self,
-        key: &str,
-        wanted: Option<FlagType>,
-        context: &Context,
-        now: impl FnOnce() -> Instant,
-    ) -> Details<'_> {
-        let details = self.snapshot.evaluate_when(key, wanted, context, now);
-        if details.error_code == Some(ErrorCode::FlagNotFound) && self.version.is_none() {
-            return Details::error(ErrorCode::ProviderNotReady);
-        }
-        details
-    }
-
-    /// What goes with the details of a flag.
-    pub(crate) fn circumstances(&self, key: &str, stale: bool) -> Circumstances {
-        let overridden = !self.overridden.is_empty()
-            && self.overridden.binary_search_by(|other| (**other).cmp(key)).is_ok();
-        Circumstances { version: self.version, stale, overridden }
-    }
-}
 
 /// What a poll cost, for the event it ends in.
 #[derive(Debug, Clone, Copy, Default)]
@@ -421,6 +361,10 @@ impl Shared {
 mod tests {
     use super::*;
     use crate::clock::SystemClock;
+    use crate::status::Source;
+    use flagstone_bundle::manifest::Position;
+    use flagstone_eval::Snapshot;
+    use flagstone_model::context::Context;
     use flagstone_model::digest::Digest;
 
     fn loaded(version: u64) -> Loaded {

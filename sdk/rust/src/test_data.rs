@@ -21,7 +21,8 @@ use crate::hook::Hook;
 use crate::observe::Extras;
 use crate::overrides;
 use crate::record::Sink;
-use crate::shared::{Cost, Loaded, Shared};
+use crate::served::Loaded;
+use crate::shared::{Cost, Shared};
 use crate::status::{Disk, Source};
 use authored::Authored;
 

@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 
 use super::delivery::{Delivery, Pending, count};
 use super::{Sink, Tracked};
-use crate::shared::Served;
+use crate::served::Served;
 use crate::status::Counters;
 
 /// Longest name of a tracked event, in characters.
