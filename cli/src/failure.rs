@@ -16,6 +16,8 @@ pub(crate) enum Exit {
     Unreachable = 3,
     /// Somebody else changed the entity first: look, then try again.
     Stale = 4,
+    /// No failure: `plan --detailed-exitcode` has found what would change.
+    Differs = 5,
 }
 
 /// One detail of a refusal.

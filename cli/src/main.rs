@@ -8,7 +8,8 @@
 //! 1. [`args`]: the verbs and their options, as `--help` shows them.
 //! 2. [`screen`] and [`failure`]: what is printed, and the exit codes.
 //! 3. [`api`]: the HTTP client all API verbs share.
-//! 4. [`verbs`]: one file per verb; `verbs/dev` holds the wiring.
+//! 4. [`tree`]: a project as files, for `export`, `plan`, `apply`, and `import`.
+//! 5. [`verbs`]: one file per verb; `verbs/dev` holds the wiring.
 //!
 //! # Invariants
 //!
@@ -22,6 +23,7 @@ mod failure;
 mod given;
 mod screen;
 mod surroundings;
+mod tree;
 mod verbs;
 
 use std::process::ExitCode;

@@ -1,7 +1,7 @@
 //! What the process is told by its environment, read once.
 
 use std::collections::BTreeMap;
-use std::io::{IsTerminal, stderr, stdout};
+use std::io::{IsTerminal, stderr, stdin, stdout};
 
 /// Settings of `serve`, and of the verbs that look after its directory.
 const SETTINGS: [&str; 12] = [
@@ -41,6 +41,8 @@ pub(crate) struct Surroundings {
     pub(crate) json: bool,
     /// `NO_COLOR` is set to something.
     pub(crate) no_color: bool,
+    /// Standard input is a terminal.
+    pub(crate) terminal_in: bool,
     /// Standard output is a terminal.
     pub(crate) terminal_out: bool,
     /// Standard error is a terminal.
@@ -66,6 +68,7 @@ impl Surroundings {
             settings: SETTINGS.into_iter().filter_map(|name| Some((name, variable(name)?))).collect(),
             json: variable("FLAGSTONE_OUTPUT").is_some_and(|value| value == "json"),
             no_color: variable("NO_COLOR").is_some() || variable("TERM").is_some_and(|term| term == "dumb"),
+            terminal_in: stdin().is_terminal(),
             terminal_out: stdout().is_terminal(),
             terminal_err: stderr().is_terminal(),
         }

@@ -80,6 +80,10 @@ impl Api {
         &self.environment
     }
 
+    pub(crate) const fn project(&self) -> &ProjectId {
+        &self.project
+    }
+
     /// The path of something in the project.
     pub(crate) fn in_project(&self, rest: &str) -> String {
         format!("/v1/projects/{}/{rest}", self.project)

@@ -164,14 +164,49 @@ pub(crate) struct SegmentDelete {
 pub(crate) enum EnvVerb {
     /// All environments of the project.
     List(ListArgs),
-    /// Creates an environment. Every flag is off in it.
+    /// Creates an environment: every flag is off in it, or it is a copy of another.
+    #[command(after_help = "\
+Examples:
+  flagstone env create qa --name Quality
+  flagstone env create preview --copy-from production")]
     Create(EnvCreate),
+    /// Changes what an environment is called. Its id stays.
+    #[command(after_help = "\
+Examples:
+  flagstone env edit production --name Live
+  flagstone env edit qa --description ''                takes the description away")]
+    Edit(EnvEdit),
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct EnvCreate {
     /// Its id.
     pub(crate) id: EnvironmentId,
+    /// What people call it.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) name: Option<String>,
+    /// What it is for.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) description: Option<String>,
+    /// Begins with all targetings and segments of this one; the same users get the same variations.
+    #[arg(long, value_name = "ENVIRONMENT")]
+    pub(crate) copy_from: Option<EnvironmentId>,
+    #[command(flatten)]
+    pub(crate) write: WriteArgs,
+    #[command(flatten)]
+    pub(crate) api: ApiArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EnvEdit {
+    /// Its id.
+    pub(crate) id: EnvironmentId,
+    /// What people call it; empty takes the name away.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) name: Option<String>,
+    /// What it is for; empty takes the description away.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) description: Option<String>,
     #[command(flatten)]
     pub(crate) write: WriteArgs,
     #[command(flatten)]

@@ -1,6 +1,7 @@
 //! The verbs and their options, as `--help` shows them.
 
 mod entities;
+mod plans;
 mod serve;
 
 use std::net::SocketAddr;
@@ -10,10 +11,11 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 use flagstone_model::key::{EnvironmentId, FlagKey, ProjectId, VariationKey};
 
 pub(crate) use entities::{
-    DefinitionArgs, EnvCreate, EnvVerb, FlagArchive, FlagCreate, FlagEdit, FlagShow, FlagVerb, ListArgs,
-    SegmentDelete, SegmentPut, SegmentShow, SegmentVerb,
+    DefinitionArgs, EnvCreate, EnvEdit, EnvVerb, FlagArchive, FlagCreate, FlagEdit, FlagShow, FlagVerb,
+    ListArgs, SegmentDelete, SegmentPut, SegmentShow, SegmentVerb,
 };
 
+pub(crate) use plans::{Apply, Export, Import, Plan, Restore};
 pub(crate) use serve::{Init, Serve};
 
 use crate::given::Given;
@@ -42,7 +44,8 @@ Exit status:
   1  refused, not found, or wrong; the code is printed
   2  the command line is wrong
   3  no answer, or busy: the same again later may work
-  4  somebody else changed it first (`stale-revision`)";
+  4  somebody else changed it first (`stale-revision`)
+  5  `plan --detailed-exitcode`: something would change";
 
 /// Signed static feature-flag snapshots: change, publish, verify, evaluate.
 #[derive(Debug, Parser)]
@@ -98,9 +101,19 @@ pub(crate) enum Verb {
     /// Segments of one environment: list, show, put, delete.
     #[command(subcommand)]
     Segment(SegmentVerb),
-    /// Environments of the project: list, create.
+    /// Environments of the project: list, create, edit.
     #[command(subcommand)]
     Env(EnvVerb),
+    /// Writes the project as files to keep under version control.
+    Export(Export),
+    /// Shows what `apply` would change, from files to the server.
+    Plan(Plan),
+    /// Makes the server what the files say, in one entry.
+    Apply(Apply),
+    /// Takes an export into a project.
+    Import(Import),
+    /// Makes a flag or an environment again what it was after an entry.
+    Restore(Restore),
 }
 
 const EVAL_AFTER: &str = "\

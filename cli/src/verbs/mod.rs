@@ -4,10 +4,13 @@ mod audit;
 mod dev;
 mod env;
 mod eval;
+mod export;
 mod flag;
 mod history;
 mod host;
 mod init;
+mod plan;
+mod restore;
 mod segment;
 mod serve;
 mod stop;
@@ -50,6 +53,12 @@ pub(crate) fn run(verb: Verb, surroundings: &Surroundings, screen: &Screen) -> R
         Verb::Segment(SegmentVerb::Delete(args)) => block_on(segment::delete(&args, surroundings, screen)),
         Verb::Env(EnvVerb::List(args)) => block_on(env::list(&args, surroundings, screen)),
         Verb::Env(EnvVerb::Create(args)) => block_on(env::create(&args, surroundings, screen)),
+        Verb::Env(EnvVerb::Edit(args)) => block_on(env::edit(&args, surroundings, screen)),
+        Verb::Export(args) => block_on(export::run(&args, surroundings, screen)),
+        Verb::Plan(args) => return block_on(plan::plan(&args, surroundings, screen)),
+        Verb::Apply(args) => block_on(plan::apply(&args, surroundings, screen)),
+        Verb::Import(args) => block_on(plan::import(&args, surroundings, screen)),
+        Verb::Restore(args) => block_on(restore::run(&args, surroundings, screen)),
     };
     done.map(|()| ExitCode::SUCCESS)
 }

@@ -14,6 +14,7 @@ mod crash;
 mod dev;
 mod eval;
 mod example;
+mod plans;
 mod serve;
 mod support;
 mod usage;

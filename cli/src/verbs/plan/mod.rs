@@ -1,0 +1,239 @@
+//! `plan`, `apply`, and `import`: files against the server, and one entry that makes them equal.
+
+mod document;
+mod effect;
+mod server;
+mod show;
+mod wanted;
+
+use std::io::{BufRead, Write as _};
+use std::path::Path;
+use std::process::ExitCode;
+
+use flagstone_model::json::Json;
+use reqwest::Method;
+
+use crate::api::{Api, Expected};
+use crate::args::{Apply, Import, Plan, WriteArgs};
+use crate::failure::{Exit, Failure};
+use crate::screen::Screen;
+use crate::surroundings::Surroundings;
+use crate::tree::{self, MARKER, Read};
+use crate::verbs::told;
+use document::Document;
+use wanted::Planned;
+
+pub(super) use server::Server;
+pub(crate) use show::changes as show_changes;
+
+/// Changes that are wanted, where each comes from, and what the server says that they would do.
+struct Trial {
+    changes: Vec<Planned>,
+    /// The answer of the server to a dry run.
+    answer: Json<'static>,
+    /// Whether so much changes that somebody has to say that it should.
+    asks: bool,
+}
+
+impl Trial {
+    /// Asks the server. Nothing is sent if nothing is wanted.
+    async fn of(api: &Api, changes: Vec<Planned>, read: Option<&Read>) -> Result<Self, Failure> {
+        if changes.is_empty() {
+            let answer = Json::object([("seq", Json::Null), ("changes", Json::Array(Vec::new()))]);
+            return Ok(Self { changes, answer, asks: false });
+        }
+        let body = body(&changes);
+        let path = api.in_project("changes?dry_run=true");
+        let (answered, asks) = match api.ask(&path, &body).await {
+            Err(failure) if failure.code == "needs-confirmation" => {
+                (api.ask(&format!("{path}&confirm=true"), &body).await, true)
+            }
+            answered => (answered, false),
+        };
+        match answered {
+            Ok(answer) => Ok(Self { changes, answer: answer.body, asks }),
+            Err(failure) => Err(wanted::in_files(failure, &changes, read)),
+        }
+    }
+
+    fn changed(&self) -> &[Json<'static>] {
+        self.answer.member("changes").and_then(Json::as_array).unwrap_or_default()
+    }
+
+    /// Shows what would change; `false` if nothing would.
+    fn show(&self, screen: &Screen) -> Result<bool, Failure> {
+        let changed = self.changed();
+        if screen.is_json() {
+            return Ok(!changed.is_empty());
+        }
+        show::changes(screen, changed)?;
+        if self.asks {
+            screen.note("this touches more than half of all flags of an environment: it takes --confirm");
+        }
+        Ok(!changed.is_empty())
+    }
+}
+
+/// The request for some changes.
+fn body(changes: &[Planned]) -> Json<'static> {
+    Json::object([("changes", changes.iter().map(|planned| planned.change.clone()).collect::<Json<'_>>())])
+}
+
+/// Shows what `apply` would do.
+pub(super) async fn plan(
+    args: &Plan,
+    surroundings: &Surroundings,
+    screen: &Screen,
+) -> Result<ExitCode, Failure> {
+    let api = Api::new(&args.api, surroundings)?;
+    let read = tree::read(&args.dir)?;
+    same_project(&api, &read)?;
+    let server = Server::read(&api).await?;
+    if let Some(out) = &args.out
+        && let Some(last) = Document::find(out)?
+    {
+        show::drift(screen, &api, last.head).await?;
+    }
+    let wanted = wanted::all(&read, &server, args.prune);
+    wanted.remarks(screen);
+    wanted.check_environments(&server, &read)?;
+    let trial = Trial::of(&api, wanted.changes, Some(&read)).await?;
+    let differs = trial.show(screen)?;
+    if screen.is_json() {
+        let mut members = trial.answer.as_object().unwrap_or_default().to_vec();
+        members.push(("needs_confirmation".into(), Json::from(trial.asks)));
+        screen.json(&Json::Object(members))?;
+    }
+    if let Some(out) = &args.out {
+        let head = told::number(&trial.answer, "head").and_then(|head| u64::try_from(head).ok());
+        let document = Document::new(&read.tree.project, head.or(server.head));
+        document.write(out, &body(&trial.changes))?;
+        screen.note(format_args!("the plan is in {}; `flagstone apply {0}` makes exactly it", out.display()));
+    }
+    let code = if differs && args.detailed_exitcode {
+        ExitCode::from(Exit::Differs as u8)
+    } else {
+        ExitCode::SUCCESS
+    };
+    Ok(code)
+}
+
+/// Makes the changes of a plan, or of files, in one entry.
+pub(super) async fn apply(args: &Apply, surroundings: &Surroundings, screen: &Screen) -> Result<(), Failure> {
+    let api = Api::new(&args.api, surroundings)?;
+    let trial = match &args.plan {
+        Some(file) => {
+            let document = Document::read(file)?;
+            if document.project != *api.project() {
+                return Err(other_project(&file.display().to_string(), &document.project, &api));
+            }
+            Trial::of(&api, document.changes, None).await?
+        }
+        None => {
+            let read = tree::read(&args.dir)?;
+            same_project(&api, &read)?;
+            let server = Server::read(&api).await?;
+            let wanted = wanted::all(&read, &server, args.prune);
+            wanted.remarks(screen);
+            wanted.check_environments(&server, &read)?;
+            Trial::of(&api, wanted.changes, Some(&read)).await?
+        }
+    };
+    make(&api, &trial, args.yes, &args.write, surroundings, screen).await
+}
+
+/// Takes an export into a project.
+pub(super) async fn import(
+    args: &Import,
+    surroundings: &Surroundings,
+    screen: &Screen,
+) -> Result<(), Failure> {
+    let api = Api::new(&args.api, surroundings)?;
+    let read = tree::read(directory(&args.from)?)?;
+    let server = Server::read(&api).await?;
+    let wanted = wanted::all(&read, &server, false);
+    if let (false, Some(present)) = (args.yes, wanted.changes.iter().find(|planned| !planned.is_new(&server)))
+    {
+        let detail = format!("{} is there already, and would be changed", present.what);
+        return Err(Failure::refused("already-exists", detail)
+            .hint("`flagstone plan` shows what differs; --yes imports over it"));
+    }
+    for environment in wanted.missing_environments(&server, &read) {
+        let body = environment.to_json();
+        let path = api.in_project("environments");
+        api.write(Method::POST, &path, Some(&body), Expected::Nothing, &args.write).await?;
+        if !screen.is_json() {
+            screen.line(format_args!("environment {} was created", environment.id))?;
+        }
+    }
+    let trial = Trial::of(&api, wanted.changes, Some(&read)).await?;
+    make(&api, &trial, true, &args.write, surroundings, screen).await
+}
+
+/// A directory of an export, or the file in it that says so.
+fn directory(from: &Path) -> Result<&Path, Failure> {
+    if from.is_dir() {
+        return Ok(from);
+    }
+    let named = from.file_name().is_some_and(|name| name == MARKER);
+    match from.parent() {
+        Some(parent) if named && from.is_file() => {
+            Ok(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })
+        }
+        _ if !from.exists() => Err(Failure::usage(format!("{} is not there", from.display()))),
+        _ => Err(Failure::refused("unknown-format", format!("{} is of a foreign format", from.display()))
+            .hint("import takes the directory that `flagstone export` writes, or the flagstone.json in it")),
+    }
+}
+
+fn same_project(api: &Api, read: &Read) -> Result<(), Failure> {
+    if read.tree.project == *api.project() {
+        return Ok(());
+    }
+    Err(other_project("the files", &read.tree.project, api))
+}
+
+fn other_project(what: &str, project: &flagstone_model::key::ProjectId, api: &Api) -> Failure {
+    let detail = format!("{what}: of project `{project}`, and this would change `{}`", api.project());
+    Failure::refused("other-project", detail)
+        .hint("--project names the one that is meant; `flagstone import` takes files of another")
+}
+
+/// Shows, asks, and makes one entry, or none.
+async fn make(
+    api: &Api,
+    trial: &Trial,
+    yes: bool,
+    how: &WriteArgs,
+    surroundings: &Surroundings,
+    screen: &Screen,
+) -> Result<(), Failure> {
+    if !trial.show(screen)? {
+        if screen.is_json() {
+            return screen.json(&trial.answer);
+        }
+        return screen.line("nothing to do");
+    }
+    if !yes {
+        agreed(surroundings, screen)?;
+    }
+    let path = api.in_project("changes");
+    let body = body(&trial.changes);
+    let written = api.write(Method::POST, &path, Some(&body), Expected::Nothing, how).await;
+    let answer = written.map_err(|failure| wanted::in_files(failure, &trial.changes, None))?;
+    let count = answer.body.member("changes").and_then(Json::as_array).map_or(0, <[_]>::len);
+    let what = if count == 1 { "1 change was made".to_owned() } else { format!("{count} changes were made") };
+    told::change(screen, &answer, &what)
+}
+
+/// Asks whoever sits at the terminal.
+pub(super) fn agreed(surroundings: &Surroundings, screen: &Screen) -> Result<(), Failure> {
+    if !surroundings.terminal_in || !surroundings.terminal_err || screen.is_json() {
+        return Err(Failure::usage("nobody is there to ask: --yes makes the changes without asking"));
+    }
+    let mut answer = String::new();
+    let asked = write!(std::io::stderr().lock(), "Make these changes? [y/N] ")
+        .and_then(|()| std::io::stdin().lock().read_line(&mut answer));
+    let yes = ["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str());
+    if asked.is_ok() && yes { Ok(()) } else { Err(Failure::refused("not-confirmed", "nothing was changed")) }
+}

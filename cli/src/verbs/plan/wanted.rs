@@ -1,0 +1,279 @@
+//! From files and what the server has to the changes that make them equal.
+
+use std::path::PathBuf;
+
+use flagstone_model::json::Json;
+use flagstone_model::key::{EnvironmentId, FlagKey, SegmentKey};
+use flagstone_publisher::author::{Environment, Targeting};
+use flagstone_publisher::log::Entity;
+
+use super::server::Server;
+use crate::failure::{Failure, Spot, closest};
+use crate::screen::Screen;
+use crate::tree::Read;
+
+/// A change that is wanted.
+#[derive(Debug, Clone)]
+pub(super) struct Planned {
+    /// As the server takes it.
+    pub(super) change: Json<'static>,
+    /// What it is about, for people.
+    pub(super) what: String,
+    entity: Option<Entity>,
+    /// The file it comes from, and where in it the document stands.
+    origin: Option<(PathBuf, String)>,
+}
+
+/// Everything that files want otherwise than the server has it.
+#[derive(Debug, Default)]
+pub(super) struct Wanted {
+    pub(super) changes: Vec<Planned>,
+    remarks: Vec<String>,
+}
+
+impl Planned {
+    fn new(entity: Entity, revision: u64, members: Vec<(&str, Json<'_>)>) -> Self {
+        let text = |text: &dyn std::fmt::Display| Json::from(text.to_string());
+        let mut all = match &entity {
+            Entity::Targeting(environment, key) => {
+                vec![("flag", text(key)), ("environment", text(environment))]
+            }
+            Entity::Segment(environment, key) => {
+                vec![("segment", text(key)), ("environment", text(environment))]
+            }
+            Entity::Flag(key) => vec![("flag", text(key))],
+            _ => Vec::new(),
+        };
+        all.extend(members);
+        all.push(("revision", Json::from(revision)));
+        let what = name(&entity);
+        Self { change: Json::object(all).into_owned(), what, entity: Some(entity), origin: None }
+    }
+
+    fn standing_in(mut self, file: Option<&PathBuf>, pointer: String) -> Self {
+        self.origin = file.map(|file| (file.clone(), pointer));
+        self
+    }
+
+    /// A change out of a plan file.
+    pub(super) fn of_plan(change: Json<'static>) -> Self {
+        let text = |name: &str| change.member(name).and_then(Json::as_str);
+        let environment = text("environment").map_or(String::new(), |id| format!(" in {id}"));
+        let what = match (text("flag"), text("segment")) {
+            (Some(key), _) => format!("flag `{key}`{environment}"),
+            (None, Some(key)) => format!("segment `{key}`{environment}"),
+            (None, None) => "a change".to_owned(),
+        };
+        Self { change, what, entity: None, origin: None }
+    }
+
+    /// Whether it is about something of which the server has nothing yet.
+    pub(super) fn is_new(&self, server: &Server) -> bool {
+        match &self.entity {
+            Some(Entity::Targeting(environment, key)) => {
+                !server.tree.flags.contains_key(key) || !server.tree.environments.contains_key(environment)
+            }
+            Some(entity) => !server.revisions.contains_key(entity),
+            None => false,
+        }
+    }
+}
+
+fn name(entity: &Entity) -> String {
+    match entity {
+        Entity::Flag(key) => format!("flag `{key}`"),
+        Entity::Targeting(environment, key) => format!("flag `{key}` in {environment}"),
+        Entity::Segment(environment, key) => format!("segment `{key}` in {environment}"),
+        other => other.to_string(),
+    }
+}
+
+/// Compares files with the server. What has no file stays, unless `prune`.
+pub(super) fn all(read: &Read, server: &Server, prune: bool) -> Wanted {
+    let mut wanted = Wanted::default();
+    wanted.flags(read, server);
+    wanted.segments(read, server);
+    wanted.gone(read, server, prune);
+    for (id, environment) in &read.tree.environments {
+        if server.tree.environments.get(id).is_some_and(|present| present != environment) {
+            wanted.remarks.push(format!(
+                "what the environment `{id}` is called differs: `flagstone env edit {id}` changes it, `flagstone export` \
+                 takes it over"
+            ));
+        }
+    }
+    wanted
+}
+
+impl Wanted {
+    fn flags(&mut self, read: &Read, server: &Server) {
+        for (key, flag) in &read.tree.flags {
+            let file = read.flags.get(key);
+            let present = server.tree.flags.get(key);
+            let revision = |entity: &Entity| server.revisions.get(entity).copied().unwrap_or_default();
+            let redefined = present.is_none_or(|present| present.definition != flag.definition);
+            if redefined {
+                let entity = Entity::Flag(key.clone());
+                let members = vec![("definition", flag.definition.to_json())];
+                self.changes.push(
+                    Planned::new(entity.clone(), revision(&entity), members).standing_in(file, String::new()),
+                );
+            }
+            for (id, targeting) in &flag.targetings {
+                let stated = targeting.clone().stated(&flag.definition);
+                let same = match present {
+                    // What nobody targets is untouched, also of a flag or in an environment that is made now.
+                    None => stated == Targeting::untouched(&flag.definition),
+                    // A new definition may lead to another untouched targeting: the server knows.
+                    Some(_) if redefined => false,
+                    Some(present) => match present.targetings.get(id) {
+                        Some(present) => *present == stated,
+                        None => stated == Targeting::untouched(&flag.definition),
+                    },
+                };
+                if !same {
+                    let entity = Entity::Targeting(id.clone(), key.clone());
+                    let pointer = flagstone_publisher::author::pointer(["targeting", id.as_str()]);
+                    // In an environment that is made now, a flag begins at the revision of its definition.
+                    let seen = server.revisions.get(&entity).copied();
+                    let planned = Planned::new(
+                        entity,
+                        seen.unwrap_or_default(),
+                        vec![("targeting", targeting.to_json())],
+                    );
+                    let planned =
+                        if seen.is_none() && present.is_some() { planned.unconditional() } else { planned };
+                    self.changes.push(planned.standing_in(file, pointer));
+                }
+            }
+        }
+    }
+
+    fn segments(&mut self, read: &Read, server: &Server) {
+        for (place @ (id, key), segment) in &read.tree.segments {
+            if server.tree.segments.get(place) == Some(segment) {
+                continue;
+            }
+            let entity = Entity::Segment(id.clone(), key.clone());
+            let revision = server.revisions.get(&entity).copied().unwrap_or_default();
+            let planned = Planned::new(entity, revision, vec![("definition", segment.to_json())]);
+            self.changes.push(planned.standing_in(read.segments.get(place), String::new()));
+        }
+    }
+
+    fn gone(&mut self, read: &Read, server: &Server, prune: bool) {
+        let flags = server.tree.flags.keys().filter(|key| !read.tree.flags.contains_key(*key));
+        let flags: Vec<&FlagKey> = flags.collect();
+        let known = |id: &EnvironmentId| read.tree.environments.contains_key(id);
+        let segments = server
+            .tree
+            .segments
+            .keys()
+            .filter(|place| known(&place.0) && !read.tree.segments.contains_key(*place));
+        let segments: Vec<&(EnvironmentId, SegmentKey)> = segments.collect();
+        if !prune {
+            for (count, what) in [(flags.len(), "flags"), (segments.len(), "segments")] {
+                if count > 0 {
+                    self.remarks.push(format!(
+                        "{count} {what} of the server have no file and stay; --prune takes them away"
+                    ));
+                }
+            }
+            return;
+        }
+        let revision = |entity: &Entity| server.revisions.get(entity).copied().unwrap_or_default();
+        for key in flags {
+            let entity = Entity::Flag(key.clone());
+            self.changes.push(Planned::new(
+                entity.clone(),
+                revision(&entity),
+                vec![("archive", Json::from(true))],
+            ));
+        }
+        for (id, key) in segments {
+            let entity = Entity::Segment(id.clone(), key.clone());
+            self.changes.push(Planned::new(
+                entity.clone(),
+                revision(&entity),
+                vec![("delete", Json::from(true))],
+            ));
+        }
+    }
+
+    /// What there is to say beside the changes.
+    pub(super) fn remarks(&self, screen: &Screen) {
+        self.remarks.iter().for_each(|remark| screen.note(remark));
+    }
+
+    /// Environments that files speak of and the server does not have.
+    pub(super) fn missing_environments(&self, server: &Server, read: &Read) -> Vec<Environment> {
+        let named = self.changes.iter().filter_map(|planned| match &planned.entity {
+            Some(Entity::Targeting(id, _) | Entity::Segment(id, _)) => Some(id),
+            _ => None,
+        });
+        let mut ids: Vec<&EnvironmentId> = named.chain(read.tree.environments.keys()).collect();
+        ids.sort();
+        ids.dedup();
+        ids.retain(|id| !server.tree.environments.contains_key(*id));
+        let plain =
+            |id: &EnvironmentId| Environment::parse(&Json::object([("id", Json::from(id.as_str()))])).ok();
+        ids.into_iter()
+            .filter_map(|id| read.tree.environments.get(id).cloned().or_else(|| plain(id)))
+            .collect()
+    }
+
+    /// An environment is made on its own, so that applying is one entry.
+    pub(super) fn check_environments(&self, server: &Server, read: &Read) -> Result<(), Failure> {
+        let missing = self.missing_environments(server, read);
+        let Some(first) = missing.first() else { return Ok(()) };
+        let known = server.tree.environments.keys().map(EnvironmentId::as_str);
+        let suggestion = closest(first.id.as_str(), known);
+        let detail = format!("the files have the environment `{}`, and the server has not", first.id);
+        let hint =
+            format!("`flagstone env create {}` makes it, with --copy-from as a copy of another", first.id);
+        Err(Failure::refused("environment-not-found", detail).suggest(suggestion).hint(hint))
+    }
+}
+
+impl Planned {
+    /// The same, whatever the revision.
+    fn unconditional(mut self) -> Self {
+        if let Json::Object(members) = &mut self.change {
+            members.retain(|(name, _)| name != "revision");
+        }
+        self
+    }
+}
+
+/// The same failure, told where the files say what is wrong.
+pub(super) fn in_files(mut failure: Failure, changes: &[Planned], read: Option<&Read>) -> Failure {
+    let mut stale = None;
+    let moved = failure.spots.iter().map(|spot| {
+        let mut steps = spot.pointer.splitn(4, '/').skip(1);
+        let (changes_member, index, rest) = (steps.next(), steps.next(), steps.next().unwrap_or_default());
+        let planned = index.and_then(|index| changes.get(index.parse::<usize>().ok()?));
+        let Some(planned) = planned.filter(|_| changes_member == Some("changes")) else {
+            return spot.clone();
+        };
+        stale = stale.take().or_else(|| Some(planned.what.clone()));
+        // The first step is the member of the change; the document stands below it.
+        let below = rest.split_once('/').map_or(String::new(), |(_, below)| format!("/{below}"));
+        let pointer = match (&planned.origin, read) {
+            (Some((file, base)), Some(read)) => read.place(file, &format!("{base}{below}")),
+            _ => format!("{}{}{below}", planned.what, if below.is_empty() { "" } else { " at " }),
+        };
+        Spot { pointer, ..spot.clone() }
+    });
+    let moved = moved.collect();
+    failure.spots = moved;
+    if failure.code == "stale-revision"
+        && let Some(what) = stale
+    {
+        let current = failure
+            .current_revision
+            .map_or(String::new(), |current| format!("; it is at revision {current}"));
+        failure.detail = format!("{what} was changed since the plan was made{current}");
+        failure.hint = Some("`flagstone plan` shows what is there now; nothing was changed".to_owned());
+    }
+    failure
+}
