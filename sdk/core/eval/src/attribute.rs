@@ -73,6 +73,11 @@ impl Default for Strings {
 
 impl AttributeTest {
     pub(crate) fn truth(&self, context: &Context) -> Truth {
+        self.unreplaced(context).or_absent(self.absent)
+    }
+
+    /// The truth before `absent` takes the place of *unknown*.
+    pub(crate) fn unreplaced(&self, context: &Context) -> Truth {
         let attribute = context.resolve(&self.path);
         let exists = self.exists.map_or(Truth::True, |wanted| Truth::from(attribute.is_some() == wanted));
         let tested = if self.tests.is_empty() {
@@ -86,7 +91,7 @@ impl AttributeTest {
                 Some(scalar) => self.scalar(scalar),
             }
         };
-        exists.min(tested).or_absent(self.absent)
+        exists.min(tested)
     }
 
     fn scalar(&self, value: &Attribute) -> Truth {

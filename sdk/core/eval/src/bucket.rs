@@ -22,6 +22,9 @@ pub fn bucket(unit: &[u8], seed: u32, of: u64) -> u64 {
     u64::from(xxh32(unit, seed)).wrapping_mul(of) >> 32
 }
 
+/// The name of the native hash, which is the default.
+pub(crate) const XXH32: &str = "xxh32";
+
 /// How a unit becomes a bucket.
 #[derive(Debug)]
 pub(crate) struct Bucketing {
@@ -122,7 +125,7 @@ pub(crate) struct Ramp {
 
 impl Ramp {
     /// The first bucket that is out.
-    fn reached(&self, now: Instant) -> u64 {
+    pub(crate) fn reached(&self, now: Instant) -> u64 {
         let seconds = now.seconds();
         let after = self.points.partition_point(|&(time, _)| time <= seconds);
         let Some(&(t0, n0)) = after.checked_sub(1).and_then(|index| self.points.get(index)) else {

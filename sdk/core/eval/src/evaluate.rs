@@ -8,6 +8,7 @@ use flagstone_model::instant::Instant;
 use flagstone_model::value::{FlagType, Value};
 
 use crate::bucket::Bucketed;
+use crate::explain::observer::Observer;
 use crate::flag::{Action, Condition, Entity, Flag, FlagBody, FlagTest, Rule};
 use crate::snapshot::Snapshot;
 use crate::table::Reference;
@@ -79,7 +80,7 @@ impl Snapshot {
         match self.readable(flag, wanted) {
             Ok((flag, body)) => {
                 let now = if flag.reads_clock { now() } else { Instant::from_millis(0) };
-                Evaluation { snapshot: self, context, now }.decide(flag, body)
+                Evaluation { snapshot: self, context, now, observer: () }.decide(flag, body)
             }
             Err(code) => Details::error(code),
         }
@@ -91,7 +92,11 @@ impl Snapshot {
     }
 
     /// Steps 2 to 4.
-    fn readable(&self, key: &str, wanted: Option<FlagType>) -> Result<(&Flag, &FlagBody), ErrorCode> {
+    pub(crate) fn readable(
+        &self,
+        key: &str,
+        wanted: Option<FlagType>,
+    ) -> Result<(&Flag, &FlagBody), ErrorCode> {
         let flag = self.flags.find(key).ok_or(ErrorCode::FlagNotFound)?;
         let body = flag.body.as_ref().ok_or(ErrorCode::ParseError)?;
         match wanted {
@@ -99,25 +104,33 @@ impl Snapshot {
             _ => Ok((flag, body)),
         }
     }
+
+    /// Why a reference whose end exists may not be followed, if it may not.
+    pub(crate) fn severed(&self, from: Owner<'_>, to: Owner<'_>) -> Option<&'static str> {
+        let links = &self.links;
+        if links.are_sound() { None } else { links.severs(&from.entity(), &to.entity()) }
+    }
 }
 
+/// One evaluation, and what watches it: `()` where nobody asks why.
 #[derive(Clone, Copy)]
-struct Evaluation<'s, 'c> {
-    snapshot: &'s Snapshot,
-    context: &'c Context,
-    now: Instant,
+pub(crate) struct Evaluation<'s, 'c, O> {
+    pub(crate) snapshot: &'s Snapshot,
+    pub(crate) context: &'c Context,
+    pub(crate) now: Instant,
+    pub(crate) observer: O,
 }
 
 /// Whose conditions are evaluated: a reference from it may lie on a cycle.
 #[derive(Clone, Copy)]
-enum Owner<'s> {
+pub(crate) enum Owner<'s> {
     Flag(&'s Arc<str>),
     Segment(&'s Arc<str>),
 }
 
-impl<'s> Evaluation<'s, '_> {
+impl<'s, O: Observer<'s>> Evaluation<'s, '_, O> {
     /// Steps 6 to 12.
-    fn decide(self, flag: &'s Flag, body: &'s FlagBody) -> Details<'s> {
+    pub(crate) fn decide(self, flag: &'s Flag, body: &'s FlagBody) -> Details<'s> {
         let owner = Owner::Flag(&flag.key);
         let served = Served { body };
         if !body.understood {
@@ -133,7 +146,10 @@ impl<'s> Evaluation<'s, '_> {
         }
         let mut no_unit = false;
         for rule in &body.rules {
-            if let Some(details) = self.rule(rule, owner, served, &mut no_unit) {
+            self.observer.enter();
+            let decided = self.rule(rule, owner, served, &mut no_unit);
+            self.observer.rule(rule, decided.is_some());
+            if let Some(details) = decided {
                 return details;
             }
         }
@@ -159,7 +175,9 @@ impl<'s> Evaluation<'s, '_> {
         if matches!(rule.action, Action::Unreadable) {
             return undecidable();
         }
-        match self.all(&rule.conditions, owner) {
+        let matched = self.all(&rule.conditions, owner);
+        self.observer.matched(matched);
+        match matched {
             Truth::True => {}
             Truth::Unsupported => return undecidable(),
             _ => return None,
@@ -191,7 +209,7 @@ impl<'s> Evaluation<'s, '_> {
                 first = first.or(Some(index));
             }
             least = least.min(truth);
-            if least == Truth::False {
+            if least == Truth::False && self.observer.hurries() {
                 break;
             }
         }
@@ -199,25 +217,36 @@ impl<'s> Evaluation<'s, '_> {
     }
 
     fn all(self, conditions: &'s [Condition], owner: Owner<'s>) -> Truth {
-        Truth::all(conditions.iter().map(|condition| self.truth(condition, owner)))
+        self.observer.all(conditions.iter().map(|condition| self.truth(condition, owner)))
     }
 
     fn truth(self, condition: &'s Condition, owner: Owner<'s>) -> Truth {
-        match condition {
+        self.observer.enter();
+        let truth = match condition {
             Condition::Unsupported => Truth::Unsupported,
             Condition::All(parts) => self.all(parts, owner),
-            Condition::Any(parts) => Truth::any(parts.iter().map(|part| self.truth(part, owner))),
+            Condition::Any(parts) => self.observer.any(parts.iter().map(|part| self.truth(part, owner))),
             Condition::Not(part) => self.truth(part, owner).not(),
             Condition::Attribute(test) => test.truth(self.context),
-            Condition::Segment(keys) => Truth::any(keys.iter().map(|key| self.in_segment(key, owner))),
+            Condition::Segment(keys) => self.observer.any(keys.iter().map(|key| self.in_segment(key, owner))),
             Condition::Flag(test) => self.serves(test, owner),
             Condition::Bucket(test) => test.truth(self.context, self.now),
             Condition::Time { since, before } => Truth::from((*since..*before).contains(&self.now.millis())),
-        }
+        };
+        self.observer.condition(condition, truth);
+        truth
+    }
+
+    fn in_segment(self, reference: &'s Reference, owner: Owner<'s>) -> Truth {
+        self.observer.follow();
+        let truth = self.segment(reference, owner);
+        self.observer.segment(reference, truth);
+        truth
     }
 
     /// One is in a segment or not: unknown inside it is false (FORMAT M-4.2).
-    fn in_segment(self, reference: &Reference, owner: Owner<'s>) -> Truth {
+    #[inline]
+    fn segment(self, reference: &Reference, owner: Owner<'s>) -> Truth {
         let Some(segment) = self.snapshot.segments.follow(reference) else { return Truth::Unsupported };
         let Some(conditions) = &segment.conditions else { return Truth::Unsupported };
         if self.is_severed(owner, Owner::Segment(&segment.key)) {
@@ -233,7 +262,9 @@ impl<'s> Evaluation<'s, '_> {
         if self.is_severed(owner, Owner::Flag(&flag.key)) {
             return Truth::Unsupported;
         }
+        self.observer.follow();
         let details = self.decide(flag, body);
+        self.observer.flag(flag, body, details);
         match (details.reason, details.variation) {
             (Reason::Unknown | Reason::Error, _) => Truth::Unsupported,
             (_, Some(variation)) => test.is.iter().any(|name| **name == **variation).into(),

@@ -20,7 +20,8 @@
 //! 2. [`Snapshot::evaluate`] and [`Details`]: the function, in the order of FORMAT M-8.
 //! 3. [`Report`]: every place in the lines that is not understood, by JSON Pointer.
 //! 4. [`Override`] and [`Snapshot::with_overrides`]: what a client puts in place of a flag.
-//! 5. [`batch`]: the protocol by which implementations are compared.
+//! 5. [`explain`]: the same evaluation, told step by step; it costs nothing where it is not asked for.
+//! 6. [`batch`]: the protocol by which implementations are compared.
 //!
 //! # Invariants
 //!
@@ -39,6 +40,7 @@ pub mod batch;
 mod bucket;
 mod compile;
 mod evaluate;
+pub mod explain;
 mod flag;
 mod links;
 mod overrides;
@@ -56,3 +58,4 @@ pub use links::{BrokenReference, MAX_REFERENCE_DEPTH, MAX_REFERENCE_WORK};
 pub use overrides::{OVERRIDE_VARIATION, Override};
 pub use report::{Problem, Report, Why};
 pub use snapshot::{Snapshot, Update};
+pub use truth::Truth;

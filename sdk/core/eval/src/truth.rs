@@ -4,7 +4,7 @@
 ///
 /// The order is the one in which `all` decides: its result is the least of its parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Truth {
+pub enum Truth {
     /// It does not hold.
     False,
     /// This SDK cannot tell: a form, test, or reference it does not understand or cannot follow.
@@ -16,8 +16,18 @@ pub(crate) enum Truth {
 }
 
 impl Truth {
+    /// Its name: `true`, `false`, `unknown`, or `unsupported`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::False => "false",
+            Self::Unsupported => "unsupported",
+            Self::Unknown => "unknown",
+            Self::True => "true",
+        }
+    }
+
     /// False if any is, else unsupported if any is, else unknown if any is, else true.
-    pub(crate) fn all(parts: impl IntoIterator<Item = Self>) -> Self {
+    pub fn all(parts: impl IntoIterator<Item = Self>) -> Self {
         let mut least = Self::True;
         for part in parts {
             least = least.min(part);
@@ -29,11 +39,13 @@ impl Truth {
     }
 
     /// True if any is, else unsupported if any is, else unknown if any is, else false.
-    pub(crate) fn any(parts: impl IntoIterator<Item = Self>) -> Self {
+    pub fn any(parts: impl IntoIterator<Item = Self>) -> Self {
         Self::all(parts.into_iter().map(Self::not)).not()
     }
 
-    pub(crate) const fn not(self) -> Self {
+    /// The opposite of what is decided; what is not stays so.
+    #[must_use]
+    pub const fn not(self) -> Self {
         match self {
             Self::False => Self::True,
             Self::True => Self::False,

@@ -9,6 +9,8 @@ use flagstone_model::path::Path;
 
 use super::{At, Compiler};
 use crate::attribute::{AttributeTest, Operands, Strings, Test};
+use crate::bucket;
+use crate::explain::Cause;
 use crate::flag::{Condition, Entity, FlagTest};
 use crate::report::Why;
 use crate::table::Reference;
@@ -107,6 +109,61 @@ impl Compiler<'_, '_> {
     }
 }
 
+/// Members of a test on an attribute that are tests. Each may be explained on its own.
+const TESTS: [&str; 9] = ["exists", "in", "starts", "ends", "contains", "lt", "lte", "gt", "gte"];
+/// Members that change how the tests beside them read the value: they belong to each.
+const MODIFIERS: [&str; 0] = [];
+
+/// The tests of a leaf, each compiled on its own and without `absent`: its name, its operand, and the compiled test,
+/// or `None` where that is unknown or cannot be read.
+pub(crate) fn single_tests<'a, 'j>(
+    leaf: &'a Json<'j>,
+) -> impl Iterator<Item = (&'a str, &'a Json<'j>, Option<AttributeTest>)> {
+    let path = leaf.member("attr").unwrap_or(&Json::Null);
+    let members = leaf.as_object().unwrap_or_default().iter();
+    let members = members.map(|(name, operand)| (name.as_ref(), operand));
+    let tests =
+        members.clone().filter(|(name, _)| !matches!(*name, "attr" | "absent") && !MODIFIERS.contains(name));
+    tests.map(move |(name, operand)| {
+        let modifiers = members.clone().filter(|(name, _)| MODIFIERS.contains(name));
+        let test = match attribute(path, modifiers.chain([(name, operand)])) {
+            Some(Condition::Attribute(test)) => Some(*test),
+            _ => None,
+        };
+        (name, operand, test)
+    })
+}
+
+/// Why a test that does not compile on its own is unsupported.
+pub(crate) fn why_no_test(name: &str) -> Cause {
+    if TESTS.contains(&name) { Cause::UnreadableOperand } else { Cause::UnknownTest }
+}
+
+/// Why a condition is unsupported, from how it is written.
+pub(crate) fn why_unsupported(condition: &Json<'_>) -> Cause {
+    let members = condition.as_object().unwrap_or_default();
+    let mut forms = members.iter().filter(|(name, _)| FORMS.contains(&name.as_ref()));
+    let (Some((form, operand)), None) = (forms.next(), forms.next()) else { return Cause::UnknownForm };
+    let mut rest = members.iter().map(|(name, _)| name.as_ref()).filter(|name| *name != form.as_ref());
+    match form.as_ref() {
+        "attr" => {
+            let known = |name: &str| name == "absent" || TESTS.contains(&name) || MODIFIERS.contains(&name);
+            if rest.any(|name| !known(name)) { Cause::UnknownTest } else { Cause::UnreadableOperand }
+        }
+        "bucket" if rest.any(|name| name != "absent") => Cause::UnknownMember,
+        "bucket" => match operand.member("hash").and_then(Json::as_str) {
+            Some(hash) if hash != bucket::XXH32 => Cause::Hash,
+            _ => Cause::UnreadableOperand,
+        },
+        "flag" if rest.any(|name| name != "is") => Cause::UnknownMember,
+        "all" | "any" | "not" | "segment" | "time" if rest.next().is_some() => Cause::UnknownMember,
+        // An operand of the right form is unsupported only where it stands too deep.
+        "all" | "any" if operand.as_array().is_some() => Cause::TooDeep,
+        "not" => Cause::TooDeep,
+        _ => Cause::UnreadableOperand,
+    }
+}
+
 /// A test on an attribute. Any unreadable operand or unknown test makes the whole leaf unsupported.
 fn attribute<'a, 'j: 'a>(
     path: &Json<'_>,
@@ -126,7 +183,8 @@ fn attribute<'a, 'j: 'a>(
             "lte" => tests.push(Test::Lte(operand.as_f64()?)),
             "gt" => tests.push(Test::Gt(operand.as_f64()?)),
             "gte" => tests.push(Test::Gte(operand.as_f64()?)),
-            // Later tests and modifiers of the model come here, each a variant of `Test` or a member of the leaf.
+            // Later tests and modifiers of the model come here, each a variant of `Test` or a member of the leaf, and
+            // its name into `TESTS` or `MODIFIERS`: the explanation then tells it as it tells the others.
             _ => return None,
         }
     }

@@ -5,7 +5,7 @@
 //! told to the [`Report`](crate::Report).
 #![deny(clippy::arithmetic_side_effects)]
 
-mod condition;
+pub(crate) mod condition;
 mod flag;
 mod private;
 mod split;

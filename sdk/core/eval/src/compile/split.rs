@@ -76,7 +76,7 @@ fn bucket_condition(json: &Json<'_>) -> Option<(Bucketing, Within)> {
 fn parts<'a, 'j>(json: &'a Json<'j>) -> Option<Parts<'a, 'j>> {
     let mut by = None;
     let mut salt = None;
-    let mut hash = "xxh32";
+    let mut hash = bucket::XXH32;
     let mut of = limits::BUCKETS;
     let mut rest = Vec::new();
     for (name, value) in json.as_object()? {
@@ -93,7 +93,7 @@ fn parts<'a, 'j>(json: &'a Json<'j>) -> Option<Parts<'a, 'j>> {
     }
     let salt = salt?;
     let (hash, max_of) = match hash {
-        "xxh32" => (Hash::Xxh32 { seed: bucket::seed(salt) }, MAX_OF_XXH32),
+        bucket::XXH32 => (Hash::Xxh32 { seed: bucket::seed(salt) }, MAX_OF_XXH32),
         _ => (Hash::Unsupported, limits::MAX_INTEGER.unsigned_abs()),
     };
     let by = by.unwrap_or_else(|| Path::of_name(Context::TARGETING_KEY));

@@ -11,6 +11,7 @@ mod allocation;
 mod conditions;
 mod example;
 mod exits;
+mod explain;
 mod forward;
 mod laws;
 mod local;

@@ -1,0 +1,510 @@
+//! Explanations: they tell what happened, and all of it.
+
+use std::collections::BTreeMap;
+
+use flagstone_eval::explain::{
+    Explained, ExplainedRule, Explanation, MAX_EXPLAINED_DEPTH, MAX_EXPLAINED_STEPS, Parts,
+};
+use flagstone_eval::{Entity, Snapshot, Truth};
+use flagstone_model::context::Context;
+use flagstone_model::details::Reason;
+use flagstone_model::instant::Instant;
+use flagstone_model::json::Json;
+use proptest::prelude::*;
+
+use super::{NOW, flag_if};
+
+/// Lines, compiled and by entity.
+struct World {
+    snapshot: Snapshot,
+    lines: BTreeMap<Entity, String>,
+}
+
+impl World {
+    fn of<L: AsRef<str>>(lines: &[L]) -> Self {
+        let entity = |line: &str| {
+            let json = Json::parse(line.as_bytes()).unwrap();
+            let (kind, key) = json.as_object().unwrap()[0].clone();
+            let key = key.as_str().unwrap().into();
+            if kind == "flag" { Entity::Flag(key) } else { Entity::Segment(key) }
+        };
+        let (snapshot, _) = Snapshot::compile(lines.iter().map(|line| line.as_ref().as_bytes()));
+        let lines = lines.iter().map(|line| (entity(line.as_ref()), line.as_ref().to_owned())).collect();
+        Self { snapshot, lines }
+    }
+
+    fn explain(&self, flag: &str, context: &Context, now: Instant) -> Explanation<'_> {
+        let lines = |entity: &Entity| self.lines.get(entity).map(String::as_bytes);
+        self.snapshot.explain(flag, None, context, now, &lines)
+    }
+
+    /// Of a flag whose one rule has one condition: that condition, as JSON.
+    fn condition(&self, flag: &str, context: &str) -> String {
+        let context = Context::from_json(&Json::parse(context.as_bytes()).unwrap()).unwrap();
+        let told = self.explain(flag, &context, NOW).to_json();
+        let rules = told.member("rules").unwrap().as_array().unwrap();
+        rules[0].member("conditions").unwrap().as_array().unwrap()[0].to_string()
+    }
+}
+
+fn condition(condition: &str, context: &str) -> String {
+    World::of(&[flag_if("f", condition)]).condition("f", context)
+}
+
+#[test]
+fn every_test_of_an_attribute_is_told_on_its_own() {
+    assert_eq!(
+        condition(r#"{"attr":"age","gte":18,"lt":65}"#, r#"{"age":70}"#),
+        r#"{"condition":{"attr":"age","gte":18,"lt":65},"outcome":"false","value":70,"tests":[{"test":{"gte":18},"outcome":"true"},{"test":{"lt":65},"outcome":"false"}]}"#
+    );
+}
+
+#[test]
+fn unknown_says_whether_the_attribute_is_missing_or_of_a_wrong_type() {
+    assert_eq!(
+        condition(r#"{"attr":"age","gte":18}"#, "{}"),
+        r#"{"condition":{"attr":"age","gte":18},"outcome":"unknown","why":"attribute-missing","tests":[{"test":{"gte":18},"outcome":"unknown","why":"attribute-missing"}]}"#
+    );
+    assert_eq!(
+        condition(r#"{"attr":"age","gte":18}"#, r#"{"age":"old"}"#),
+        r#"{"condition":{"attr":"age","gte":18},"outcome":"unknown","why":"wrong-type","value":"old","tests":[{"test":{"gte":18},"outcome":"unknown","why":"wrong-type"}]}"#
+    );
+}
+
+#[test]
+fn absent_in_place_of_unknown_is_told() {
+    assert_eq!(
+        condition(r#"{"attr":"age","exists":true,"gte":18,"absent":true}"#, r#"{"age":true}"#),
+        r#"{"condition":{"attr":"age","exists":true,"gte":18,"absent":true},"outcome":"true","why":"wrong-type","by_absent":true,"value":true,"tests":[{"test":{"exists":true},"outcome":"true"},{"test":{"gte":18},"outcome":"unknown","why":"wrong-type"}]}"#
+    );
+    assert_eq!(
+        condition(r#"{"bucket":{"by":"org.id","salt":"s","in":[[0,1]]},"absent":false}"#, "{}"),
+        r#"{"condition":{"bucket":{"by":"org.id","salt":"s","in":[[0,1]]},"absent":false},"outcome":"false","why":"no-unit","by_absent":true,"bucket":{"by":"org.id","unit_present":false,"of":100000,"ranges":[[0,1]]}}"#
+    );
+}
+
+#[test]
+fn unsupported_says_why() {
+    for (condition, why) in [
+        (r#"{"attr":"pos","geo_within":["x"]}"#, "unknown-test"),
+        (r#"{"attr":"age","gte":"18"}"#, "unreadable-operand"),
+        (r#"{"attr":"a..b","exists":true}"#, "unreadable-operand"),
+        (r#"{"attr":"a"}"#, "unreadable-operand"),
+        (r#"{"between":[1,2]}"#, "unknown-form"),
+        (r#"{"all":[],"any":[]}"#, "unknown-form"),
+        (r#"{"all":[],"absent":true}"#, "unknown-member"),
+        (r#"{"segment":["s"],"absent":true}"#, "unknown-member"),
+        (r#"{"flag":"f","is":["on"],"absent":true}"#, "unknown-member"),
+        (r#"{"flag":"f"}"#, "unreadable-operand"),
+        (r#"{"bucket":{"salt":"s","hash":"murmur3","in":[]}}"#, "unknown-hash"),
+        (r#"{"bucket":{"salt":"s","in":[[5,1]]}}"#, "unreadable-operand"),
+        (r#"{"time":{"since":"today"}}"#, "unreadable-operand"),
+        (r#"{"flag":"nobody","is":["on"]}"#, "missing-flag"),
+        (r#"{"flag":"broken","is":["on"]}"#, "unreadable-flag"),
+        (r#"{"flag":"undecidable","is":["on"]}"#, "undecidable-flag"),
+        (r#"{"flag":"f","is":["on"]}"#, "cycle"),
+    ] {
+        let undecidable = flag_if("undecidable", r#"{"what":1}"#);
+        let world = World::of(&[flag_if("f", condition), r#"{"flag":"broken"}"#.to_owned(), undecidable]);
+        let told = world.condition("f", r#"{"targetingKey":"u","age":3}"#);
+        assert!(told.contains(&format!(r#""outcome":"unsupported","why":"{why}""#)), "{condition}: {told}");
+    }
+    let deep = format!("{}{}{}", r#"{"not":"#.repeat(9), r#"{"all":[]}"#, "}".repeat(9));
+    assert!(condition(&deep, "{}").contains(r#""why":"too-deep""#));
+}
+
+#[test]
+fn segments_are_told_with_their_conditions_and_the_one_that_is_not_there() {
+    let staff = r#"{"segment":"staff","if":[{"attr":"team","in":["a"]}]}"#;
+    let world = World::of(&[flag_if("f", r#"{"segment":["nobody","staff"]}"#).as_str(), staff]);
+    assert_eq!(
+        world.condition("f", "{}"),
+        r#"{"condition":{"segment":["nobody","staff"]},"outcome":"unsupported","segments":[{"segment":"nobody","outcome":"unsupported","why":"missing-segment","conditions":[]},{"segment":"staff","outcome":"false","conditions":[{"condition":{"attr":"team","in":["a"]},"outcome":"unknown","why":"attribute-missing","tests":[{"test":{"in":["a"]},"outcome":"unknown","why":"attribute-missing"}]}]}]}"#
+    );
+}
+
+#[test]
+fn another_flag_is_told_with_what_it_served_and_why() {
+    let world = World::of(&[flag_if("f", r#"{"flag":"p","is":["off"]}"#), flag_if("p", r#"{"time":{}}"#)]);
+    assert_eq!(
+        world.condition("f", "{}"),
+        r#"{"condition":{"flag":"p","is":["off"]},"outcome":"false","flag":{"flag":"p","details":{"value":true,"variation":"on","reason":"TARGETING_MATCH","rule":"r"},"exit":{"step":9,"code":"rule-served"},"needs":[],"rules":[{"id":"r","outcome":"true","decided":true,"serve":"on","conditions":[{"condition":{"time":{}},"outcome":"true","now":"2026-12-02T12:00:00Z"}]}]}}"#
+    );
+}
+
+#[test]
+fn buckets_and_ramps_are_told_with_what_is_in() {
+    // FORMAT M-12.4: u-22 has bucket 8268, and on 2 December 10 % are in.
+    let ramp = r#"{"bucket":{"salt":"new-cart","ramp":[["2026-12-01T09:00:00Z",1000],["2026-12-02T09:00:00Z",10000],["2026-12-03T09:00:00Z",50000]]}}"#;
+    let told = condition(ramp, r#"{"targetingKey":"u-22"}"#);
+    assert!(
+        told.ends_with(r#""outcome":"true","bucket":{"by":"targetingKey","unit_present":true,"bucket":8268,"of":100000,"share":10000,"next":{"at":"2026-12-03T09:00:00Z","share":50000}}}"#),
+        "{told}"
+    );
+    // FORMAT M-12.2: u-3 has bucket 93920, in the gap; u-4 23679.
+    let line = r#"{"flag":"f","type":"string","rev":1,"on":true,"values":{"classic":"v1","neural":"v3"},"rules":[{"id":"r","split":{"salt":"search","ranges":[[20000,30000,"neural"]]}},{"id":"s","serve":"classic"}]}"#;
+    let world = World::of(&[line]);
+    let rules = |unit| {
+        world
+            .explain("f", &Context::with_targeting_key(unit), NOW)
+            .to_json()
+            .member("rules")
+            .unwrap()
+            .to_string()
+    };
+    assert_eq!(
+        rules("u-3"),
+        r#"[{"id":"r","outcome":"true","why":"gap","conditions":[],"bucket":{"by":"targetingKey","unit_present":true,"bucket":93920,"of":100000,"ranges":[[20000,30000,"neural"]]}},{"id":"s","outcome":"true","decided":true,"serve":"classic","conditions":[]}]"#
+    );
+    assert_eq!(
+        rules("u-4"),
+        r#"[{"id":"r","outcome":"true","decided":true,"conditions":[],"bucket":{"by":"targetingKey","unit_present":true,"bucket":23679,"of":100000,"range":[20000,30000,"neural"],"ranges":[[20000,30000,"neural"]]}},{"id":"s","outcome":"not-reached","serve":"classic","conditions":[]}]"#
+    );
+}
+
+#[test]
+fn a_condition_after_the_deciding_one_is_told_and_marked() {
+    let told = condition(r#"{"any":[{"time":{}},{"attr":"a","in":[1]}]}"#, "{}");
+    let expected = r#"{"outcome":"true","any":[{"condition":{"time":{}},"outcome":"true","now":"2026-12-02T12:00:00Z"},{"condition":{"attr":"a","in":[1]},"outcome":"unknown","why":"attribute-missing","after_decision":true,"tests":[{"test":{"in":[1]},"outcome":"unknown","why":"attribute-missing"}]}]}"#;
+    assert_eq!(told, expected);
+}
+
+#[test]
+fn every_exit_has_its_name() {
+    let line = |key: &str, rest: &str| {
+        format!(
+            r#"{{"flag":"{key}","type":"bool","rev":1,"on":true,"values":{{"off":false,"on":true}},"off":"off",{rest}}}"#
+        )
+    };
+    let world = World::of(&[
+        r#"{"flag":"unreadable","type":"bool"}"#.to_owned(),
+        line("not-understood", r#""mood":"good""#),
+        r#"{"flag":"off","type":"bool","rev":1,"on":false,"values":{"on":true}}"#.to_owned(),
+        line("need-undecidable", r#""needs":[{"what":1}]"#),
+        line("need-not-met", r#""needs":[{"any":[]}]"#),
+        line("rule-undecidable", r#""rules":[{"id":"r","if":[{"what":1}],"serve":"on"}]"#),
+        line("rule-served", r#""rules":[{"id":"r","serve":"on"}]"#),
+        line("split-served", r#""rules":[{"id":"r","split":{"salt":"s","ranges":[[0,100000,"on"]]}}]"#),
+        line("fallthrough", r#""fallthrough":"on""#),
+        line(
+            "unit-missing",
+            r#""rules":[{"id":"r","split":{"by":"nobody","salt":"s","ranges":[[0,100000,"on"]]}}]"#,
+        ),
+        line("no-variation", r#""rules":[{"id":"r","if":[{"any":[]}],"serve":"on"}]"#),
+    ]);
+    let context = Context::with_targeting_key("u");
+    let exit = |key: &str| world.explain(key, &context, NOW).exit;
+    for (key, step) in [
+        ("not-understood", 6),
+        ("off", 7),
+        ("need-undecidable", 8),
+        ("need-not-met", 8),
+        ("rule-undecidable", 9),
+        ("rule-served", 9),
+        ("split-served", 9),
+        ("fallthrough", 10),
+        ("unit-missing", 11),
+        ("no-variation", 12),
+    ] {
+        assert_eq!((exit(key).code(), exit(key).step()), (key, step));
+    }
+    assert_eq!(exit("nobody").code(), "flag-not-found");
+    assert_eq!(exit("unreadable").code(), "flag-unreadable");
+}
+
+#[test]
+fn a_chain_is_told_to_its_limit_and_evaluated_to_its_end() {
+    let chain = |length: usize| {
+        let mut lines = vec![flag_if("f0", r#"{"time":{}}"#)];
+        lines.extend(
+            (1..=length)
+                .map(|n| flag_if(&format!("f{n}"), &format!(r#"{{"flag":"f{}","is":["on"]}}"#, n - 1))),
+        );
+        World::of(&lines)
+    };
+    let depth = |told: &Explanation<'_>| {
+        let json = told.to_json().to_string();
+        json.matches(r#""flag":{"flag":"#).count()
+    };
+    for (length, told_depth, truncated) in [
+        (MAX_EXPLAINED_DEPTH, MAX_EXPLAINED_DEPTH, false),
+        (MAX_EXPLAINED_DEPTH + 1, MAX_EXPLAINED_DEPTH + 1, true),
+        (MAX_EXPLAINED_DEPTH + 20, MAX_EXPLAINED_DEPTH + 1, true),
+    ] {
+        let world = chain(length);
+        let told = world.explain(&format!("f{length}"), &Context::new(), NOW);
+        assert_eq!((depth(&told), told.truncated), (told_depth, truncated), "{length}");
+        assert_eq!(told.details.reason, Reason::TargetingMatch);
+    }
+}
+
+#[test]
+fn a_diamond_is_told_to_the_limit_of_steps() {
+    let both = |n: usize| {
+        format!(
+            r#"{{"all":[{{"flag":"f{n}","is":["on"]}},{{"flag":"f{n}","is":["on"]}},{{"flag":"f{n}","is":["on"]}}]}}"#
+        )
+    };
+    let mut lines = vec![flag_if("f0", r#"{"time":{}}"#)];
+    lines.extend((1..8).map(|n| flag_if(&format!("f{n}"), &both(n - 1))));
+    let world = World::of(&lines);
+    let told = world.explain("f7", &Context::new(), NOW);
+    assert!(told.truncated);
+    assert_eq!(told.details, world.snapshot.evaluate("f7", None, &Context::new(), NOW));
+    let outcomes = told.to_json().to_string().matches(r#""outcome""#).count();
+    assert!(outcomes <= MAX_EXPLAINED_STEPS, "{outcomes}");
+    assert!(outcomes > MAX_EXPLAINED_STEPS / 2, "{outcomes}");
+    let small = world.explain("f3", &Context::new(), NOW);
+    assert!(!small.truncated);
+}
+
+// The law: an explanation ends where the evaluation does, and each truth follows from those inside it.
+
+/// FORMAT M-4.1, as a table of its own: the least of these in this order decides `all`, the greatest `any`.
+fn rank(truth: Truth, order: [Truth; 4]) -> usize {
+    order.iter().position(|other| *other == truth).unwrap()
+}
+
+fn all(truths: impl Iterator<Item = Truth>) -> Truth {
+    const ORDER: [Truth; 4] = [Truth::False, Truth::Unsupported, Truth::Unknown, Truth::True];
+    truths.min_by_key(|truth| rank(*truth, ORDER)).unwrap_or(Truth::True)
+}
+
+fn any(truths: impl Iterator<Item = Truth>) -> Truth {
+    const ORDER: [Truth; 4] = [Truth::True, Truth::Unsupported, Truth::Unknown, Truth::False];
+    truths.min_by_key(|truth| rank(*truth, ORDER)).unwrap_or(Truth::False)
+}
+
+fn outcomes<'a>(parts: &'a [Explained<'a>]) -> impl Iterator<Item = Truth> + 'a {
+    parts.iter().map(|part| part.outcome)
+}
+
+fn check_condition(told: &Explained<'_>) {
+    let undecided = matches!(told.outcome, Truth::Unknown | Truth::Unsupported);
+    match &told.parts {
+        Parts::None => assert!(undecided && told.why.is_some()),
+        Parts::All(parts) => assert_eq!(told.outcome, all(outcomes(parts))),
+        Parts::Any(parts) => assert_eq!(told.outcome, any(outcomes(parts))),
+        Parts::Not(parts) => {
+            let opposite = match parts[0].outcome {
+                Truth::True => Truth::False,
+                Truth::False => Truth::True,
+                other => other,
+            };
+            assert_eq!(told.outcome, opposite);
+        }
+        Parts::Attribute { value, tests } => {
+            assert_eq!(undecided || told.by_absent, told.why.is_some());
+            // Elements of an array are tested together, so that two tests may be true of different ones.
+            let is_array = matches!(value, Some(Json::Array(_)));
+            if !is_array && told.outcome != Truth::Unsupported && !told.by_absent {
+                assert_eq!(told.outcome, all(tests.iter().map(|test| test.outcome)), "{told:?}");
+            }
+        }
+        Parts::Segments(segments) => {
+            assert_eq!(told.outcome, any(segments.iter().map(|segment| segment.outcome)));
+            for segment in segments {
+                if segment.why.is_none() && !segment.truncated {
+                    let inside = all(outcomes(&segment.conditions));
+                    let two_valued = if inside == Truth::Unknown { Truth::False } else { inside };
+                    assert_eq!(segment.outcome, two_valued);
+                }
+                segment.conditions.iter().for_each(check_condition);
+            }
+        }
+        Parts::Flag(flag) => {
+            assert_eq!(told.outcome == Truth::Unsupported, told.why.is_some());
+            if let Some(flag) = flag {
+                check(flag);
+                let is = told.condition.member("is").unwrap().as_array().unwrap();
+                let served = flag
+                    .details
+                    .variation
+                    .is_some_and(|served| is.iter().any(|name| name.as_str() == Some(served)));
+                if told.outcome != Truth::Unsupported {
+                    assert_eq!(told.outcome == Truth::True, served);
+                }
+            }
+        }
+        Parts::Bucket(bucket) => assert_eq!(bucket.bucket.is_none(), told.why.is_some()),
+        Parts::Time(_) => assert!(!undecided),
+        other => panic!("{other:?}"),
+    }
+    if let Parts::All(parts) | Parts::Any(parts) | Parts::Not(parts) = &told.parts {
+        parts.iter().for_each(check_condition);
+    }
+}
+
+fn check_rule(rule: &ExplainedRule<'_>) {
+    let inside = all(outcomes(&rule.conditions));
+    let expected = match rule.why.map(flagstone_eval::explain::Cause::code) {
+        Some("unreadable-rule" | "unknown-hash") => Some(Truth::Unsupported),
+        _ if rule.outcome.is_none() => None,
+        _ => Some(inside),
+    };
+    assert_eq!(rule.outcome, expected, "{rule:?}");
+    rule.conditions.iter().for_each(check_condition);
+}
+
+fn check(told: &Explanation<'_>) {
+    if told.truncated {
+        return;
+    }
+    let decided = told.rules.iter().position(|rule| rule.decided);
+    let met = all(outcomes(&told.needs));
+    told.needs.iter().for_each(check_condition);
+    told.rules.iter().for_each(check_rule);
+    let expected = match told.exit.step() {
+        8 if met == Truth::Unsupported => "need-undecidable",
+        8 => "need-not-met",
+        9 => match told.rules[decided.unwrap()].outcome.unwrap() {
+            Truth::Unsupported => "rule-undecidable",
+            Truth::True if told.details.bucket.is_some() => "split-served",
+            Truth::True => "rule-served",
+            other => panic!("{other:?}"),
+        },
+        _ => told.exit.code(),
+    };
+    assert_eq!(told.exit.code(), expected);
+    assert_eq!(decided.is_some(), told.exit.step() == 9);
+    if told.exit.step() > 8 {
+        assert_eq!(met, Truth::True);
+    }
+    for (index, rule) in told.rules.iter().enumerate() {
+        let reached = told.exit.step() > 9 || decided.is_some_and(|last| index <= last);
+        assert_eq!(rule.outcome.is_some(), reached);
+    }
+    if let Some(rule) = decided {
+        assert_eq!(told.rules[rule].id, told.details.rule.map(|id| &**id));
+    }
+}
+
+fn leaf() -> impl Strategy<Value = String> {
+    let fixed = [
+        r#"{"attr":"n","gte":2,"lt":7}"#,
+        r#"{"attr":"n","in":[1,"a",true],"absent":true}"#,
+        r#"{"attr":"t","in":["a","b"]}"#,
+        r#"{"attr":"t","starts":["a"],"ends":["a","b"]}"#,
+        r#"{"attr":"t","contains":["b"],"absent":false}"#,
+        r#"{"attr":"o.t","exists":true}"#,
+        r#"{"attr":"o.t","exists":false,"in":["a"]}"#,
+        r#"{"attr":"t","geo_within":["a"]}"#,
+        r#"{"attr":"t","starts":"a"}"#,
+        r#"{"bucket":{"salt":"s","in":[[0,30000],[50000,80000]]}}"#,
+        r#"{"bucket":{"by":"n","salt":"s","in":[[0,50000]]},"absent":true}"#,
+        r#"{"bucket":{"salt":"s","ramp":[["2026-12-01T00:00:00Z",20000],["2026-12-03T00:00:00Z",90000]],"linear":true}}"#,
+        r#"{"bucket":{"salt":"s","hash":"murmur3","in":[]}}"#,
+        r#"{"time":{"since":"2026-12-02T00:00:00Z"}}"#,
+        r#"{"time":{"before":"2026-12-02T00:00:00Z"}}"#,
+        r#"{"segment":["s0"]}"#,
+        r#"{"segment":["s1","s0"]}"#,
+        r#"{"segment":["s1","nobody"]}"#,
+        r#"{"flag":"f1","is":["on"]}"#,
+        r#"{"flag":"f2","is":["off","on"]}"#,
+        r#"{"flag":"f0","is":["off"]}"#,
+        r#"{"flag":"nobody","is":["off"]}"#,
+        r#"{"what":"ever"}"#,
+    ];
+    prop::sample::select(fixed.to_vec()).prop_map(str::to_owned)
+}
+
+fn tree() -> impl Strategy<Value = String> {
+    leaf().prop_recursive(3, 12, 3, |inner| {
+        let list = prop::collection::vec(inner.clone(), 0..4).prop_map(|parts| parts.join(","));
+        prop_oneof![
+            list.clone().prop_map(|parts| format!(r#"{{"all":[{parts}]}}"#)),
+            list.prop_map(|parts| format!(r#"{{"any":[{parts}]}}"#)),
+            inner.prop_map(|part| format!(r#"{{"not":{part}}}"#)),
+        ]
+    })
+}
+
+fn rule() -> impl Strategy<Value = String> {
+    let action = prop::sample::select(vec![
+        r#""serve":"on""#,
+        r#""serve":"off""#,
+        r#""serve":"on","exp":"e""#,
+        r#""split":{"salt":"r","ranges":[[0,40000,"on"],[60000,100000,"off"]]}"#,
+        r#""split":{"by":"o.id","salt":"r","ranges":[[0,100000,"on"]]}"#,
+        r#""split":{"salt":"r","hash":"murmur3","ranges":[]}"#,
+        r#""serve":"nobody""#,
+    ]);
+    (prop::collection::vec(tree(), 0..3), action)
+        .prop_map(|(conditions, action)| format!(r#""if":[{}],{action}"#, conditions.join(",")))
+}
+
+fn flag(key: &'static str) -> impl Strategy<Value = String> {
+    let needs = prop::collection::vec(tree(), 0..2);
+    let end = prop::sample::select(vec!["", r#","fallthrough":"off""#, r#","mood":1"#]);
+    let on = prop::bool::weighted(0.9);
+    (needs, prop::collection::vec(rule(), 0..4), end, on).prop_map(move |(needs, rules, end, on)| {
+        let rules: Vec<_> = rules.iter().enumerate().map(|(n, rule)| format!(r#"{{"id":"r{n}",{rule}}}"#)).collect();
+        format!(
+            r#"{{"flag":"{key}","type":"bool","rev":1,"on":{on},"values":{{"off":false,"on":true}},"off":"off","needs":[{}],"rules":[{}]{end}}}"#,
+            needs.join(","),
+            rules.join(",")
+        )
+    })
+}
+
+fn segment(key: &'static str) -> impl Strategy<Value = String> {
+    prop::collection::vec(tree(), 0..3)
+        .prop_map(move |parts| format!(r#"{{"segment":"{key}","if":[{}]}}"#, parts.join(",")))
+}
+
+fn context() -> impl Strategy<Value = Context> {
+    let value = prop::sample::select(vec![
+        "1",
+        "3",
+        "9",
+        "2.5",
+        "\"a\"",
+        "\"ab\"",
+        "true",
+        "null",
+        "[]",
+        "[\"a\",\"b\"]",
+        "[3,\"x\"]",
+        "{\"t\":\"a\",\"id\":4}",
+    ]);
+    let name = prop::sample::select(vec!["n", "t", "o", "targetingKey"]);
+    let key = prop::option::of("[a-z]{1,3}");
+    (key, prop::collection::vec((name, value), 0..4)).prop_map(|(key, members)| {
+        let context = key.map_or_else(Context::new, |key| Context::with_targeting_key(key.as_str()));
+        members.into_iter().fold(context, |context, (name, value)| {
+            let json = Json::parse(value.as_bytes()).unwrap();
+            context.set(name, flagstone_model::context::Attribute::from_json(&json))
+        })
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        // With four contexts and three flags each: well over 10 000 explanations.
+        cases: 1_000,
+        failure_persistence: None,
+        rng_seed: proptest::test_runner::RngSeed::Fixed(42),
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn an_explanation_ends_as_the_evaluation_and_each_truth_follows_from_those_inside_it(
+        lines in (flag("f0"), flag("f1"), flag("f2"), segment("s0"), segment("s1")),
+        asked in prop::collection::vec((context(), 0i64..400), 4),
+    ) {
+        let (f0, f1, f2, s0, s1) = lines;
+        let world = World::of(&[f0, f1, f2, s0, s1]);
+        for (context, hours) in &asked {
+            // From 24 November to 10 December: before, within, and after every time there is.
+            let now = Instant::from_millis(NOW.millis() + (hours - 200) * 3_600_000);
+            for key in ["f0", "f1", "f2"] {
+                let told = world.explain(key, context, now);
+                prop_assert_eq!(told.details, world.snapshot.evaluate(key, None, context, now));
+                check(&told);
+                Json::parse_with(told.to_json().to_string().as_bytes(), flagstone_model::json::ParseOptions {
+                    max_depth: 120, duplicates: flagstone_model::json::Duplicates::Refuse,
+                }).unwrap();
+            }
+        }
+    }
+}
