@@ -60,6 +60,15 @@ pub(crate) fn entity(
     response
 }
 
+/// The answer to reading one entity as it was at an entry.
+pub(crate) fn entity_at(environment: Option<&EnvironmentId>, entity: Present, seq: u64) -> Response {
+    let mut body = members(&entity.key, environment, entity.body, entity.revision);
+    if let Json::Object(members) = &mut body {
+        members.push(("seq".into(), Json::from(seq)));
+    }
+    json(StatusCode::OK, body.to_string())
+}
+
 /// The answer to a write.
 pub(crate) fn written(
     key: &str,
@@ -156,19 +165,27 @@ pub(crate) fn page(list: &str, page: &Page, items: Vec<(String, Json<'static>)>)
 
 /// A part of a list, with a cursor if there is more.
 pub(crate) fn part(list: &str, items: Vec<(String, Json<'static>)>, more: bool) -> Response {
+    part_at(list, items, more, None)
+}
+
+/// The same as it was at an entry.
+fn part_at(list: &str, items: Vec<(String, Json<'static>)>, more: bool, seq: Option<u64>) -> Response {
     let next = items.last().filter(|_| more).map(|(position, _)| cursor::write(list, position));
     let items = items.into_iter().map(|(_, item)| item).collect();
     let next = next.map(|next| ("next", Json::from(next)));
-    let body = Json::object([("items", items)].into_iter().chain(next));
+    let seq = seq.map(|seq| ("seq", Json::from(seq)));
+    let body = Json::object([("items", items)].into_iter().chain(next).chain(seq));
     json(StatusCode::OK, body.to_string())
 }
 
-/// A page of entities, which are in the order of their keys.
+/// A page of entities, which are in the order of their keys; `seq` says which entry they stand at, unless that is the
+/// newest.
 pub(crate) fn entities(
     list: &str,
     page: &Page,
     environment: Option<&EnvironmentId>,
     entities: Vec<Present>,
+    seq: Option<u64>,
 ) -> Response {
     let later = |entity: &Present| page.after.as_ref().is_none_or(|after| entity.key > *after);
     let items = entities.into_iter().filter(later).take(page.limit.saturating_add(1));
@@ -176,5 +193,7 @@ pub(crate) fn entities(
         let members = members(&entity.key, environment, entity.body, entity.revision);
         (entity.key, members)
     });
-    self::page(list, page, items.collect())
+    let items: Vec<_> = items.collect();
+    let more = items.len() > page.limit;
+    part_at(list, items.into_iter().take(page.limit).collect(), more, seq)
 }

@@ -73,7 +73,7 @@ mod routes;
 use auth::Tokens;
 use metrics::Metrics;
 use problem::Problem;
-use routes::{changes, environments, evaluate, flags, log, publication, segments, targeting};
+use routes::{changes, environments, evaluate, explain, flags, log, publication, segments, targeting};
 
 /// Largest body of a request, in bytes.
 pub const MAX_BODY_BYTES: usize = 1024 * 1024;
@@ -169,6 +169,7 @@ fn table() -> Routes {
         (e("/segments"), get(segments::list)),
         (e("/segments/{segment}"), get(segments::read).put(segments::put).delete(segments::delete)),
         (e("/evaluate"), post(evaluate::evaluate)),
+        (e("/explain"), post(explain::explain)),
         (e("/publication"), get(publication::read)),
         (e("/publish"), post(publication::publish)),
         (p("/log"), get(log::list)),

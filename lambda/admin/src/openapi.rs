@@ -16,13 +16,14 @@ use crate::answer;
 use crate::problem::Problem;
 
 /// Each area, and its fragment. The first one has what belongs to none.
-const FRAGMENTS: [(&str, &str); 9] = [
+const FRAGMENTS: [(&str, &str); 10] = [
     ("common.json", include_str!("../openapi/common.json")),
     ("flags.json", include_str!("../openapi/flags.json")),
     ("environments.json", include_str!("../openapi/environments.json")),
     ("targeting.json", include_str!("../openapi/targeting.json")),
     ("segments.json", include_str!("../openapi/segments.json")),
     ("evaluate.json", include_str!("../openapi/evaluate.json")),
+    ("explain.json", include_str!("../openapi/explain.json")),
     ("publication.json", include_str!("../openapi/publication.json")),
     ("log.json", include_str!("../openapi/log.json")),
     ("changes.json", include_str!("../openapi/changes.json")),

@@ -60,6 +60,7 @@ pub const RIGHTS: &[Right] = &[
     right("PUT", "E/segments/{segment}", Editor, Environment),
     right("DELETE", "E/segments/{segment}", Editor, Environment),
     right("POST", "E/evaluate", Viewer, Environment),
+    right("POST", "E/explain", Viewer, Environment),
     right("GET", "E/publication", Viewer, Environment),
     right("POST", "E/publish", Editor, Environment),
     // What the changes are about: an environment each, or the project.

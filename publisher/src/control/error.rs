@@ -36,6 +36,15 @@ pub enum ControlError {
     /// No randomness for ids.
     #[error("the system gave no randomness")]
     Random,
+    /// The state at a time to come is asked for.
+    #[error("this time is still to come: nobody knows what will be there")]
+    AtInFuture,
+    /// The state at an entry that is not in the log is asked for.
+    #[error("the log has the entries 1 to {newest}")]
+    SeqBeyondHead {
+        /// The newest entry.
+        newest: u64,
+    },
     /// The entry could not be made.
     #[error(transparent)]
     Seal(SealError),
@@ -92,6 +101,8 @@ impl ControlError {
             Self::TooLarge => "too-large",
             Self::Contended => "busy",
             Self::Random => "no-randomness",
+            Self::AtInFuture => "at-in-future",
+            Self::SeqBeyondHead { .. } => "seq-beyond-head",
             Self::Seal(error) => error.code(),
             Self::Log(error) => error.code(),
             Self::Fold(error) => error.code(),
@@ -116,6 +127,7 @@ impl ControlError {
                 | Refusal::RampShrinks { .. } => Kind::Conflict,
                 Refusal::At { .. } | Refusal::Fold(_) => Kind::Internal,
             },
+            Self::AtInFuture | Self::SeqBeyondHead { .. } => Kind::Invalid,
             Self::Build(_) => Kind::NotFound,
             Self::KeyReused => Kind::Unprocessable,
             Self::TooLarge => Kind::TooLarge,

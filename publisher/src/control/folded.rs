@@ -188,6 +188,11 @@ impl Folded {
         }
     }
 
+    /// The seq of the newest state this process knows.
+    pub(super) fn newest_seq(&self) -> u64 {
+        self.newest().seq()
+    }
+
     /// Keeps a state to which an entry has led that this process appended.
     pub(super) fn advance(&self, state: Arc<State>, entry: &Entry) -> Arc<State> {
         self.count(entry);

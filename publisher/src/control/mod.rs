@@ -4,11 +4,13 @@
 //! it is published, and the answer says how far that has got. [`ControlPlane::sweep`] does what was left undone.
 
 mod error;
+mod explain;
 mod folded;
 mod publication;
 mod read;
 mod several;
 mod streams;
+mod view;
 mod write;
 
 use std::collections::BTreeMap;
@@ -19,9 +21,11 @@ use flagstone_bundle::root::Root;
 use flagstone_model::key::{EnvironmentId, ProjectId, ViewId};
 
 pub use error::{ControlError, Kind};
+pub use explain::Explained;
 pub use read::{Entity, Evaluated, HistoryItem, LogPage};
 pub use several::{Action, Changed, ChangedEntity, Several};
 pub use streams::StreamAge;
+pub use view::{View, When};
 pub use write::{Operation, Published, Write, Written};
 
 pub use crate::publish::PublicationState;

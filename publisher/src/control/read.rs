@@ -11,6 +11,7 @@ use flagstone_model::key::{EnvironmentId, FlagKey, SegmentKey, ViewId};
 
 use super::ControlPlane;
 use super::error::{ControlError, nothing};
+use super::view::When;
 use super::write::authored;
 use crate::author::Targeting;
 use crate::build::build;
@@ -102,39 +103,27 @@ impl ControlPlane {
 
     /// All flags that are not archived, by key.
     pub async fn flags(&self) -> Result<Vec<Entity>, ControlError> {
-        let state = self.state().await?;
-        let live = state.flags().iter().filter(|(_, flag)| !flag.definition.archived);
-        Ok(live.map(|(key, flag)| entity(key.as_str(), flag.revision, &flag.definition.to_json())).collect())
+        Ok(self.view(When::NOW).await?.flags())
     }
 
     /// One flag's definition, an archived one's too.
     pub async fn flag(&self, key: &FlagKey) -> Result<Entity, ControlError> {
-        let state = self.state().await?;
-        let flag = state.flag(key.as_str()).ok_or_else(|| Refusal::no_flag(&state, key.as_str()))?;
-        Ok(entity(key.as_str(), flag.revision, &flag.definition.to_json()))
+        self.view(When::NOW).await?.flag(key)
     }
 
     /// All environments, by id.
     pub async fn environments(&self) -> Result<Vec<Entity>, ControlError> {
-        let state = self.state().await?;
-        let all = state.environments();
-        Ok(all.map(|(id, found)| entity(id.as_str(), found.revision, &found.environment.to_json())).collect())
+        Ok(self.view(When::NOW).await?.environments())
     }
 
     /// One environment.
     pub async fn environment(&self, id: &EnvironmentId) -> Result<Entity, ControlError> {
-        let state = self.state().await?;
-        let found = environment_of(&state, id)?;
-        Ok(entity(id.as_str(), found.revision, &found.environment.to_json()))
+        self.view(When::NOW).await?.environment(id)
     }
 
     /// The targeting of every flag in an environment, by key.
     pub async fn targetings(&self, environment: &EnvironmentId) -> Result<Vec<Entity>, ControlError> {
-        let state = self.state().await?;
-        let live = environment_of(&state, environment)?.live_flags();
-        Ok(live
-            .map(|(key, flag)| entity(key.as_str(), flag.revision(), &flag.targeting.authored.to_json()))
-            .collect())
+        self.view(When::NOW).await?.targetings(environment)
     }
 
     /// One flag's targeting in an environment.
@@ -143,22 +132,12 @@ impl ControlPlane {
         environment: &EnvironmentId,
         flag: &FlagKey,
     ) -> Result<Entity, ControlError> {
-        let state = self.state().await?;
-        let found = environment_of(&state, environment)?.live_flag(flag.as_str());
-        let found = found.ok_or_else(|| Refusal::no_flag(&state, flag.as_str()))?;
-        Ok(entity(flag.as_str(), found.revision(), &found.targeting.authored.to_json()))
+        self.view(When::NOW).await?.targeting(environment, flag)
     }
 
     /// The segments of an environment, by key.
     pub async fn segments(&self, environment: &EnvironmentId) -> Result<Vec<Entity>, ControlError> {
-        let state = self.state().await?;
-        let live = environment_of(&state, environment)?.live_segments();
-        Ok(live
-            .filter_map(|(key, found)| {
-                let segment = found.segment.as_ref()?;
-                Some(entity(key.as_str(), found.revision, &segment.to_json()))
-            })
-            .collect())
+        self.view(When::NOW).await?.segments(environment)
     }
 
     /// One segment.
@@ -167,11 +146,7 @@ impl ControlPlane {
         environment: &EnvironmentId,
         key: &SegmentKey,
     ) -> Result<Entity, ControlError> {
-        let state = self.state().await?;
-        let found = environment_of(&state, environment)?;
-        let segment = found.live_segment(key.as_str()).zip(found.segments.get(key));
-        let (segment, place) = segment.ok_or_else(|| Refusal::no_segment(found, key.as_str()))?;
-        Ok(entity(key.as_str(), place.revision, &segment.to_json()))
+        self.view(When::NOW).await?.segment(environment, key)
     }
 
     /// Up to `limit` changes of a flag's definition and of its targeting in an environment, newest first, all of them
@@ -248,25 +223,22 @@ impl ControlPlane {
         Ok(links)
     }
 
-    /// Evaluates one flag or all flags of an environment for a context, as the log has them now, or had them `at` a
-    /// time; that time also decides schedules and ramps.
+    /// Evaluates one flag or all flags of an environment for a context, as the log has them, or had them then.
+    ///
+    /// A time also decides schedules and ramps. An entry without a time means the moment it was written.
     pub async fn evaluate(
         &self,
         environment: &EnvironmentId,
         flag: Option<&str>,
         context: &Context,
-        at: Option<Instant>,
+        when: When,
     ) -> Result<Evaluated, ControlError> {
-        let now = Instant::from_millis(self.inner.clock.now_ms());
-        let state = match at.filter(|at| *at < now) {
-            Some(at) => self.inner.folded.state_at(at.millis()).await?,
-            None => self.state().await?,
-        };
+        let (state, now) = self.moment(when).await?;
         let found = environment_of(&state, environment)?;
         let snapshot = self.compiled(&state, environment, found)?;
         let evaluated = |key: &str, on: bool| {
             let mut members = String::new();
-            let details = snapshot.evaluate(key, None, context, at.unwrap_or(now));
+            let details = snapshot.evaluate(key, None, context, now);
             batch::write_details(&details, None, &mut members);
             (key.to_owned(), on, members)
         };
@@ -298,7 +270,10 @@ impl ControlPlane {
         let lines = build(state, id, &ViewId::server())?;
         let snapshot = Arc::new(Snapshot::compile(lines.iter().map(|line| line.as_bytes())).0);
         let kept = (Arc::clone(environment), Arc::clone(&snapshot));
-        compiled.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), kept);
+        // What is looked at most often is what is there now.
+        if state.seq() >= self.inner.folded.newest_seq() {
+            compiled.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), kept);
+        }
         Ok(snapshot)
     }
 
@@ -316,11 +291,7 @@ impl ControlPlane {
     }
 }
 
-fn entity(key: &str, revision: u64, body: &Json<'_>) -> Entity {
-    Entity { key: key.to_owned(), revision, body: body.clone().into_owned() }
-}
-
-fn environment_of<'s>(
+pub(super) fn environment_of<'s>(
     state: &'s State,
     id: &EnvironmentId,
 ) -> Result<&'s Arc<EnvironmentState>, ControlError> {

@@ -14,6 +14,7 @@ pub mod change;
 mod entity;
 mod fold;
 mod lines;
+mod reach;
 mod references;
 mod requests;
 mod sorted_map;
@@ -24,6 +25,7 @@ pub use entity::{
 };
 pub use fold::FoldError;
 pub use lines::StateFault;
+pub use reach::Reach;
 pub use requests::{REMEMBERED, REMEMBERED_MS, Recorded, Requests};
 pub use sorted_map::SortedMap;
 

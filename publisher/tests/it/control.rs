@@ -11,7 +11,7 @@ use flagstone_model::key::{ProjectId, ViewId};
 use flagstone_publisher::checkpoint::MemoryCheckpoints;
 use flagstone_publisher::clock::ManualClock;
 use flagstone_publisher::control::{
-    ControlError, ControlPlane, Kind, Operation, Ports, Precondition, PublicationState, Write, Written,
+    ControlError, ControlPlane, Kind, Operation, Ports, Precondition, PublicationState, When, Write, Written,
 };
 use flagstone_publisher::keys::Keys;
 use flagstone_publisher::log::verify::verify_log;
@@ -290,7 +290,8 @@ async fn an_evaluation_sees_the_log_as_it_is_or_as_it_was() {
     bench.write(Operation::Switch(production(), flag("alpha"), true)).await.unwrap();
     let ask = async |at: Option<i64>| {
         let at = at.map(Instant::from_millis);
-        let found = bench.control.evaluate(&production(), Some("alpha"), &Context::new(), at).await.unwrap();
+        let found =
+            bench.control.evaluate(&production(), Some("alpha"), &Context::new(), at.into()).await.unwrap();
         (found.flags[0].1, found.flags[0].2.clone())
     };
     assert_eq!(ask(None).await, (true, r#""value":true,"variation":"on","reason":"STATIC""#.into()));
@@ -299,7 +300,7 @@ async fn an_evaluation_sees_the_log_as_it_is_or_as_it_was() {
         (false, r#""value":false,"variation":"off","reason":"DISABLED""#.into())
     );
     let unknown =
-        bench.control.evaluate(&production(), Some("alhpa"), &Context::new(), None).await.unwrap_err();
+        bench.control.evaluate(&production(), Some("alhpa"), &Context::new(), When::NOW).await.unwrap_err();
     assert_eq!(unknown.code(), "flag-not-found");
     assert!(unknown.to_string().contains("did you mean `alpha`"), "{unknown}");
 }

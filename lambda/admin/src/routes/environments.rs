@@ -4,14 +4,17 @@ use axum::extract::State;
 use flagstone_model::json::Json;
 use flagstone_publisher::control::Operation;
 
-use super::{Answer, Subject, add, authored, plain, revision, without_own, write};
+use super::past::Past;
+use super::{Answer, Subject, add, authored, revision, without_own, write};
 use crate::call::{Call, Media};
 use crate::problem::Problem;
 use crate::{Service, answer};
 
 pub(crate) async fn list(State(service): State<Service>, call: Call) -> Answer {
-    let page = call.query(&["limit", "cursor"])?.page(call.path())?;
-    Ok(answer::entities(call.path(), &page, None, service.control.environments().await?))
+    let query = call.query(&["limit", "cursor", "at", "seq"])?;
+    let page = query.page(call.path())?;
+    let past = Past::of(&service, &query).await?;
+    Ok(answer::entities(call.path(), &page, None, past.view.environments(), past.seq))
 }
 
 pub(crate) async fn create(State(service): State<Service>, call: Call) -> Answer {
@@ -32,9 +35,8 @@ pub(crate) async fn create(State(service): State<Service>, call: Call) -> Answer
 }
 
 pub(crate) async fn read(State(service): State<Service>, call: Call) -> Answer {
-    plain(&call)?;
-    let known = call.if_none_match()?;
-    Ok(answer::entity(None, service.control.environment(&call.environment()?).await?, known.as_ref()))
+    let past = Past::of_one(&service, &call).await?;
+    past.answer(&call, None, past.view.environment(&call.environment()?)?)
 }
 
 pub(crate) async fn patch(State(service): State<Service>, call: Call) -> Answer {

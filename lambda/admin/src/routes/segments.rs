@@ -4,23 +4,24 @@ use axum::extract::State;
 use axum::http::header::ETAG;
 use flagstone_publisher::control::Operation;
 
-use super::{Answer, Subject, authored, plain, revision, write};
+use super::past::Past;
+use super::{Answer, Subject, authored, revision, write};
 use crate::call::{Call, Media};
 use crate::{Service, answer};
 
 pub(crate) async fn list(State(service): State<Service>, call: Call) -> Answer {
-    let page = call.query(&["limit", "cursor"])?.page(call.path())?;
+    let query = call.query(&["limit", "cursor", "at", "seq"])?;
+    let page = query.page(call.path())?;
     let environment = call.environment()?;
-    let segments = service.control.segments(&environment).await?;
-    Ok(answer::entities(call.path(), &page, Some(&environment), segments))
+    let past = Past::of(&service, &query).await?;
+    let segments = past.view.segments(&environment)?;
+    Ok(answer::entities(call.path(), &page, Some(&environment), segments, past.seq))
 }
 
 pub(crate) async fn read(State(service): State<Service>, call: Call) -> Answer {
-    plain(&call)?;
-    let known = call.if_none_match()?;
     let environment = call.environment()?;
-    let segment = service.control.segment(&environment, &call.segment()?).await?;
-    Ok(answer::entity(Some(&environment), segment, known.as_ref()))
+    let past = Past::of_one(&service, &call).await?;
+    past.answer(&call, Some(&environment), past.view.segment(&environment, &call.segment()?)?)
 }
 
 pub(crate) async fn put(State(service): State<Service>, call: Call) -> Answer {

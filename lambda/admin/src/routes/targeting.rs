@@ -6,24 +6,25 @@ use flagstone_model::json::Json;
 use flagstone_model::key::{EnvironmentId, FlagKey};
 use flagstone_publisher::control::{HistoryItem, Operation, Write};
 
-use super::{Answer, Subject, authored, only_reason, plain, reason, revision, write};
+use super::past::Past;
+use super::{Answer, Subject, authored, only_reason, reason, revision, write};
 use crate::call::{Call, Media};
 use crate::problem::Problem;
 use crate::{Service, answer};
 
 pub(crate) async fn list(State(service): State<Service>, call: Call) -> Answer {
-    let page = call.query(&["limit", "cursor"])?.page(call.path())?;
+    let query = call.query(&["limit", "cursor", "at", "seq"])?;
+    let page = query.page(call.path())?;
     let environment = call.environment()?;
-    let targetings = service.control.targetings(&environment).await?;
-    Ok(answer::entities(call.path(), &page, Some(&environment), targetings))
+    let past = Past::of(&service, &query).await?;
+    let targetings = past.view.targetings(&environment)?;
+    Ok(answer::entities(call.path(), &page, Some(&environment), targetings, past.seq))
 }
 
 pub(crate) async fn read(State(service): State<Service>, call: Call) -> Answer {
-    plain(&call)?;
-    let known = call.if_none_match()?;
     let environment = call.environment()?;
-    let targeting = service.control.targeting(&environment, &call.flag()?).await?;
-    Ok(answer::entity(Some(&environment), targeting, known.as_ref()))
+    let past = Past::of_one(&service, &call).await?;
+    past.answer(&call, Some(&environment), past.view.targeting(&environment, &call.flag()?)?)
 }
 
 pub(crate) async fn put(State(service): State<Service>, call: Call) -> Answer {

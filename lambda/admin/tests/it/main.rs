@@ -11,6 +11,7 @@ mod canary;
 mod cdn;
 mod conditions;
 mod contract;
+mod explain;
 mod faults;
 mod idempotency;
 mod lifecycle;

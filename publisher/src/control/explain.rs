@@ -1,0 +1,70 @@
+//! Why a flag serves what it serves, and which changes made it so.
+
+use std::sync::Arc;
+
+use flagstone_eval::Snapshot;
+use flagstone_model::context::Context;
+use flagstone_model::instant::Instant;
+use flagstone_model::json::Json;
+use flagstone_model::key::{EnvironmentId, FlagKey};
+
+use super::ControlPlane;
+use super::error::ControlError;
+use super::read::environment_of;
+use super::view::When;
+use crate::state::change::Refusal;
+use crate::state::{EnvironmentState, Reach};
+
+/// The explanation of one evaluation.
+#[derive(Debug, Clone)]
+pub struct Explained {
+    /// The newest version of the stream; 0 before the first.
+    pub version: u64,
+    /// The entry whose state was evaluated.
+    pub seq: u64,
+    /// The time it was evaluated for.
+    pub at: Instant,
+    /// The flag's switch.
+    pub on: bool,
+    /// The explanation as JSON: `flag`, `details`, `exit`, `needs`, `rules`, `truncated`.
+    pub told: Json<'static>,
+}
+
+impl ControlPlane {
+    /// Evaluates a flag as [`ControlPlane::evaluate`] does, and tells each rule and condition with its outcome.
+    pub async fn explain(
+        &self,
+        environment: &EnvironmentId,
+        flag: &FlagKey,
+        context: &Context,
+        when: When,
+    ) -> Result<Explained, ControlError> {
+        let (state, at) = self.moment(when).await?;
+        let found = environment_of(&state, environment)?;
+        let live = found.live_flag(flag.as_str());
+        let live = live.ok_or_else(|| Refusal::no_flag(&state, flag.as_str()))?;
+        let told = Compiled::of(found, flag).explain(flag, context, at);
+        let version = self.inner.publications.read(&self.stream(environment)).await?.version();
+        Ok(Explained { version, seq: state.seq(), at, on: live.targeting.authored.on, told })
+    }
+}
+
+/// A flag compiled with what its answer depends on, and with nothing else.
+pub(super) struct Compiled {
+    pub(super) reach: Reach,
+    pub(super) snapshot: Snapshot,
+}
+
+impl Compiled {
+    pub(super) fn of(environment: &Arc<EnvironmentState>, flag: &FlagKey) -> Self {
+        let reach = environment.reach(flag.as_str());
+        let lines = reach.lines.values().flatten().map(|line| line.as_bytes());
+        let snapshot = Snapshot::compile(lines).0;
+        Self { reach, snapshot }
+    }
+
+    fn explain(&self, flag: &FlagKey, context: &Context, at: Instant) -> Json<'static> {
+        let line = |entity: &flagstone_eval::Entity| self.reach.line(entity).map(|line| line.as_bytes());
+        self.snapshot.explain(flag.as_str(), None, context, at, &line).to_json()
+    }
+}

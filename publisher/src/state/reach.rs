@@ -1,0 +1,57 @@
+//! What one flag's answer depends on.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use flagstone_eval::Entity;
+use flagstone_model::key::SegmentKey;
+
+use super::EnvironmentState;
+use super::entity::Reference;
+
+/// The lines that a flag's answer depends on, its own among them; `None` where something is named that is not there.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reach {
+    /// By what they are of.
+    pub lines: BTreeMap<Entity, Option<Arc<str>>>,
+}
+
+impl Reach {
+    /// The line of an entity.
+    pub fn line(&self, entity: &Entity) -> Option<&Arc<str>> {
+        self.lines.get(entity)?.as_ref()
+    }
+}
+
+impl EnvironmentState {
+    /// The lines that a flag's answer depends on, through prerequisites and segments.
+    pub fn reach(&self, flag: &str) -> Reach {
+        let mut reach = Reach::default();
+        let mut open = vec![Entity::Flag(flag.into())];
+        while let Some(entity) = open.pop() {
+            if reach.lines.contains_key(&entity) {
+                continue;
+            }
+            let (line, references) = match &entity {
+                Entity::Flag(key) => match self.live_flag(key) {
+                    Some(flag) => (Some(Arc::clone(flag.line())), &flag.targeting.references[..]),
+                    None => (None, &[][..]),
+                },
+                Entity::Segment(key) => {
+                    let found =
+                        SegmentKey::parse(key).ok().and_then(|key| Some((self.segments.get(&key)?, key)));
+                    match found {
+                        Some((segment, key)) => (segment.line(&key).cloned(), &segment.references[..]),
+                        None => (None, &[][..]),
+                    }
+                }
+            };
+            open.extend(references.iter().map(|reference| match reference {
+                Reference::Flag(test) => Entity::Flag(test.flag.as_str().into()),
+                Reference::Segment(key) => Entity::Segment(key.as_str().into()),
+            }));
+            reach.lines.insert(entity, line);
+        }
+        reach
+    }
+}
