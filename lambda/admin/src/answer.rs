@@ -147,12 +147,14 @@ pub(crate) fn publication(
     }))
 }
 
-/// `{version, state}`
+/// `{version, state}`, and `alarm` where the stream stands still.
 pub(crate) fn published(published: &Published) -> Json<'static> {
-    Json::object([
-        ("version", Json::from(published.version)),
-        ("state", Json::from(published.state.as_str())),
-    ])
+    let members = [
+        Some(("version", Json::from(published.version))),
+        Some(("state", Json::from(published.state.as_str()))),
+        published.alarm.map(|code| ("alarm", Json::from(code))),
+    ];
+    Json::object(members.into_iter().flatten())
 }
 
 /// A page of items, each beside its position in the list, in the list's order.

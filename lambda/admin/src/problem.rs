@@ -255,6 +255,8 @@ impl IntoResponse for Problem {
 fn title(code: &str) -> &'static str {
     match code {
         "already-exists" => "there is one already",
+        "archive-differs" | "log-behind" | "unclaimed-manifest" => "the stream stands still",
+        "builder-older" => "a newer builder built it",
         "busy" => "too busy",
         "dangling-reference" => "names something that does not exist",
         "environment-not-found" => "no such environment",
@@ -267,6 +269,7 @@ fn title(code: &str) -> &'static str {
         "method-not-allowed" => "no such method here",
         "needs-confirmation" => "needs confirmation",
         "not-found" => "no such path",
+        "nothing-to-adopt" => "what is announced is what was claimed",
         "prerequisite-cycle" => "flags or segments refer to each other in a circle",
         "project-not-found" => "no such project",
         "reference-cost" => "reaches too many flags and segments",

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use flagstone_bundle::content::{Content, ContentError};
 use flagstone_bundle::delta::DeltaLines;
-use flagstone_bundle::manifest::Stream;
+use flagstone_bundle::manifest::{LogHead, Stream};
 use flagstone_model::json::Json;
 use flagstone_model::key::{EnvironmentId, ViewId};
 use flagstone_model::line::Head;
@@ -16,10 +16,12 @@ use tokio::task::JoinSet;
 use super::ControlPlane;
 use super::error::ControlError;
 use super::folded::Folded;
-use super::write::Published;
+use super::write::{Published, Write};
 use crate::build::build;
+use crate::log::Entity as LogEntity;
 use crate::publish::{Built, LineSource, Progress, PublicationState, PublishError, SourceError};
-use crate::state::change::Refusal;
+use crate::state::State;
+use crate::state::change::{Edit, Refusal};
 
 /// How long a write waits for its announcement (FORMAT T-4.6).
 const BUDGET: Duration = Duration::from_millis(2_500);
@@ -30,8 +32,44 @@ impl ControlPlane {
     /// Publishes an environment up to the head of the log, and waits for it within the budget.
     pub async fn publish(&self, environment: &EnvironmentId) -> Result<Published, ControlError> {
         let seq = self.known(environment).await?;
-        let progress = self.inner.publisher.publish(&self.stream(environment), seq, BUDGET).await?;
-        Ok(Published { version: progress.version, state: progress.state })
+        Ok(self.inner.publisher.publish(&self.stream(environment), seq, BUDGET).await?.into())
+    }
+
+    /// Publishes an environment up to the head of the log and builds it anew, whatever it holds: a step of deploying a
+    /// newer builder. Equal lines announce nothing.
+    pub async fn rebuild(&self, environment: &EnvironmentId) -> Result<Published, ControlError> {
+        self.known(environment).await?;
+        Ok(self.inner.publisher.rebuild(&self.stream(environment)).await?.into())
+    }
+
+    /// Goes on from what an environment announces, although it is not what the log and the claims say: after they were
+    /// restored from a copy (FORMAT T-4.7). Then publishes what the log says, as the next version.
+    ///
+    /// An entry of the log names what is given up. A request whose id is in the log already only publishes.
+    ///
+    /// # Errors
+    ///
+    /// [`PublishError::NothingToAdopt`] if the stream does not stand still.
+    pub async fn adopt(&self, environment: &EnvironmentId, write: Write) -> Result<Published, ControlError> {
+        self.known(environment).await?;
+        let state = self.state().await?;
+        let (stream, inner) = (self.stream(environment), &*self.inner);
+        let is_retry = |id: &String| state.requests().find(&write.actor.id, id).is_some();
+        if !write.request_id.as_ref().is_some_and(is_retry) {
+            let lost = inner.publisher.lost(&stream).await?;
+            let named = lost.to_json();
+            let entity = LogEntity::Restoration(environment.clone(), ViewId::server());
+            let edits = |state: &State| Ok(vec![Edit::of(state, entity.clone(), &named)]);
+            // The next run has the entry itself to publish, and with it all that the log says.
+            if let Some((entry, _)) = self.append(edits, &write).await?
+                && let Some(before) =
+                    inner.folded.log().entry(self.project(), entry.seq().saturating_sub(1)).await?
+            {
+                let covered = LogHead { seq: before.seq(), hash: before.hash };
+                inner.publisher.adopt(&stream, &lost, covered).await?;
+            }
+        }
+        self.publish(environment).await
     }
 
     /// How far an environment has been published, by view.
@@ -57,15 +95,21 @@ impl ControlPlane {
             members.push(("size", Json::from(claim.snapshot.size)));
             members.push(("issued_ms", Json::from(claim.issued_ms)));
         }
+        if let Some(alarm) = self.inner.publisher.alarm(&self.stream(environment)).await? {
+            let alarm = [("code", Json::from(alarm.code())), ("detail", Json::from(alarm.to_string()))];
+            members.push(("alarm", Json::object(alarm)));
+        }
         Ok(Json::object([(ViewId::server().to_string(), Json::object(members))]))
     }
 
     /// Puts right what is not, in every environment: changes that nobody published, announcements that a crash cut
-    /// off, manifests that want a heartbeat; and writes a checkpoint if it is time. To be called every few seconds to every minute.
+    /// off, manifests that want a heartbeat; writes a checkpoint if it is time; and warns of a root
+    /// that is about to expire. To be called every few seconds to every minute.
     ///
     /// Environments are swept side by side: one that fails or hangs does not keep the others from it. The last error
     /// is returned.
     pub async fn sweep(&self) -> Result<(), ControlError> {
+        self.inner.publisher.watch_root();
         let state = self.state().await?;
         let mut sweeps = JoinSet::new();
         for (environment, _) in state.environments() {
@@ -100,7 +144,6 @@ impl ControlPlane {
     ) -> BTreeMap<EnvironmentId, BTreeMap<ViewId, Published>> {
         let begun = tokio::time::Instant::now();
         let budget = if wait { BUDGET } else { Duration::ZERO };
-        let published = |progress: Progress| Published { version: progress.version, state: progress.state };
         let mut all = BTreeMap::new();
         // What can not be read now is published in any order: the change is made.
         let state = self.state().await.ok();
@@ -114,12 +157,13 @@ impl ControlPlane {
             let stream = self.stream(environment);
             let left = budget.saturating_sub(begun.elapsed());
             let progress = match self.inner.publisher.publish(&stream, seq, left).await {
-                Ok(progress) => published(progress),
+                Ok(progress) => progress.into(),
                 Err(error) => {
                     tracing::error!(%environment, seq, code = error.code(), %error, "a change is not yet published");
                     let version =
                         self.inner.publications.read(&stream).await.map_or(0, |item| item.version());
-                    Published { version, state: PublicationState::Pending }
+                    let alarm = error.is_alarm().then(|| error.code());
+                    Published { version, state: PublicationState::Pending, alarm }
                 }
             };
             all.insert(environment.clone(), BTreeMap::from([(stream.view, progress)]));
@@ -134,6 +178,12 @@ impl ControlPlane {
             return Err(Refusal::no_environment(&state, environment.as_str()).into());
         }
         Ok(state.seq())
+    }
+}
+
+impl From<Progress> for Published {
+    fn from(progress: Progress) -> Self {
+        Self { version: progress.version, state: progress.state, alarm: None }
     }
 }
 

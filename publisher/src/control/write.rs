@@ -98,6 +98,8 @@ pub struct Published {
     pub version: u64,
     /// Whether clients can see it.
     pub state: PublicationState,
+    /// Why the stream stands still until an operator has looked, if it does: a stable code.
+    pub alarm: Option<&'static str>,
 }
 
 impl ControlPlane {

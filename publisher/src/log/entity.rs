@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use flagstone_model::key::{EnvironmentId, FlagKey, SegmentKey};
+use flagstone_model::key::{EnvironmentId, FlagKey, SegmentKey, ViewId};
 
 /// Longest text of an entity, in bytes.
 const MAX_ENTITY_BYTES: usize = 256;
@@ -24,6 +24,8 @@ pub enum Entity {
     Segment(EnvironmentId, SegmentKey),
     /// The data of an earlier entry, which this change took away: `erase/SEQ`.
     Erasure(u64),
+    /// What one stream announces, taken over although the log did not hold it: `restore/ENV/VIEW` (FORMAT T-4.7).
+    Restoration(EnvironmentId, ViewId),
     /// Something that a later release knows: its text, kept.
     Unknown(Arc<str>),
 }
@@ -58,7 +60,10 @@ impl Entity {
                 let number = seq.parse().map_err(|_| EntityError)?;
                 if seq == format!("{number}") { Ok(Self::Erasure(number)) } else { Err(EntityError) }
             }
-            ["project" | "environment" | "flag" | "segment" | "erase", ..] => Err(EntityError),
+            ["restore", id, view] => {
+                Ok(Self::Restoration(environment(id)?, ViewId::parse(view).map_err(|_| EntityError)?))
+            }
+            ["project" | "environment" | "flag" | "segment" | "erase" | "restore", ..] => Err(EntityError),
             _ if is_name(text) => Ok(Self::Unknown(text.into())),
             _ => Err(EntityError),
         }
@@ -84,6 +89,7 @@ impl fmt::Display for Entity {
             Self::Targeting(environment, flag) => write!(f, "flag/{environment}/{flag}"),
             Self::Segment(environment, segment) => write!(f, "segment/{environment}/{segment}"),
             Self::Erasure(seq) => write!(f, "erase/{seq}"),
+            Self::Restoration(environment, view) => write!(f, "restore/{environment}/{view}"),
             Self::Unknown(text) => f.write_str(text),
         }
     }
@@ -102,6 +108,7 @@ mod tests {
             "flag/production/new-checkout",
             "segment/production/beta-testers",
             "erase/17",
+            "restore/production/server",
             "token/t_81",
             "view/client-eu",
             "holdout",
@@ -127,6 +134,8 @@ mod tests {
             "erase/01",
             "erase/-1",
             "project/x",
+            "restore/x",
+            "restore/production/Server",
             "Token/x",
             "token/",
             "token/a b",

@@ -27,6 +27,7 @@ pub async fn run(open: Open<'_>) {
     a_stream_never_published_has_the_default_item(open).await;
     a_claim_needs_the_serial_it_was_told(open).await;
     a_claim_never_covers_less_than_is_covered(open).await;
+    an_adoption_needs_the_serial_it_was_told_and_covers_whatever_it_says(open).await;
     covering_is_for_the_claim_it_was_built_against(open).await;
     wanted_and_announced_only_rise(open).await;
     a_lease_is_one_holders_until_it_runs_out(open).await;
@@ -102,6 +103,16 @@ async fn a_claim_never_covers_less_than_is_covered(open: Open<'_>) {
         "an older fold replaced a newer one"
     );
     assert!(items.claim(&stream, 1, &claim(2, 2), head(7)).await.unwrap());
+}
+
+async fn an_adoption_needs_the_serial_it_was_told_and_covers_whatever_it_says(open: Open<'_>) {
+    let (items, stream) = (open(), stream("adopted"));
+    assert!(!items.adopt(&stream, 1, &claim(9, 12), head(3)).await.unwrap());
+    assert!(items.adopt(&stream, 0, &claim(9, 12), head(9)).await.unwrap());
+    assert!(!items.adopt(&stream, 11, &claim(10, 13), head(9)).await.unwrap());
+    assert!(items.adopt(&stream, 12, &claim(10, 13), head(4)).await.unwrap());
+    let item = open().read(&stream).await.unwrap();
+    assert_eq!((item.claim, item.covered), (Some(claim(10, 13)), Some(head(4))));
 }
 
 async fn covering_is_for_the_claim_it_was_built_against(open: Open<'_>) {

@@ -49,6 +49,23 @@ impl Publications for MemoryPublications {
         }))
     }
 
+    async fn adopt(
+        &self,
+        stream: &Stream,
+        expected: u64,
+        claim: &Claim,
+        covered: LogHead,
+    ) -> Result<bool, PublicationError> {
+        Ok(self.with(stream, |item| {
+            let free = item.serial() == expected;
+            if free {
+                item.claim = Some(claim.clone());
+                item.covered = Some(covered);
+            }
+            free
+        }))
+    }
+
     async fn cover(&self, stream: &Stream, serial: u64, covered: LogHead) -> Result<bool, PublicationError> {
         Ok(self.with(stream, |item| {
             let same = item.serial() == serial;

@@ -154,6 +154,16 @@ pub trait Publications: Send + Sync {
         covered: LogHead,
     ) -> Result<bool, PublicationError>;
 
+    /// Replaces the claim and what it covers, whatever that was, if the newest claim has the serial `expected` (0:
+    /// there is none): an operator's way out of an alarm.
+    async fn adopt(
+        &self,
+        stream: &Stream,
+        expected: u64,
+        claim: &Claim,
+        covered: LogHead,
+    ) -> Result<bool, PublicationError>;
+
     /// Raises what the claim with this serial covers. Does nothing if another claim was made since, for that
     /// one's content may be older than `covered`.
     async fn cover(&self, stream: &Stream, serial: u64, covered: LogHead) -> Result<bool, PublicationError>;

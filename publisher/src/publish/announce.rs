@@ -41,15 +41,6 @@ pub(super) enum Announced {
     Overtaken,
 }
 
-/// Whether this version is in the archive already.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Archived {
-    /// It was announced before, and so archived.
-    Yes,
-    /// Perhaps not.
-    Unknown,
-}
-
 impl Inner {
     /// Reads the announced manifest. Bytes that do not verify are nobody's announcement and may be replaced; those of
     /// a later root or format say that this publisher may not write at all.
@@ -57,7 +48,7 @@ impl Inner {
         self.seen(stream, &Layout::of(stream).manifest()?).await
     }
 
-    async fn seen(&self, stream: &Stream, path: &ObjectPath) -> Result<Bucket, PublishError> {
+    pub(super) async fn seen(&self, stream: &Stream, path: &ObjectPath) -> Result<Bucket, PublishError> {
         let Present { expect, bytes } = self.present(path).await?;
         let manifest = match bytes {
             Some(bytes) => self.verified(stream, &bytes)?,
@@ -132,13 +123,10 @@ impl Inner {
         claim: &Claim,
         covered: LogHead,
         inline: Option<&[u8]>,
-        archived: Archived,
         expect: Expect,
     ) -> Result<Announced, PublishError> {
         let file = self.watch.stage(Stage::Sign, self.sign(stream, claim, covered, inline)).await?;
-        if archived == Archived::Unknown {
-            self.watch.stage(Stage::Archive, self.archive(stream, claim, &file)).await?;
-        }
+        self.watch.stage(Stage::Archive, self.archive(stream, claim, &file)).await?;
         if self.watch.stage(Stage::Announce, self.put(stream, claim, &file, expect)).await?
             == Announced::Overtaken
         {

@@ -1,4 +1,4 @@
-//! Which delta goes with a content: as many versions back as fit inline (FORMAT T-3.3).
+//! Which deltas go with a content: as many versions back as fit inline, and further back in the list (FORMAT T-3.3).
 
 use std::collections::BTreeSet;
 
@@ -49,30 +49,66 @@ pub(super) fn extend(before: &[Step], next: Step) -> Vec<Step> {
     kept
 }
 
-/// Chooses the delta for a content with this history, if one is worth having.
+/// Chooses the deltas for a content with this history: one that stands inline, as far back as fits, and behind it one
+/// that is listed, as far back as is worth having. The newest `since` first.
 pub(super) fn choose(
     history: &[Step],
     content: &Content,
     whole: &StoredObject,
     source: &dyn LineSource,
-) -> Result<Option<Chosen>, Refusal> {
-    let Some(one) = reaching(history, 1, content, source)? else { return Ok(None) };
-    if one.delta.object.size > INLINE_BYTES {
-        let inline = one.delta.object.size <= INLINE_ONE_BYTES;
-        let listed = one.delta.object.size < whole.size / 2;
-        return Ok((inline || listed).then_some(Chosen { inline, ..one }));
-    }
-    // The furthest reach that fits, by halving: a further reach is never much smaller.
-    let mut best = one;
-    let (mut fits, mut too_far) = (1, history.len().min(REACH).saturating_add(1));
-    while too_far - fits > 1 {
-        let reach = usize::midpoint(fits, too_far);
-        match reaching(history, reach, content, source)? {
-            Some(chosen) if chosen.delta.object.size <= INLINE_BYTES => (fits, best) = (reach, chosen),
-            _ => too_far = reach,
+) -> Result<Vec<Chosen>, Refusal> {
+    let reach = history.len().min(REACH);
+    let delta = |reach| reaching(history, reach, content, source);
+    let mut chosen = Vec::new();
+    let mut inline_reach = 0;
+    if let Some(one) = delta(1)? {
+        let size = one.delta.object.size;
+        if size <= INLINE_BYTES {
+            let found = furthest(2, reach, |size| size <= INLINE_BYTES, delta)?;
+            let (reach, found) = found.unwrap_or((1, one));
+            chosen.push(found);
+            inline_reach = reach;
+        } else if size <= INLINE_ONE_BYTES {
+            chosen.push(one);
+            inline_reach = 1;
         }
     }
-    Ok(Some(Chosen { inline: true, ..best }))
+    let next = inline_reach.saturating_add(1);
+    let listed = furthest(next, reach, |size| is_listed(size, whole), delta)?;
+    chosen.extend(listed.map(|(_, listed)| Chosen { inline: false, ..listed }));
+    Ok(chosen)
+}
+
+/// Whether a delta that does not stand inline is worth naming: it is smaller than half the snapshot.
+pub(super) const fn is_listed(size: u64, whole: &StoredObject) -> bool {
+    size < whole.size.div_ceil(2)
+}
+
+/// The furthest reach from `nearest` to `furthest` whose delta fits, if that of the nearest does: the furthest one at
+/// once, else by halving, for a further reach is never much smaller.
+fn furthest(
+    nearest: usize,
+    furthest: usize,
+    fits: impl Fn(u64) -> bool,
+    delta: impl Fn(usize) -> Result<Option<Chosen>, Refusal>,
+) -> Result<Option<(usize, Chosen)>, Refusal> {
+    let fitting = |reach| Ok::<_, Refusal>(delta(reach)?.filter(|chosen| fits(chosen.delta.object.size)));
+    if nearest > furthest {
+        return Ok(None);
+    }
+    if let Some(chosen) = fitting(furthest)? {
+        return Ok(Some((furthest, chosen)));
+    }
+    let Some(mut best) = fitting(nearest)? else { return Ok(None) };
+    let (mut near, mut too_far) = (nearest, furthest);
+    while too_far.saturating_sub(near) > 1 {
+        let reach = usize::midpoint(near, too_far);
+        match fitting(reach)? {
+            Some(chosen) => (near, best) = (reach, chosen),
+            None => too_far = reach,
+        }
+    }
+    Ok(Some((near, best)))
 }
 
 /// The delta over the newest `reach` steps.

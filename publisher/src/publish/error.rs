@@ -80,6 +80,20 @@ pub enum PublishError {
     /// Other publishers were faster, each time; the sweep goes on.
     #[error("other publishers were faster")]
     Contended,
+    /// A store or the signer did not answer for so long that the run was given up; the sweep goes on.
+    #[error("a run took longer than {} seconds and was given up", super::RUN_LIMIT.as_secs())]
+    TimedOut,
+    /// A rebuild was asked of a publisher that is older than the one that built last.
+    #[error("builder {claimed} built this last, and this one is {own}: an older builder rebuilds nothing")]
+    OlderBuilder {
+        /// Of this publisher.
+        own: u64,
+        /// Of the newest claim.
+        claimed: u64,
+    },
+    /// Somebody asked to adopt what is announced, and it is what was claimed.
+    #[error("what is announced is what was claimed: there is nothing to adopt")]
+    NothingToAdopt,
     /// The work was stopped with the program.
     #[error("the publisher was stopped")]
     Stopped,
@@ -102,8 +116,16 @@ impl PublishError {
             Self::LogBehind { .. } => "log-behind",
             Self::ObjectTaken => "object-taken",
             Self::Contended => "contended",
+            Self::TimedOut => "publication-timeout",
+            Self::OlderBuilder { .. } => "builder-older",
+            Self::NothingToAdopt => "nothing-to-adopt",
             Self::Stopped => "stopped",
         }
+    }
+
+    /// Whether it is the stream's state, and not a fault: an operator can do something about it.
+    pub const fn is_for_operators(&self) -> bool {
+        self.is_alarm() || matches!(self, Self::OlderBuilder { .. } | Self::NothingToAdopt)
     }
 
     /// Whether the stream stays stopped until an operator has looked.

@@ -84,7 +84,8 @@ pub(super) struct Prepared {
     pub(super) proven: Proven,
     pub(super) object: StoredObject,
     pub(super) stored: Vec<u8>,
-    pub(super) chosen: Option<Chosen>,
+    /// The deltas, newest `since` first.
+    pub(super) chosen: Vec<Chosen>,
     pub(super) history: Vec<Step>,
 }
 
@@ -103,7 +104,7 @@ impl Order {
             cumulative::extend(&history, Step { version, at_ms, touched: touched.collect() })
         });
         let chosen = cumulative::choose(&history, &proven.content, &object, source)?;
-        if let Some(chosen) = &chosen {
+        for chosen in &chosen {
             let newest = previous.as_ref().map(|previous| &*previous.content);
             let bases = newest.into_iter().chain(known.oldest_since(chosen.delta.since));
             chosen.prove(bases, proven.content.content_hash())?;

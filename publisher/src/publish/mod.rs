@@ -20,9 +20,11 @@ use crate::observe::Watch;
 use crate::publication::{Lease, Publication, Publications};
 use crate::store::ObjectStore;
 
+mod adopt;
 mod announce;
 mod cumulative;
 mod error;
+mod expiry;
 mod known;
 mod layout;
 mod proof;
@@ -30,7 +32,9 @@ mod pulse;
 mod run;
 mod source;
 
+pub use adopt::Lost;
 pub use error::PublishError;
+pub use expiry::ROOT_EXPIRY_ALARM_DAYS;
 pub use layout::{Access, Layout};
 pub use proof::Refusal;
 pub use source::{Built, LineSource, SourceError};
@@ -45,6 +49,9 @@ const MINIMUM_LIFETIME_MS: u64 = 60 * 60 * 1_000;
 const WAIT: Duration = Duration::from_millis(50);
 /// How long a rebuild waits until others in this process are done.
 const TURN: Duration = Duration::from_secs(10);
+/// How long a run may take before it is given up, with everything it waits for: a store that hangs does not hold its
+/// stream for ever. Nothing that a run leaves undone is lost.
+pub const RUN_LIMIT: Duration = Duration::from_secs(30);
 /// How often the holder of the lease looks for what came in meanwhile.
 const ROUNDS: usize = 3;
 
@@ -152,6 +159,7 @@ struct Inner {
     streams: Mutex<HashMap<Stream, Arc<tokio::sync::Mutex<Known>>>>,
     pulses: Pulses,
     watch: Watch,
+    expiry: expiry::Expiry,
 }
 
 impl Publisher {
@@ -162,7 +170,7 @@ impl Publisher {
         let _ = getrandom::fill(&mut random);
         let holder = format!("{}-{:016x}", std::process::id(), u64::from_le_bytes(random));
         let Ports { log, publications, store, source, signer, clock } = ports;
-        let (streams, pulses, watch) = Default::default();
+        let (streams, pulses, watch, expiry) = Default::default();
         let inner = Inner {
             log,
             publications,
@@ -176,6 +184,7 @@ impl Publisher {
             streams,
             pulses,
             watch,
+            expiry,
         };
         Self { inner: Arc::new(inner) }
     }
@@ -232,7 +241,11 @@ impl Publisher {
         self.alone(stream, &mut known, Ask::Sweep).instrument(tracing::info_span!("publish", %stream)).await
     }
 
-    /// Builds the stream anew at the same seq: a step of deploying a newer builder.
+    /// Builds the stream anew at the same seq: a step of deploying a newer builder. Equal lines announce nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`PublishError::OlderBuilder`] if a newer builder built it: two releases would take turns.
     pub async fn rebuild(&self, stream: &Stream) -> Result<Progress, PublishError> {
         let known = self.known(stream);
         let Ok(mut known) = tokio::time::timeout(TURN, known.lock()).await else {
@@ -243,12 +256,15 @@ impl Publisher {
 
     /// Runs under the lease, or leaves the stream to its holder.
     async fn alone(&self, stream: &Stream, known: &mut Known, ask: Ask) -> Result<Progress, PublishError> {
-        if self.take_lease(stream).await? {
-            let done = self.run(stream, known, ask).await;
-            let released = self.release(stream).await;
-            done.and(released)?;
-        }
-        self.progress(stream, 0).await
+        let alone = async {
+            if self.take_lease(stream).await? {
+                let done = self.run(stream, known, ask).await;
+                let released = self.release(stream).await;
+                done.and(released)?;
+            }
+            self.progress(stream, 0).await
+        };
+        within_limit(alone).await
     }
 
     async fn publish_through(
@@ -264,6 +280,16 @@ impl Publisher {
         let Ok(mut known) = tokio::time::timeout(turn, known.lock()).await else {
             return self.progress(stream, seq).await;
         };
+        within_limit(self.publish_in_turn(stream, &mut known, seq, budget)).await
+    }
+
+    async fn publish_in_turn(
+        &self,
+        stream: &Stream,
+        known: &mut Known,
+        seq: u64,
+        budget: Duration,
+    ) -> Result<Progress, PublishError> {
         let mut waited = Duration::ZERO;
         loop {
             let item = self.inner.publications.read(stream).await?;
@@ -272,7 +298,7 @@ impl Publisher {
                 return Ok(progress);
             }
             if self.take_lease(stream).await? {
-                let done = self.lead(stream, &mut known).await;
+                let done = self.lead(stream, known).await;
                 let released = self.release(stream).await;
                 done.and(released)?;
                 return self.progress(stream, seq).await;
@@ -314,4 +340,8 @@ impl Publisher {
         let mut streams = self.inner.streams.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(streams.entry(stream.clone()).or_default())
     }
+}
+
+async fn within_limit<T>(work: impl Future<Output = Result<T, PublishError>>) -> Result<T, PublishError> {
+    tokio::time::timeout(RUN_LIMIT, work).await.unwrap_or(Err(PublishError::TimedOut))
 }

@@ -6,8 +6,8 @@ use flagstone_bundle::container::Caps;
 use flagstone_bundle::content::Content;
 use flagstone_bundle::manifest::{LogHead, Manifest, ManifestError, Stream};
 
-use super::announce::{Announced, Archived, Bucket};
-use super::cumulative::Chosen;
+use super::announce::{Announced, Bucket};
+use super::cumulative::{Chosen, is_listed};
 use super::error::PublishError;
 use super::known::{Known, Order, Prepared, Previous};
 use super::layout::Layout;
@@ -95,17 +95,11 @@ impl Publisher {
         let layout = Layout::of(stream);
         let snapshot_path = layout.snapshot(&object)?;
         let upload = async {
-            match &chosen {
-                None => inner.upload(&snapshot_path, &object, &stored).await,
-                Some(Chosen { delta, stored: delta_bytes, .. }) => {
-                    let delta_path = layout.delta(&delta.object)?;
-                    tokio::try_join!(
-                        inner.upload(&snapshot_path, &object, &stored),
-                        inner.upload(&delta_path, &delta.object, delta_bytes),
-                    )?;
-                    Ok::<_, PublishError>(())
-                }
-            }
+            tokio::try_join!(
+                inner.upload(&snapshot_path, &object, &stored),
+                inner.upload_delta(layout, chosen.first()),
+                inner.upload_delta(layout, chosen.get(1)),
+            )
         };
         inner.watch.stage(Stage::Upload, upload).await?;
         let claim = Claim {
@@ -118,7 +112,7 @@ impl Publisher {
             lines,
             snapshot: object,
             deltas: chosen.iter().map(|chosen| chosen.delta.clone()).collect(),
-            inline: chosen.as_ref().is_some_and(|chosen| chosen.inline),
+            inline: chosen.first().is_some_and(|chosen| chosen.inline),
             history,
         };
         let covered = log_head(&built.head);
@@ -127,8 +121,8 @@ impl Publisher {
             return Ok(Announced::Overtaken);
         }
         known.push(version, proven);
-        let inline = chosen.as_ref().filter(|chosen| chosen.inline).map(|chosen| &*chosen.stored);
-        inner.announce(stream, &claim, covered, inline, Archived::Unknown, bucket.expect).await
+        let inline = chosen.first().filter(|chosen| chosen.inline).map(|chosen| &*chosen.stored);
+        inner.announce(stream, &claim, covered, inline, bucket.expect).await
     }
 
     /// A new serial for what is claimed already: a heartbeat, or what a run that stopped had left undone.
@@ -147,13 +141,12 @@ impl Publisher {
         claim.serial = before.serial.saturating_add(1);
         claim.issued_ms = inner.issue(item, &bucket);
         self.keep_stored(stream, known, &mut claim, covered).await?;
-        let inline = inner.stored_delta(stream, &mut claim).await?;
+        let inline = inner.stored_deltas(stream, &mut claim).await?;
         let claiming = inner.publications.claim(stream, before.serial, &claim, covered);
         if !inner.watch.stage(Stage::Claim, claiming).await? {
             return Ok(Announced::Overtaken);
         }
-        let archived = if item.is_announced() { Archived::Yes } else { Archived::Unknown };
-        inner.announce(stream, &claim, covered, inline.as_deref(), archived, bucket.expect).await
+        inner.announce(stream, &claim, covered, inline.as_deref(), bucket.expect).await
     }
 
     /// Step 5 for refs that are used again: what is announced must be there, and is stored anew if it is not.
@@ -212,7 +205,11 @@ impl Inner {
         let new_epoch = item.claim.as_ref().is_none_or(|claim| claim.epoch != self.epoch(stream));
         // An older builder publishes real changes, but never the same seq again: two releases would take turns.
         let newest = item.claim.as_ref().is_none_or(|claim| claim.builder <= self.options.builder);
-        if head.seq > covered || new_epoch || (ask == Ask::Rebuild && newest) {
+        let behind = head.seq > covered || new_epoch;
+        if let (Ask::Rebuild, false, false, Some(claim)) = (ask, newest, behind, &item.claim) {
+            return Err(PublishError::OlderBuilder { own: self.options.builder, claimed: claim.builder });
+        }
+        if behind || ask == Ask::Rebuild {
             let built = self.watch.stage(Stage::Build, self.source.build(stream, head.seq)).await?;
             if built.head.seq < head.seq {
                 return Err(SourceError::new("source-behind", "the lines are older than the log").into());
@@ -234,13 +231,13 @@ impl Inner {
             item.announced_serial = item.serial();
         }
         let again = ask == Ask::Sweep
-            && (self.is_heartbeat_due(stream, &item) || !self.is_snapshot_there(stream, &item).await?);
+            && (self.is_heartbeat_due(stream, &item) || !self.is_stored(stream, &item).await?);
         let next = if is_ours && !again { Next::Nothing } else { Next::SameContent };
         Ok(Some((item, next)))
     }
 
     /// A claim of a later trust generation was made under a newer root: this publisher may not write at all.
-    fn refuse_newer(&self, stream: &Stream, item: &Publication) -> Result<(), PublishError> {
+    pub(super) fn refuse_newer(&self, stream: &Stream, item: &Publication) -> Result<(), PublishError> {
         let trusted = self.epoch(stream);
         match &item.claim {
             Some(Claim { epoch, .. }) if *epoch > trusted => {
@@ -253,7 +250,7 @@ impl Inner {
 
     /// Whether the log still has the entry that was published last: else it was restored or replaced, whatever its
     /// length is by now.
-    async fn continues(
+    pub(super) async fn continues(
         &self,
         stream: &Stream,
         head: &Head,
@@ -267,8 +264,8 @@ impl Inner {
         Ok(entry.is_some_and(|entry| entry.hash == covered.hash))
     }
 
-    /// Whether all that was claimed is announced and stored, all that is in the log is claimed, and no heartbeat is
-    /// due.
+    /// Whether all that was claimed is announced, stored, and archived, all that is in the log is claimed, and no
+    /// heartbeat is due.
     pub(super) async fn is_quiet(&self, stream: &Stream) -> Result<bool, PublishError> {
         let bucket = self.bucket(stream).await?;
         let item = self.publications.read(stream).await?;
@@ -277,14 +274,18 @@ impl Inner {
         let announced = (seen.epoch(), seen.version(), seen.serial(), seen.content());
         let claimed = (self.epoch(stream), claim.version, claim.serial, claim.content);
         let done = announced == claimed && item.is_announced() && head == item.covered;
-        Ok(done && !self.is_heartbeat_due(stream, &item) && self.is_snapshot_there(stream, &item).await?)
+        Ok(done && !self.is_heartbeat_due(stream, &item) && self.is_stored(stream, &item).await?)
     }
 
-    /// Whether the claimed snapshot is stored, as far as its size tells. Its bytes are read with each heartbeat.
-    async fn is_snapshot_there(&self, stream: &Stream, item: &Publication) -> Result<bool, PublishError> {
+    /// Whether the claimed snapshot and the archived manifest of its version are stored, as far as a look tells. Their
+    /// bytes are read with each heartbeat.
+    async fn is_stored(&self, stream: &Stream, item: &Publication) -> Result<bool, PublishError> {
         let Some(claim) = &item.claim else { return Ok(true) };
-        let head = self.store.head(&Layout::of(stream).snapshot(&claim.snapshot)?).await?;
-        Ok(head.is_some_and(|head| head.size == claim.snapshot.size))
+        let layout = Layout::of(stream);
+        let (snapshot, archive) =
+            (layout.snapshot(&claim.snapshot)?, layout.archive(claim.epoch, claim.version)?);
+        let (snapshot, archive) = tokio::try_join!(self.store.head(&snapshot), self.store.head(&archive))?;
+        Ok(archive.is_some() && snapshot.is_some_and(|head| head.size == claim.snapshot.size))
     }
 
     /// A fifth before the promised time, for the next sweep may come late. By the clock, and by how long this process
@@ -305,7 +306,7 @@ impl Inner {
     }
 
     /// The trust generation of the stream's environment; signing fails where there is none.
-    fn epoch(&self, stream: &Stream) -> u64 {
+    pub(super) fn epoch(&self, stream: &Stream) -> u64 {
         self.root.delegation(&stream.environment).map_or(1, |delegation| delegation.epoch)
     }
 
@@ -338,30 +339,44 @@ impl Inner {
         }
     }
 
-    /// The inline bytes of a claim that is announced again: for two heartbeats, and only while they can be read.
-    async fn stored_delta(
+    /// Keeps of a claim that is announced again the deltas that can be read. Gives the bytes of the one that stands
+    /// inline: for two heartbeats; after that it is listed like any other.
+    async fn stored_deltas(
         &self,
         stream: &Stream,
         claim: &mut Claim,
     ) -> Result<Option<Vec<u8>>, PublishError> {
-        let Some(delta) = claim.deltas.first() else { return Ok(None) };
-        let present = self.present(&Layout::of(stream).delta(&delta.object)?).await?;
-        let readable = |stored: &Vec<u8>| delta.object.open(stored, Caps::SNAPSHOT).is_ok();
-        let Some(stored) = present.bytes.filter(readable) else {
-            claim.deltas.clear();
-            claim.inline = false;
-            return Ok(None);
-        };
-        let kept = self.options.heartbeat_ms.saturating_mul(2);
+        let kept_ms = self.options.heartbeat_ms.saturating_mul(2);
         let at_ms = claim.history.last().map_or(0, |step| step.at_ms);
-        let fresh = claim.issued_ms <= at_ms.saturating_add_unsigned(kept);
-        claim.inline = claim.inline && fresh;
-        Ok(claim.inline.then_some(stored))
+        let is_fresh = claim.issued_ms <= at_ms.saturating_add_unsigned(kept_ms);
+        let inline_since = claim.deltas.first().filter(|_| claim.inline && is_fresh).map(|delta| delta.since);
+        let (mut kept, mut inline) = (Vec::new(), None);
+        for delta in claim.deltas.drain(..) {
+            let is_inline = inline_since == Some(delta.since);
+            if !is_inline && !is_listed(delta.object.size, &claim.snapshot) {
+                continue;
+            }
+            let present = self.present(&Layout::of(stream).delta(&delta.object)?).await?;
+            let readable = |stored: &Vec<u8>| delta.object.open(stored, Caps::SNAPSHOT).is_ok();
+            let Some(stored) = present.bytes.filter(readable) else { continue };
+            kept.push(delta);
+            if is_inline {
+                inline = Some(stored);
+            }
+        }
+        claim.deltas = kept;
+        claim.inline = inline.is_some();
+        Ok(inline)
+    }
+
+    async fn upload_delta(&self, layout: Layout<'_>, chosen: Option<&Chosen>) -> Result<(), PublishError> {
+        let Some(Chosen { delta, stored, .. }) = chosen else { return Ok(()) };
+        self.upload(&layout.delta(&delta.object)?, &delta.object, stored).await
     }
 }
 
 /// A manifest that verifies and that nobody claimed stops the stream (FORMAT T-4.5, T-4.7).
-fn refuse_unclaimed(bucket: &Bucket, item: &Publication) -> Result<(), PublishError> {
+pub(super) fn refuse_unclaimed(bucket: &Bucket, item: &Publication) -> Result<(), PublishError> {
     let Some(seen) = &bucket.manifest else { return Ok(()) };
     let (version, serial) = (seen.version(), seen.serial());
     let claimed = item.claim.as_ref();

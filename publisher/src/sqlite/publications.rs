@@ -99,26 +99,17 @@ impl Publications for SqliteStore {
         claim: &Claim,
         covered: LogHead,
     ) -> Result<bool, PublicationError> {
-        let (serial, bytes) = (integer(claim.serial), claim.to_bytes());
-        self.change(stream, move |connection, faults, stream| {
-            let sql = format!(
-                "UPDATE publication SET serial = ?4, claim = ?5, covered_seq = ?6, covered_hash = ?7 \
-                 WHERE {KEY} AND serial = ?8 AND covered_seq <= ?6"
-            );
-            let (project, environment, view) = (&stream.project, &stream.environment, &stream.view);
-            let parameters = params![
-                project.as_str(),
-                environment.as_str(),
-                view.as_str(),
-                serial,
-                bytes,
-                integer(covered.seq),
-                covered.hash.as_bytes(),
-                integer(expected),
-            ];
-            change(connection, faults, stream, &sql, parameters)
-        })
-        .await
+        self.replace(stream, expected, claim, covered, "AND covered_seq <= ?6").await
+    }
+
+    async fn adopt(
+        &self,
+        stream: &Stream,
+        expected: u64,
+        claim: &Claim,
+        covered: LogHead,
+    ) -> Result<bool, PublicationError> {
+        self.replace(stream, expected, claim, covered, "").await
     }
 
     async fn cover(&self, stream: &Stream, serial: u64, covered: LogHead) -> Result<bool, PublicationError> {
@@ -188,6 +179,36 @@ impl Publications for SqliteStore {
 }
 
 impl SqliteStore {
+    async fn replace(
+        &self,
+        stream: &Stream,
+        expected: u64,
+        claim: &Claim,
+        covered: LogHead,
+        condition: &'static str,
+    ) -> Result<bool, PublicationError> {
+        let (serial, bytes) = (integer(claim.serial), claim.to_bytes());
+        self.change(stream, move |connection, faults, stream| {
+            let sql = format!(
+                "UPDATE publication SET serial = ?4, claim = ?5, covered_seq = ?6, covered_hash = ?7 \
+                 WHERE {KEY} AND serial = ?8 {condition}"
+            );
+            let (project, environment, view) = (&stream.project, &stream.environment, &stream.view);
+            let parameters = params![
+                project.as_str(),
+                environment.as_str(),
+                view.as_str(),
+                serial,
+                bytes,
+                integer(covered.seq),
+                covered.hash.as_bytes(),
+                integer(expected),
+            ];
+            change(connection, faults, stream, &sql, parameters)
+        })
+        .await
+    }
+
     async fn raise(&self, stream: &Stream, column: &'static str, to: u64) -> Result<(), PublicationError> {
         self.change(stream, move |connection, faults, stream| {
             let sql = format!("UPDATE publication SET {column} = max({column}, ?4) WHERE {KEY}");

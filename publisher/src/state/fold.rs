@@ -145,7 +145,7 @@ impl State {
 
     /// Whether nothing but the place of an entity is kept.
     pub(super) const fn only_carries(entity: &Entity) -> bool {
-        matches!(entity, Entity::Erasure(_) | Entity::Unknown(_))
+        matches!(entity, Entity::Erasure(_) | Entity::Restoration(..) | Entity::Unknown(_))
     }
 
     /// Puts an entity in its place; without a state, what it was stays. `None` if the state can not be read.
@@ -156,7 +156,7 @@ impl State {
             Entity::Flag(key) => self.fold_flag(key, place, state),
             Entity::Targeting(id, key) => self.fold_targeting(id, key, place, state),
             Entity::Segment(id, key) => self.fold_segment(id, key, place, state),
-            Entity::Erasure(_) | Entity::Unknown(_) => {
+            Entity::Erasure(_) | Entity::Restoration(..) | Entity::Unknown(_) => {
                 self.others.insert(entity.to_string().into(), (place.revision, place.seq));
                 Some(())
             }

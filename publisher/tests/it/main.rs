@@ -20,6 +20,7 @@ mod project;
 mod publication;
 mod publish;
 mod restore;
+mod restored;
 mod round_trip;
 mod schedules;
 mod several;

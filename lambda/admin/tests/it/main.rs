@@ -19,6 +19,7 @@ mod lists;
 mod logs;
 mod metrics;
 mod openapi;
+mod publication;
 mod refusals;
 mod rights;
 mod routes;

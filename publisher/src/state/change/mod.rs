@@ -77,7 +77,7 @@ pub const MANY_FLAGS: usize = 20;
 
 impl Edit {
     /// The next edit of an entity.
-    fn of(state: &State, entity: Entity, new: &Json<'_>) -> Self {
+    pub(crate) fn of(state: &State, entity: Entity, new: &Json<'_>) -> Self {
         let (revision, prior_seq) = state.place(&entity);
         let change = EntityChange { entity, revision: (revision, revision.saturating_add(1)), prior_seq };
         Self { change, state: new.clone().into_owned() }

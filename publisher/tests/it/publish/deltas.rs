@@ -72,6 +72,62 @@ async fn a_flag_changed_and_changed_back_stays_in_the_delta() {
 }
 
 #[tokio::test]
+async fn what_does_not_fit_inline_is_listed_as_far_back_as_64_versions() {
+    let world = World::announced().await;
+    let publisher = world.publisher();
+    // A snapshot so large that a delta of many versions is less than half of it.
+    let keys: Vec<String> = (0..100).map(|n| format!("f{n:03}")).collect();
+    let line = |n: usize, seed: u64| (keys[n].as_str(), Some(noisy(&keys[n], seed, 1_000)));
+    world.append((0..100).map(|n| line(n, n as u64 + 1))).await;
+    world.publish(&publisher).await.unwrap();
+    let mut clients: Vec<Client> = vec![world.fresh_client().await];
+    for round in 0..70_u64 {
+        // Five lines take turns, and `f007` changes once and changes back.
+        let change = match round {
+            10 => line(7, 777),
+            20 => line(7, 8),
+            _ => line(usize::try_from(round % 5).unwrap(), 1_000 + round),
+        };
+        world.append([change]).await;
+        world.publish(&publisher).await.unwrap();
+        clients.push(world.fresh_client().await);
+        let manifest = world.manifest().await;
+        let since: Vec<u64> = manifest.deltas().iter().map(|delta| delta.since).collect();
+        assert!(since.len() <= 2 && since.is_sorted_by(|newer, older| newer > older), "{since:?}");
+    }
+    let newest = world.manifest().await;
+    let [inline, listed] = newest.deltas() else { panic!("{:?}", newest.deltas()) };
+    assert!(inline.object.size <= 2_048 && newest.inline_delta().unwrap().0 == inline);
+    assert_eq!(newest.version() - listed.since, 64);
+    assert!(listed.object.size < newest.snapshot().size / 2);
+    let wanted = world.fresh_client().await.lines();
+    let mut met = std::collections::BTreeMap::new();
+    for mut client in clients {
+        let own = client.seen.as_ref().unwrap().version;
+        let expected = match own {
+            own if own == newest.version() => Poll::Same,
+            own if own >= inline.since => Poll::Inline,
+            own if own >= listed.since => Poll::Listed,
+            _ => Poll::Full,
+        };
+        assert_eq!(client.poll(&*world.memory).await, expected, "from version {own}");
+        assert_eq!(client.lines(), wanted, "from version {own}");
+        *met.entry(format!("{expected:?}")).or_insert(0) += 1;
+    }
+    assert_eq!(met.len(), 4, "{met:?}");
+    assert!(met["Listed"] > 40, "{met:?}");
+
+    // The inline one is listed in its turn, and one that is gone is named no longer.
+    let missing = flagstone_publisher::publish::Layout::of(&stream()).delta(&listed.object).unwrap();
+    world.memory.overwrite(&missing, None);
+    world.clock.advance(900_000);
+    publisher.sweep(&stream()).await.unwrap();
+    let manifest = world.manifest().await;
+    assert!(manifest.inline().is_none());
+    assert_eq!(manifest.deltas(), std::slice::from_ref(inline));
+}
+
+#[tokio::test]
 async fn a_delta_reaches_back_only_as_far_as_fits() {
     let world = World::announced().await;
     let publisher = world.publisher();

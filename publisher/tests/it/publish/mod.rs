@@ -1,5 +1,6 @@
 //! Publishing, from an appended entry to what a client has loaded.
 
+mod adopt;
 mod alarms;
 mod deltas;
 mod faults;

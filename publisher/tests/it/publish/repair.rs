@@ -186,3 +186,27 @@ async fn objects_larger_than_any_that_is_published_are_replaced() {
         }
     }
 }
+
+#[tokio::test]
+async fn an_archived_manifest_that_is_gone_is_stored_again_by_the_next_sweep() {
+    let world = World::announced().await;
+    let publisher = world.publisher();
+    world.append([("b", None)]).await;
+    world.publish(&publisher).await.unwrap();
+    world.poll().await;
+    let path = Layout::of(&stream()).archive(1, 2).unwrap();
+    world.memory.overwrite(&path, None);
+    assert_eq!(publisher.sweep(&stream()).await.unwrap().serial, 3);
+    let archived = world.memory.get(&path).await.unwrap().unwrap().bytes;
+    let archived =
+        UnverifiedManifest::parse(&archived).unwrap().verify(world.keys.root(), &stream()).unwrap();
+    assert_eq!((archived.version(), archived.content()), (2, world.manifest().await.content()));
+    assert_eq!(world.poll().await, Poll::Heartbeat);
+    assert_eq!(publisher.sweep(&stream()).await.unwrap().serial, 3, "once is enough");
+
+    // Garbage of any size is found with the next heartbeat.
+    world.memory.overwrite(&path, Some(b"garbage".to_vec()));
+    world.clock.advance(300_000);
+    assert_eq!(publisher.sweep(&stream()).await.unwrap().serial, 4);
+    assert_eq!(world.memory.get(&path).await.unwrap().unwrap().bytes, world.manifest_bytes().await);
+}

@@ -288,7 +288,7 @@ impl Client {
                 continue;
             };
             let (next, _) = manifest.apply_delta(delta, &stored, content).unwrap();
-            let inline = manifest.inline().is_some();
+            let inline = manifest.inline_delta().is_some_and(|(first, _)| first == delta);
             return (next, if inline { Poll::Inline } else { Poll::Listed });
         }
         (full, Poll::Full)
