@@ -37,6 +37,9 @@ pub(crate) struct Surroundings {
     pub(crate) log: Option<String>,
     /// Settings of `serve`, by the name of their variable.
     settings: BTreeMap<&'static str, String>,
+    /// Spans are wanted somewhere: `OTEL_EXPORTER_OTLP_ENDPOINT`, or the same for traces alone.
+    #[cfg(feature = "otel")]
+    pub(crate) traces: bool,
     /// `FLAGSTONE_OUTPUT=json`.
     pub(crate) json: bool,
     /// `NO_COLOR` is set to something.
@@ -66,6 +69,10 @@ impl Surroundings {
             sdk_key: variable("FLAGSTONE_SDK_KEY"),
             log: variable("FLAGSTONE_LOG"),
             settings: SETTINGS.into_iter().filter_map(|name| Some((name, variable(name)?))).collect(),
+            #[cfg(feature = "otel")]
+            traces: ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"]
+                .into_iter()
+                .any(|name| variable(name).is_some()),
             json: variable("FLAGSTONE_OUTPUT").is_some_and(|value| value == "json"),
             no_color: variable("NO_COLOR").is_some() || variable("TERM").is_some_and(|term| term == "dumb"),
             terminal_in: stdin().is_terminal(),

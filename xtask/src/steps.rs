@@ -52,6 +52,7 @@ pub(crate) const STEPS: &[Step] = &[
     Step { name: "clippy", what: "the workspace's lints, warnings denied", run: clippy },
     Step { name: "rustdoc", what: "the documentation builds, warnings denied", run: rustdoc },
     Step { name: "tests", what: "every test and documentation example", run: tests },
+    Step { name: "otel", what: "traces for OpenTelemetry, a feature that is off by default", run: otel },
 ];
 
 impl Tree {
@@ -113,4 +114,15 @@ fn rustdoc(tree: &Tree) -> Result<Outcome> {
 /// All test binaries run even if one fails, so that one run shows everything.
 fn tests(tree: &Tree) -> Result<Outcome> {
     succeed(tree.cargo(&["test", "--workspace", "--no-fail-fast"]))
+}
+
+/// The lints and tests of what only the feature `otel` of the command builds.
+fn otel(tree: &Tree) -> Result<Outcome> {
+    let feature = ["--package", "flagstone-cli", "--features", "otel"];
+    let mut clippy = tree.cargo(&["clippy", "--all-targets"]);
+    clippy.args(feature).args(["--", "-D", "warnings"]);
+    succeed(clippy)?;
+    let mut tests = tree.cargo(&["test", "--bin", "flagstone"]);
+    tests.args(feature).args(["--", "traces"]);
+    succeed(tests)
 }

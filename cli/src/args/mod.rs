@@ -36,7 +36,8 @@ Environment:
   FLAGSTONE_ENV       the environment [production]
   FLAGSTONE_SDK_KEY   the key of closed streams, for `watch` and `verify`
   FLAGSTONE_OUTPUT    `json` is the same as --json
-  FLAGSTONE_LOG       what `dev` logs, such as `debug` or `warn`
+  FLAGSTONE_LOG       what `dev` and `serve` log, such as `debug` or `warn`
+  FLAGSTONE_LOG_FORMAT  `json` or `text`
   NO_COLOR            no colours
 
 Exit status:

@@ -214,7 +214,7 @@ fn logs_are_json_and_hold_no_secret_and_no_context() {
     let log = std::fs::File::create(directory.path().join("log")).unwrap();
     let mut command = flagstone();
     command.args(["dev", "--listen", "127.0.0.1:0", "--data"]).arg(directory.path().join("data"));
-    let mut process = Running::start(command.env("FLAGSTONE_LOG", "debug").stderr(Stdio::from(log)));
+    let mut process = Running::start(command.env("FLAGSTONE_LOG", "trace").stderr(Stdio::from(log)));
     let ready = parse(&process.line().unwrap());
     let mut dev = Dev { process, ready };
     dev.done(&["off", "welcome-banner"]);
@@ -225,6 +225,25 @@ fn logs_are_json_and_hold_no_secret_and_no_context() {
         r#"{"targetingKey":"c4nary","email":"c4nary@example.com"}"#,
     ]);
     dev.run(&["flag", "show", "c4nary"]);
+    let (mut http, mut thief) = (dev.http(), Http::new(&dev.api(), "c4nary"));
+    thief.send("GET", "/v1/projects/demo/flags?c4nary=c4nary", &[], "").unwrap();
+    let e = "/v1/projects/demo/environments/production";
+    for (path, headers, body) in [
+        ("/c4nary", &[("cookie", "c4nary=c4nary"), ("x-flagstone-key", "c4nary")][..], ""),
+        (&*format!("{e}/evaluate"), &[], r#"{"context":{"c4nary":"c4nary""#),
+        (&format!("{e}/evaluate"), &[], r#"{"context":{},"c4nary":1}"#),
+        (&format!("{e}/evaluate?c4nary=c4nary"), &[], r#"{"context":{"targetingKey":"c4nary"}}"#),
+        (
+            &format!("{e}/flags/welcome-banner/on"),
+            &[("idempotency-key", "c4nary"), ("x-flagstone-reason", "c4nary")],
+            "",
+        ),
+    ] {
+        http.send("POST", path, headers, body).unwrap();
+    }
+    let (status, metrics) = http.send("GET", "/metrics", &[], "").unwrap();
+    assert!(status == 200 && metrics.contains("flagstone_http_requests_total{"), "{metrics}");
+    assert!(!metrics.contains("c4nary") && !metrics.contains("welcome-banner"), "{metrics}");
     dev.process.terminate();
     let logs = std::fs::read_to_string(directory.path().join("log")).unwrap();
     assert!(logs.lines().count() > 3);
@@ -235,4 +254,25 @@ fn logs_are_json_and_hold_no_secret_and_no_context() {
     for secret in [dev.token(), dev.sdk_key("production"), dev.sdk_key("staging"), "c4nary".to_owned()] {
         assert!(!logs.contains(&secret), "{secret} is in the logs");
     }
+}
+
+#[test]
+fn the_format_of_log_lines_can_be_chosen() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("log");
+    let start = |format: &str| {
+        let log = std::fs::File::create(&path).unwrap();
+        let mut command = flagstone();
+        command.args(["dev", "--listen", "127.0.0.1:0", "--data"]).arg(directory.path().join("data"));
+        Running::start(command.env("FLAGSTONE_LOG_FORMAT", format).stderr(Stdio::from(log)))
+    };
+    let mut process = start("text");
+    process.line().unwrap();
+    process.terminate();
+    let logs = std::fs::read_to_string(&path).unwrap();
+    assert!(!logs.is_empty() && logs.lines().all(|line| !line.starts_with('{')), "{logs}");
+    let mut process = start("xml");
+    assert_eq!(process.line(), None, "it does not start");
+    let logs = std::fs::read_to_string(&path).unwrap();
+    assert!(logs.contains("FLAGSTONE_LOG_FORMAT"), "{logs}");
 }

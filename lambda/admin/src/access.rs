@@ -13,6 +13,7 @@ use axum::response::Response;
 use tracing::field::Empty;
 use tracing::{Instrument as _, Span};
 
+use crate::Adopt;
 use crate::metrics::{Answered, Metrics};
 use crate::problem::ProblemCode;
 
@@ -42,7 +43,7 @@ impl Asker {
 /// The span `request` has the id, so that everything that is logged on the way has it too; whatever goes on by itself
 /// takes the span along.
 pub(crate) async fn observe(
-    State(metrics): State<Option<Arc<Metrics>>>,
+    State((metrics, adopt)): State<(Option<Arc<Metrics>>, Option<Adopt>)>,
     mut request: Request,
     next: Next,
 ) -> Response {
@@ -56,6 +57,9 @@ pub(crate) async fn observe(
     // As severe as any line, for a line has no span that is filtered out.
     let span =
         tracing::error_span!(target: TARGET, "request", request_id = id, method, route, principal = Empty);
+    if let Some(adopt) = adopt {
+        adopt(&span, request.headers());
+    }
     let mut response = next.run(request).instrument(span).await;
     let took = begun.elapsed();
     let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);

@@ -91,7 +91,7 @@ struct Edge {
 pub fn router(store: Arc<dyn ObjectStore>, keys: Arc<dyn SdkKeys>) -> Router {
     Router::new()
         .route(ROUTE, get(serve).fallback(async || Problem::method_not_allowed()))
-        .layer(middleware::from_fn_with_state(None, access::observe))
+        .layer(middleware::from_fn_with_state((None, None), access::observe))
         .with_state(Edge { store, keys })
 }
 

@@ -51,6 +51,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::http::HeaderMap;
 use axum::middleware;
 use axum::routing::{MethodRouter, get, post};
 use flagstone_publisher::control::ControlPlane;
@@ -91,7 +92,13 @@ pub(crate) struct Service {
 pub struct Options {
     /// Who may read `/metrics`.
     pub metrics: MetricsAccess,
+    /// Is told of the span of each request, and of its headers, before anything is done in it: where a trace that the
+    /// caller has begun is continued.
+    pub adopt: Option<Adopt>,
 }
+
+/// Is told of the span of a request, and of its headers.
+pub type Adopt = fn(&tracing::Span, &HeaderMap);
 
 /// Who may read `/metrics`. It names environments, and nothing else that people wrote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -141,7 +148,7 @@ pub fn router_with(control: ControlPlane, tokens: Arc<dyn Tokens>, options: Opti
         .fallback(async || Problem::not_found())
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-        .layer(middleware::from_fn_with_state(Some(metrics), access::observe))
+        .layer(middleware::from_fn_with_state((Some(metrics), options.adopt), access::observe))
         .with_state(service)
 }
 

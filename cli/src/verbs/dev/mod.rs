@@ -35,18 +35,19 @@ const MAX_CONNECTIONS: usize = 1_024;
 
 pub(super) fn run(args: &Dev, surroundings: &Surroundings, screen: &Screen) -> Result<ExitCode, Failure> {
     let mut filter = Some(logs::filter(surroundings.log.as_deref(), "FLAGSTONE_LOG")?);
+    let format = logs::format(surroundings)?;
     // People first read where things are, and only then what happens.
     if !surroundings.terminal_err
         && let Some(filter) = filter.take()
     {
-        logs::start(filter, LogFormat::Json, false)?;
+        logs::start(filter, format, surroundings)?;
     }
-    host::run(serve(args, filter, surroundings, screen)).map(|()| ExitCode::SUCCESS)
+    host::run(serve(args, (filter, format), surroundings, screen)).map(|()| ExitCode::SUCCESS)
 }
 
 async fn serve(
     args: &Dev,
-    filter: Option<EnvFilter>,
+    (filter, format): (Option<EnvFilter>, LogFormat),
     surroundings: &Surroundings,
     screen: &Screen,
 ) -> Result<(), Failure> {
@@ -65,7 +66,7 @@ async fn serve(
     let ready = Ready { address, token, project, pin: host.pin(), keys: keys.all(), data: args.data.clone() };
     ready.tell(screen, surroundings)?;
     if let Some(filter) = filter {
-        logs::start(filter, LogFormat::Text, !surroundings.no_color)?;
+        logs::start(filter, format, surroundings)?;
     }
     let client = follow::start(&ready, surroundings.terminal_err)?;
     let sweeper = Sweeper::start(&host, keys);

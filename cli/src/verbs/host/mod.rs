@@ -7,6 +7,8 @@ pub(in crate::verbs) mod public;
 pub(in crate::verbs) mod sdk_keys;
 mod sweeper;
 pub(in crate::verbs) mod tls;
+#[cfg(feature = "otel")]
+mod traces;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -90,7 +92,13 @@ impl Host {
     pub(in crate::verbs) fn app(&self, token: &str, keys: &Arc<SdkKeyFile>) -> Router {
         let principal = Principal::admin("admin");
         let keys = Arc::<SdkKeyFile>::clone(keys);
-        flagstone_admin::router(self.control.clone(), Arc::new(AdminToken::new(token, principal)))
+        let tokens = Arc::new(AdminToken::new(token, principal));
+        let options = flagstone_admin::Options {
+            #[cfg(feature = "otel")]
+            adopt: Some(traces::adopt),
+            ..flagstone_admin::Options::default()
+        };
+        flagstone_admin::router_with(self.control.clone(), tokens, options)
             .merge(flagstone_admin::cdn::router(Arc::clone(&self.bucket), keys))
     }
 }
@@ -110,5 +118,7 @@ pub(in crate::verbs) fn run<T>(future: impl Future<Output = Result<T, Failure>>)
     let served = runtime.block_on(future);
     // Publications that were left running stop here; the next start goes on with them.
     runtime.shutdown_timeout(core::time::Duration::from_secs(1));
+    #[cfg(feature = "otel")]
+    traces::end();
     served
 }

@@ -28,15 +28,14 @@ pub(super) fn run(args: &Serve, surroundings: &Surroundings, screen: &Screen) ->
     let mut filter = Some(logs::filter(settings.log_level.as_deref(), "log.level")?);
     let fallback = if surroundings.terminal_err { LogFormat::Text } else { LogFormat::Json };
     let format = settings.log_format.unwrap_or(fallback);
-    let colour = surroundings.terminal_err && !surroundings.no_color;
     // People first read where things are, and only then what happens.
     if !surroundings.terminal_err
         && let Some(filter) = filter.take()
     {
-        logs::start(filter, format, colour)?;
+        logs::start(filter, format, surroundings)?;
     }
     let started = |filter: Option<EnvFilter>| match filter {
-        Some(filter) => logs::start(filter, format, colour),
+        Some(filter) => logs::start(filter, format, surroundings),
         None => Ok(()),
     };
     host::run(serve(settings, || started(filter), surroundings, screen)).map(|()| ExitCode::SUCCESS)

@@ -110,7 +110,7 @@ async fn nothing_that_people_wrote_but_ids_of_environments_is_told() {
 #[tokio::test]
 async fn a_server_may_ask_for_a_token() {
     let mut world = World::new().await;
-    world.serve(Options { metrics: MetricsAccess::TokenHolders });
+    world.serve(Options { metrics: MetricsAccess::TokenHolders, ..Options::default() });
     world.expect(StatusCode::UNAUTHORIZED, get("/metrics").authorization(None)).await;
     world.expect(StatusCode::OK, get("/metrics")).await;
 }
