@@ -19,9 +19,6 @@ pub use recorder::{MAX_EVENT_CHARS, TrackError};
 pub(crate) use recorder::{Recorder, Setup, check};
 pub use sink::Sink;
 
-/// Hexadecimal digits of an exposure's id.
-const ID_DIGITS: usize = 32;
-
 /// Something a sink is given.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
@@ -130,16 +127,25 @@ pub(crate) struct Identity<'a> {
 }
 
 impl Identity<'_> {
-    /// The first 32 hexadecimal digits of SHA-256 of the canonical JSON array (FORMAT M-7.2).
-    pub(crate) fn id(&self) -> String {
+    /// The first 128 bits of SHA-256 of the canonical JSON array (FORMAT M-7.2).
+    pub(crate) fn id(&self) -> Id {
         let Self { project, environment, exp, flag, variation, by, unit } = *self;
         let array: Json<'_> = ["exposure", project, environment, exp, flag, variation, by, unit]
             .into_iter()
             .map(Json::from)
             .collect();
-        let mut id = Digest::of(array.to_canonical().as_bytes()).to_string();
-        id.truncate(ID_DIGITS);
-        id
+        let digest = Digest::of(array.to_canonical().as_bytes());
+        Id(u128::from_be_bytes(digest.as_bytes().first_chunk().copied().unwrap_or_default()))
+    }
+}
+
+/// An exposure's id: written as 32 hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Id(pub(crate) u128);
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
     }
 }
 
@@ -164,7 +170,7 @@ mod tests {
                 by: text("by"),
                 unit: text("unit"),
             };
-            assert_eq!(identity.id(), text("id"), "{line}");
+            assert_eq!(identity.id().to_string(), text("id"), "{line}");
             count += 1;
         }
         assert_eq!(count, 9);

@@ -244,6 +244,9 @@ impl Shared {
         let served = self.loaded();
         let moment = self.moment();
         let board = self.board();
+        let bits = board.freshness.bits(moment);
+        // Where nobody polls, nobody else looks in between.
+        self.stale.store(!bits.is_empty(), Ordering::Relaxed);
         let now = Anchor::now_ms(board.freshness.anchor(), moment);
         let age = served.as_ref().map(|served| {
             Duration::from_millis(u64::try_from(now.saturating_sub(served.issued_ms)).unwrap_or(0))
@@ -256,7 +259,7 @@ impl Shared {
             content: served.as_ref().map(|served| served.position.content),
             age,
             source: served.as_ref().map(|served| served.source),
-            bits: board.freshness.bits(moment),
+            bits,
             last_error: board.last_error.clone(),
             equivocation: board.equivocation,
             disk: board.disk,

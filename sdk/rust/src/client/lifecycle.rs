@@ -12,7 +12,7 @@ use super::Client;
 use crate::failure::Failure;
 use crate::follow::{Follower, Refreshed};
 use crate::run::{Waiting, run};
-use crate::shared::Shared;
+use crate::shared::{Cost, Shared};
 use crate::status::{Change, Events, Status};
 
 /// Requests for a poll that may queue up.
@@ -184,6 +184,8 @@ impl Client {
         // Whoever comes while another asks waits for that answer, and may find it new enough.
         let mut follower = follower.lock().await;
         if !self.shared.is_poll_due(age) {
+            // Silence may have set a bit.
+            self.shared.review(Cost::default());
             return Ok(None);
         }
         self.refresh_with(follower.as_mut()).await.map(Some)

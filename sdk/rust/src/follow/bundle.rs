@@ -14,7 +14,7 @@ use crate::shared::Cost;
 use crate::status::Source;
 
 impl Follower {
-    /// Takes a verified bundle, by the same order as an announcement. It is no news, and it is the floor.
+    /// Takes a verified bundle, by the same order as an announcement: the floor from here on. Of itself it is no news.
     pub(crate) fn take_bundle(&mut self, restored: Restored, source: Source) -> Result<Refreshed, Failure> {
         let Restored { verified, stored } = restored;
         let offered = verified.manifest.position();
@@ -64,7 +64,17 @@ impl Follower {
         let result = persist::read(path)
             .and_then(|file| persist::restore(&file, &self.pin, &self.stream).map_err(LoadError::Bundle))
             .map_err(|error| Failure::refused(Object::Bundle, error.code(), error))
-            .and_then(|restored| self.take_bundle(restored, Source::Bundle));
+            .and_then(|restored| {
+                // The file is this client's network: that it can be read is an answer, and that it is newer is news.
+                let moment = self.shared.moment();
+                let announced = announced(&restored.verified.manifest);
+                self.shared.board().freshness.answered(moment);
+                let refreshed = self.take_bundle(restored, Source::Bundle)?;
+                if refreshed != Refreshed::Unchanged {
+                    self.shared.board().freshness.news(announced, None, moment);
+                }
+                Ok(refreshed)
+            });
         self.shared.board().last_error = result.as_ref().err().cloned();
         self.note_end(result.is_err().then_some(Duration::ZERO));
         self.shared.review(Cost::default());

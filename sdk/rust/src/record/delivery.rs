@@ -11,7 +11,7 @@ use crossbeam_queue::ArrayQueue;
 use flagstone_model::instant::Instant;
 
 use super::recent::{Delivered, Recent};
-use super::{Exposure, Identity, Record, Sink, Tracked};
+use super::{Exposure, Id, Identity, Record, Sink, Tracked};
 
 /// What getters and `track` put into the queue; the rest is done by the thread.
 #[derive(Debug)]
@@ -182,10 +182,8 @@ impl Delivery {
     }
 
     fn deliver(&self, pending: &Pending, sinks: &mut [Box<dyn Sink>], delivered: &mut Delivered) {
-        let record = self.record(pending);
-        if let Record::Exposure(exposure) = &record
-            && delivered.contains(&exposure.id)
-        {
+        let (record, id) = self.record(pending);
+        if id.is_some_and(|id| delivered.contains(id)) {
             return count(&self.counts.repeated);
         }
         let mut taken = true;
@@ -197,16 +195,15 @@ impl Delivery {
             return self.forget(pending);
         }
         count(&self.counts.delivered);
-        if let Record::Exposure(exposure) = &record
-            && delivered.insert(&exposure.id)
-        {
+        if id.is_some_and(|id| delivered.insert(id)) {
             count(&self.counts.forgotten);
         }
     }
 
-    fn record(&self, pending: &Pending) -> Record {
+    /// What sinks are given, and of an exposure its id.
+    fn record(&self, pending: &Pending) -> (Record, Option<Id>) {
         match pending {
-            Pending::Tracked(tracked) => Record::Tracked(tracked.clone()),
+            Pending::Tracked(tracked) => (Record::Tracked(tracked.clone()), None),
             Pending::Exposure { hash: _, exp, flag, variation, by, unit, rule, version, at } => {
                 let identity = Identity {
                     project: &self.project,
@@ -217,8 +214,9 @@ impl Delivery {
                     by,
                     unit,
                 };
-                Record::Exposure(Exposure {
-                    id: identity.id(),
+                let id = identity.id();
+                let exposure = Exposure {
+                    id: id.to_string(),
                     exp: Arc::clone(exp),
                     flag: Arc::clone(flag),
                     variation: Arc::clone(variation),
@@ -227,7 +225,8 @@ impl Delivery {
                     rule: Arc::clone(rule),
                     version: *version,
                     at: *at,
-                })
+                };
+                (Record::Exposure(exposure), Some(id))
             }
         }
     }

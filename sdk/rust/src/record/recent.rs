@@ -4,6 +4,8 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 use std::collections::{HashSet, VecDeque};
 
+use super::Id;
+
 /// Exposures a process remembers. Beyond them the oldest is forgotten, and may be sent once more.
 pub const EXPOSURES_REMEMBERED: usize = 65_536;
 
@@ -64,21 +66,21 @@ impl Recent {
 /// The last [`EXPOSURES_REMEMBERED`] ids that were delivered.
 #[derive(Debug, Default)]
 pub(crate) struct Delivered {
-    ids: HashSet<String>,
-    order: VecDeque<String>,
+    ids: HashSet<Id>,
+    order: VecDeque<Id>,
 }
 
 impl Delivered {
-    pub(crate) fn contains(&self, id: &str) -> bool {
-        self.ids.contains(id)
+    pub(crate) fn contains(&self, id: Id) -> bool {
+        self.ids.contains(&id)
     }
 
     /// Remembers an id; `true` if another had to be forgotten for it.
-    pub(crate) fn insert(&mut self, id: &str) -> bool {
-        if !self.ids.insert(id.to_owned()) {
+    pub(crate) fn insert(&mut self, id: Id) -> bool {
+        if !self.ids.insert(id) {
             return false;
         }
-        self.order.push_back(id.to_owned());
+        self.order.push_back(id);
         if self.order.len() <= EXPOSURES_REMEMBERED {
             return false;
         }
@@ -135,12 +137,12 @@ mod tests {
     #[test]
     fn the_oldest_id_is_forgotten_when_one_more_comes_than_there_is_room_for() {
         let mut delivered = Delivered::default();
-        let id = |n: usize| format!("{n:032x}");
-        assert!((0..EXPOSURES_REMEMBERED).all(|n| !delivered.insert(&id(n))));
-        assert!(delivered.contains(&id(0)));
-        assert!(!delivered.insert(&id(7)), "a known id takes no room");
-        assert!(delivered.insert(&id(EXPOSURES_REMEMBERED)));
-        assert!(!delivered.contains(&id(0)));
-        assert!(delivered.contains(&id(1)) && delivered.contains(&id(EXPOSURES_REMEMBERED)));
+        let id = |n: usize| Id(n as u128);
+        assert!((0..EXPOSURES_REMEMBERED).all(|n| !delivered.insert(id(n))));
+        assert!(delivered.contains(id(0)));
+        assert!(!delivered.insert(id(7)), "a known id takes no room");
+        assert!(delivered.insert(id(EXPOSURES_REMEMBERED)));
+        assert!(!delivered.contains(id(0)));
+        assert!(delivered.contains(id(1)) && delivered.contains(id(EXPOSURES_REMEMBERED)));
     }
 }

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use flagstone::{
-    BuildError, Client, Context, Exposure, JsonLinesFile, MAX_EVENT_CHARS, MAX_RECORD_QUEUE, Record,
-    TestBuilder, TestData, TrackError,
+    BuildError, Client, Context, EXPOSURES_REMEMBERED, Exposure, JsonLinesFile, MAX_EVENT_CHARS,
+    MAX_RECORD_QUEUE, Record, TestBuilder, TestData, TrackError,
 };
 
 /// A split by the targeting key, one by the organisation, a bucket condition, and a rule with none of them.
@@ -356,6 +356,32 @@ fn many_threads_record_each_unit_and_lose_none() {
     units.dedup();
     assert_eq!((units.len(), before), (500, 500));
     assert_eq!(client.status().counters.dropped, 0);
+}
+
+/// The table in front is rough and forgets early; behind it stands an exact memory.
+#[test]
+fn as_many_units_as_are_remembered_are_delivered_once_each() {
+    let delivered = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&delivered);
+    let sink = move |_: &Record| {
+        counted.fetch_add(1, Ordering::Relaxed);
+    };
+    let client = flags().builder().record_queue(MAX_RECORD_QUEUE).sink(sink).build().unwrap();
+    let all = || {
+        for unit in 0..EXPOSURES_REMEMBERED {
+            client.variation("cta", &Context::with_targeting_key(unit));
+        }
+        assert!(flushed(&client, PATIENCE));
+    };
+    all();
+    all();
+    assert_eq!(delivered.load(Ordering::Relaxed), EXPOSURES_REMEMBERED);
+    let counters = client.status().counters;
+    assert!(counters.repeated > 0);
+    assert_eq!((counters.forgotten, counters.dropped), (0, 0));
+    client.variation("cta", &user("one more"));
+    assert!(flushed(&client, PATIENCE));
+    assert_eq!(client.status().counters.forgotten, 1);
 }
 
 #[test]

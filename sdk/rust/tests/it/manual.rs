@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use flagstone::{Refreshed, Source};
+use flagstone::{Context, Refreshed, Source, StatusBits};
 
 use crate::world::cdn::Reply;
 use crate::world::{World, value};
@@ -118,6 +118,21 @@ async fn a_refresh_that_nobody_waits_for_any_more_loses_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn it_says_that_its_flags_are_stale_when_it_was_not_told_to_poll_for_long() {
+    let world = World::new();
+    let client = world.builder().manual().unwrap();
+    client.refresh().await.unwrap();
+    let is_stale = || client.string_details("release", "none", &Context::new()).stale;
+    assert!(!client.status().is_stale() && !is_stale());
+    tokio::time::sleep(10 * MINUTE).await;
+    assert_eq!(client.refresh_if_older_than(60 * MINUTE).await.unwrap(), None);
+    assert!(is_stale());
+    assert_eq!(client.status().bits, StatusBits::UNREACHABLE);
+    client.refresh().await.unwrap();
+    assert!(!client.status().is_stale() && !is_stale());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_closed_one_polls_no_more() {
     let world = World::new();
     let client = world.builder().manual().unwrap();
@@ -210,6 +225,13 @@ async fn an_offline_client_reads_its_file_again_and_takes_only_what_is_newer() {
     assert_eq!(client.refresh().await.unwrap(), Refreshed::Swapped);
     world.serves_newest(&client);
     assert_eq!(*changes.lock().unwrap(), [(client.status().version, 1)]);
+    // The file is this client's network.
+    assert!(client.status().bits.is_empty());
+    for _ in 0..16 {
+        tokio::time::sleep(MINUTE).await;
+        assert_eq!(client.refresh().await.unwrap(), Refreshed::Unchanged);
+    }
+    assert_eq!(client.status().bits, StatusBits::FROZEN);
 
     let newest = std::fs::read(&file).unwrap();
     for (bytes, code) in

@@ -2,8 +2,10 @@
 
 use flagstone_eval::{Snapshot, batch};
 use flagstone_model::context::Context;
+use flagstone_model::details::Reason;
 use flagstone_model::instant::Instant;
 use flagstone_model::json::Json;
+use flagstone_model::value::Value;
 use proptest::prelude::*;
 
 use super::NOW;
@@ -76,6 +78,26 @@ fn flag_with(needs: &Json<'_>, rules: &Json<'_>) -> String {
     )
 }
 
+/// A condition that is understood, of parts of which some depend on the time: it changes between 0 and 200 s after
+/// `NOW`.
+fn condition() -> impl Strategy<Value = String> {
+    let leaf = prop_oneof![
+        Just(r#"{"time":{"since":"2026-12-02T12:01:40Z"}}"#.to_owned()),
+        Just(r#"{"bucket":{"salt":"s","ramp":[["2026-12-02T12:00:00Z",20000],["2026-12-02T12:03:20Z",90000]],"linear":true}}"#.to_owned()),
+        Just(r#"{"bucket":{"salt":"t","in":[[0,50000]]}}"#.to_owned()),
+        Just(r#"{"attr":"targetingKey","exists":true}"#.to_owned()),
+    ];
+    leaf.prop_recursive(3, 12, 3, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 1..3)
+                .prop_map(|parts| format!(r#"{{"all":[{}]}}"#, parts.join(","))),
+            prop::collection::vec(inner.clone(), 1..3)
+                .prop_map(|parts| format!(r#"{{"any":[{}]}}"#, parts.join(","))),
+            inner.prop_map(|part| format!(r#"{{"not":{part}}}"#)),
+        ]
+    })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig {
         failure_persistence: None,
@@ -98,6 +120,41 @@ proptest! {
             prop_assert_eq!(details.variation.is_some(), details.value.is_some());
             prop_assert_eq!(details.error_code.is_some(), details.reason.as_str() == "ERROR");
         }
+    }
+
+    #[test]
+    fn an_override_is_served_whatever_the_line_says(
+        needs in json(), rules in json(), context in json(), now in any::<i64>(), wanted in any::<bool>(),
+    ) {
+        let flag = flag_with(&needs, &rules);
+        let asks = r#"{"flag":"g","type":"bool","rev":1,"on":true,"values":{"off":false,"on":true},"off":"off","needs":[{"flag":"f","is":["on"]}],"fallthrough":"on"}"#;
+        let (snapshot, _) = Snapshot::compile([flag.as_bytes(), asks.as_bytes()]);
+        let readable = snapshot.flag_type("f").is_some();
+        let (snapshot, in_force) = snapshot.with_overrides([(&"f".into(), &wanted.into())]);
+        prop_assert_eq!(in_force.len(), 1);
+        let context = Context::from_json(&context).unwrap_or_default();
+        let details = |key: &str| snapshot.evaluate(key, None, &context, Instant::from_millis(now));
+        prop_assert_eq!(details("f").value, Some(&Value::Bool(wanted)));
+        prop_assert_eq!(details("f").reason, Reason::Static);
+        // The variations of a line that cannot be read are not known.
+        prop_assert_eq!(details("g").value, Some(&Value::Bool(wanted && readable)));
+    }
+
+    /// Asked through another flag, which reads the clock for all it asks, the answer is the same.
+    #[test]
+    fn leaving_the_clock_unread_never_changes_an_answer(
+        conditions in prop::collection::vec(condition(), 1..4), second in 0..200i64, unit in 0..50u32,
+    ) {
+        let flag = flag_with(&Json::object([("all", [].into_iter().collect())]), &Json::Null)
+            .replace(r#""if":[null]"#, &format!(r#""if":[{}]"#, conditions.join(",")))
+            .replace(",null]", "]");
+        let asks = r#"{"flag":"g","type":"bool","rev":1,"on":true,"values":{"off":false,"on":true},"off":"off","needs":[{"flag":"f","is":["on"]}],"fallthrough":"on"}"#;
+        let (snapshot, report) = Snapshot::compile([flag.as_bytes(), asks.as_bytes()]);
+        prop_assert!(report.is_clean(), "{:?} {}", report, flag);
+        let context = Context::with_targeting_key(unit);
+        let now = Instant::from_millis(NOW.millis() + second * 1_000);
+        let value = |key: &str| snapshot.evaluate(key, None, &context, now).value.cloned();
+        prop_assert_eq!(value("f"), value("g"));
     }
 
     #[test]
