@@ -16,6 +16,7 @@ mod forged;
 mod format;
 mod freeze;
 mod hooks;
+mod logs;
 mod manual;
 mod network;
 mod objects;
