@@ -16,11 +16,14 @@
 //! * The environment is read once, here.
 //! * What a program reads goes to standard output, everything else to standard error.
 //! * No token and no SDK key is printed, but by `dev`, which made them.
+//! * No token is an argument. `login` keeps them in [`credentials`].
 
 mod api;
 mod args;
+mod credentials;
 mod failure;
 mod given;
+mod progress;
 mod screen;
 mod surroundings;
 mod tree;
@@ -36,12 +39,13 @@ use crate::screen::Screen;
 use crate::surroundings::Surroundings;
 
 fn main() -> ExitCode {
-    let surroundings = Surroundings::read();
+    let mut surroundings = Surroundings::read();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return usage(&error, &surroundings),
     };
-    let screen = Screen::new(cli.json || surroundings.json, &surroundings);
+    surroundings.json |= cli.json;
+    let screen = Screen::new(surroundings.json, &surroundings);
     match verbs::run(cli.verb, &surroundings, &screen) {
         Ok(code) => code,
         Err(failure) => {

@@ -32,11 +32,13 @@ impl Paint {
 
 /// Standard output and standard error.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct Screen {
     out: Stdout,
     json: bool,
     colour_out: bool,
     colour_err: bool,
+    progress: bool,
 }
 
 impl Screen {
@@ -47,12 +49,18 @@ impl Screen {
             json,
             colour_out: colour && surroundings.terminal_out,
             colour_err: colour && surroundings.terminal_err,
+            progress: !json && surroundings.shows_progress(),
         }
     }
 
     /// Whether a program reads.
     pub(crate) const fn is_json(&self) -> bool {
         self.json
+    }
+
+    /// Whether somebody sees a line that changes.
+    pub(crate) const fn shows_progress(&self) -> bool {
+        self.progress
     }
 
     /// Sets a word for standard output off, if that is a terminal.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, stderr, stdin, stdout};
+use std::path::PathBuf;
 
 /// Settings of `serve`, and of the verbs that look after its directory.
 const SETTINGS: [&str; 12] = [
@@ -40,10 +41,14 @@ pub(crate) struct Surroundings {
     /// Spans are wanted somewhere: `OTEL_EXPORTER_OTLP_ENDPOINT`, or the same for traces alone.
     #[cfg(feature = "otel")]
     pub(crate) traces: bool,
+    /// Where this user's own configuration lies: `$XDG_CONFIG_HOME`, or what the system has in its place.
+    pub(crate) config_home: Option<PathBuf>,
     /// `FLAGSTONE_OUTPUT=json`.
     pub(crate) json: bool,
     /// `NO_COLOR` is set to something.
     pub(crate) no_color: bool,
+    /// The terminal can draw a line anew.
+    pub(crate) can_redraw: bool,
     /// Standard input is a terminal.
     pub(crate) terminal_in: bool,
     /// Standard output is a terminal.
@@ -73,16 +78,31 @@ impl Surroundings {
             traces: ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"]
                 .into_iter()
                 .any(|name| variable(name).is_some()),
+            config_home: config_home(variable),
             json: variable("FLAGSTONE_OUTPUT").is_some_and(|value| value == "json"),
             no_color: variable("NO_COLOR").is_some() || variable("TERM").is_some_and(|term| term == "dumb"),
+            can_redraw: variable("TERM").is_none_or(|term| term != "dumb"),
             terminal_in: stdin().is_terminal(),
             terminal_out: stdout().is_terminal(),
             terminal_err: stderr().is_terminal(),
         }
     }
 
+    /// Whether somebody sees a line that changes.
+    pub(crate) const fn shows_progress(&self) -> bool {
+        self.terminal_err && self.can_redraw && !self.json
+    }
+
     /// A setting of `serve`, by the name of its variable.
     pub(crate) fn setting(&self, name: &str) -> Option<&str> {
         self.settings.get(name).map(String::as_str)
     }
+}
+
+/// The directory of this user's configuration. Relative paths are no answer: they would change with the directory.
+fn config_home(variable: impl Fn(&str) -> Option<String>) -> Option<PathBuf> {
+    let absolute = |name: &str| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    absolute("XDG_CONFIG_HOME")
+        .or_else(|| absolute("APPDATA"))
+        .or_else(|| absolute("HOME").map(|home| home.join(".config")))
 }

@@ -9,6 +9,7 @@ use reqwest::Method;
 
 use crate::api::transport::{Sent, Transport};
 use crate::args::{ApiArgs, WriteArgs};
+use crate::credentials::{self, Credentials};
 use crate::failure::{Failure, closest};
 use crate::surroundings::Surroundings;
 
@@ -59,7 +60,6 @@ pub(crate) struct Api {
 impl Api {
     /// Sets it up; nothing is sent yet.
     pub(crate) fn new(args: &ApiArgs, surroundings: &Surroundings) -> Result<Self, Failure> {
-        let project = project(args.project.as_ref(), surroundings)?;
         let environment = match (&args.environment, &surroundings.environment) {
             (Some(environment), _) => environment.clone(),
             (None, named) => {
@@ -68,12 +68,60 @@ impl Api {
                     .map_err(|error| Failure::usage(format!("FLAGSTONE_ENV: {error}")))?
             }
         };
-        let url = args.url.as_deref().or(surroundings.url.as_deref()).unwrap_or(DEFAULT_URL);
-        let token = surroundings.token.clone().ok_or_else(|| {
-            Failure::usage("there is no token: set FLAGSTONE_TOKEN")
-                .hint("`flagstone dev` prints its token each time it starts")
-        })?;
+        let Reached { url, token, project, .. } = Reached::of(args, surroundings)?;
+        let token = token.ok_or_else(no_token)?;
+        let project = match (project, &args.project, &surroundings.project) {
+            (Some(project), None, None) => ProjectId::parse(&project).map_err(|error| {
+                Failure::refused("credentials-malformed", format!("the login's project: {error}"))
+            })?,
+            _ => self::project(args.project.as_ref(), surroundings)?,
+        };
+        let transport = Transport::new(&url, token)?.visible(surroundings.shows_progress());
+        Ok(Self { transport, project, environment })
+    }
+
+    /// A server and token that are named, for `login`.
+    pub(crate) fn at(url: &str, token: String, project: ProjectId) -> Result<Self, Failure> {
+        let environment = EnvironmentId::parse(DEFAULT_ENVIRONMENT)
+            .map_err(|error| Failure::refused(error.code(), error.to_string()))?;
         Ok(Self { transport: Transport::new(url, token)?, project, environment })
+    }
+
+    /// Whose the token is. A server that does not know the question shows by a list that it takes the token.
+    pub(crate) async fn whoami(&self) -> Result<Who, Failure> {
+        match self.get(&self.in_project("tokens/self")).await {
+            Ok(answer) => Ok(Who {
+                role: answer.text("role").map(str::to_owned),
+                expires: answer.text("expires").map(str::to_owned),
+            }),
+            Err(failure) if is_missing(&failure, &["not-found"]) => {
+                self.get(&self.in_project("environments?limit=1")).await?;
+                Ok(Who { role: None, expires: None })
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// The root document as clients find it.
+    pub(crate) async fn root(&self) -> Result<Vec<u8>, Failure> {
+        let path = format!("/cdn/open/{}/v1/root/1", self.project);
+        let received = self.transport.send(&Sent::new(Method::GET, &path)).await?;
+        if received.status == 200 {
+            return Ok(received.body);
+        }
+        let detail = format!("the server has no root document of project `{}`", self.project);
+        Err(Failure::refused("root-not-found", detail)
+            .hint("--project names another project; the bucket of a deployed project lies behind its CDN"))
+    }
+
+    /// Whether the server answers at all, and what its clock said, in epoch seconds.
+    pub(crate) async fn probe(&self) -> Result<Option<u64>, Failure> {
+        let received = self.transport.send(&Sent::new(Method::GET, "/healthz")).await?;
+        if received.status == 200 {
+            return Ok(received.date);
+        }
+        let detail = format!("/healthz answers {}", received.status);
+        Err(Failure::refused("bad-answer", detail).hint("is that the address of a Flagstone admin API?"))
     }
 
     pub(crate) const fn environment(&self) -> &EnvironmentId {
@@ -217,7 +265,58 @@ impl Api {
     }
 }
 
-/// The project that is meant.
+/// Whose a token is, as far as the server tells.
+#[derive(Debug)]
+pub(crate) struct Who {
+    /// What it may do.
+    pub(crate) role: Option<String>,
+    /// When it ends, as an instant.
+    pub(crate) expires: Option<String>,
+}
+
+/// Which server is meant, and with which token and project; and where that was said.
+#[derive(Clone)]
+pub(crate) struct Reached {
+    pub(crate) url: String,
+    pub(crate) url_from: &'static str,
+    pub(crate) token: Option<String>,
+    pub(crate) token_from: &'static str,
+    /// The project that was logged in to.
+    pub(crate) project: Option<String>,
+}
+
+impl Reached {
+    /// An address is taken from the option, the variable, the last login; a token from the variable, or from the login
+    /// to that address. A token of the variable never goes to the address of a login: it may be another server's.
+    pub(crate) fn of(args: &ApiArgs, surroundings: &Surroundings) -> Result<Self, Failure> {
+        let named = match (&args.url, &surroundings.url) {
+            (Some(url), _) => Some((url.clone(), "--url")),
+            (None, Some(url)) => Some((url.clone(), "FLAGSTONE_URL")),
+            (None, None) => None,
+        };
+        let default = || (DEFAULT_URL.to_owned(), "default");
+        if let Some(token) = &surroundings.token {
+            let (url, url_from) = named.unwrap_or_else(default);
+            let (token, token_from) = (Some(token.clone()), "FLAGSTONE_TOKEN");
+            return Ok(Self { url, url_from, token, token_from, project: None });
+        }
+        let mut credentials = Credentials::read(surroundings)?;
+        let last = || credentials.current.clone().map(|url| (url, "login"));
+        let (url, url_from) = named.or_else(last).unwrap_or_else(default);
+        let (token, project) = match credentials.servers.remove(&credentials::server(&url)) {
+            Some(login) => (Some(login.token), login.project),
+            None => (None, None),
+        };
+        Ok(Self { url, url_from, token, token_from: "login", project })
+    }
+}
+
+fn no_token() -> Failure {
+    Failure::usage("there is no token: run `flagstone login URL`, or set FLAGSTONE_TOKEN")
+        .hint("`flagstone dev` prints its token each time it starts")
+}
+
+/// The project that is meant, where no server is asked.
 pub(crate) fn project(named: Option<&ProjectId>, surroundings: &Surroundings) -> Result<ProjectId, Failure> {
     match (named, &surroundings.project) {
         (Some(project), _) => Ok(project.clone()),

@@ -3,12 +3,14 @@
 use core::time::Duration;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::UNIX_EPOCH;
 
 use flagstone_model::json::Json;
-use reqwest::header::{CONTENT_TYPE, ETAG, RETRY_AFTER};
+use reqwest::header::{CONTENT_TYPE, DATE, ETAG, RETRY_AFTER};
 use reqwest::{Client, Method, Url};
 
 use crate::failure::{Exit, Failure};
+use crate::progress::Progress;
 
 const CONNECT: Duration = Duration::from_secs(2);
 const TOTAL: Duration = Duration::from_secs(30);
@@ -50,6 +52,8 @@ pub(super) struct Received {
     pub(super) status: u16,
     pub(super) revision: Option<u64>,
     pub(super) body: Vec<u8>,
+    /// What the server's clock said, in epoch seconds.
+    pub(super) date: Option<u64>,
 }
 
 /// Why a try brought no answer.
@@ -65,6 +69,8 @@ pub(super) struct Transport {
     base: String,
     token: String,
     client: Client,
+    /// Whether somebody sees that it takes its time.
+    visible: bool,
 }
 
 impl core::fmt::Debug for Transport {
@@ -104,13 +110,20 @@ impl Transport {
         let base = base.strip_suffix("/v1").unwrap_or(base).to_owned();
         let client = client(plain)
             .map_err(|error| Failure::refused("http-setup", format!("no TLS or HTTP client: {error}")))?;
-        Ok(Self { base, token, client })
+        Ok(Self { base, token, client, visible: false })
+    }
+
+    /// Tells people that it waits, where it does.
+    pub(super) const fn visible(mut self, visible: bool) -> Self {
+        self.visible = visible;
+        self
     }
 
     /// Sends a request, again if that can do no harm and may help.
     pub(super) async fn send(&self, sent: &Sent<'_>) -> Result<Received, Failure> {
         let repeatable =
             sent.method == Method::GET || sent.headers.iter().any(|(name, _)| *name == "idempotency-key");
+        let _progress = Progress::start(self.visible, format!("waiting for {}", self.base));
         let mut tries = 0;
         loop {
             tries += 1;
@@ -141,6 +154,10 @@ impl Transport {
         let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
         let revision = header(ETAG).and_then(|etag| etag.trim_matches('"').parse().ok());
         let pause = header(RETRY_AFTER).and_then(|seconds| seconds.parse().ok()).map(Duration::from_secs);
+        let date = header(DATE)
+            .and_then(|date| httpdate::parse_http_date(date).ok())
+            .and_then(|date| date.duration_since(UNIX_EPOCH).ok())
+            .map(|since| since.as_secs());
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| self.lost(&error))? {
             if body.len() + chunk.len() > MAX_ANSWER_BYTES {
@@ -148,7 +165,7 @@ impl Transport {
             }
             body.extend_from_slice(&chunk);
         }
-        Ok((Received { status, revision, body }, pause))
+        Ok((Received { status, revision, body, date }, pause))
     }
 
     fn lost(&self, error: &reqwest::Error) -> Lost {

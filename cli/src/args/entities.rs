@@ -16,8 +16,10 @@ Examples:
   flagstone flag create --body @flag.json")]
     Create(Box<FlagCreate>),
     /// All flags, with their state in one environment.
+    #[command(after_help = "Example:\n  flagstone flag list -e staging")]
     List(ListArgs),
     /// A flag's definition, and its targeting in one environment.
+    #[command(after_help = "Example:\n  flagstone flag show new-checkout -e staging")]
     Show(FlagShow),
     /// Changes a definition, or replaces the targeting in one environment.
     #[command(after_help = "\
@@ -27,6 +29,7 @@ Examples:
   flagstone flag edit new-checkout -e staging --targeting @targeting.json")]
     Edit(Box<FlagEdit>),
     /// Archives a flag everywhere. Its key is never used again.
+    #[command(after_help = "Example:\n  flagstone flag archive new-checkout --reason 'it is everywhere'")]
     Archive(FlagArchive),
 }
 
@@ -117,8 +120,10 @@ pub(crate) struct FlagArchive {
 #[derive(Debug, Subcommand)]
 pub(crate) enum SegmentVerb {
     /// All segments of the environment.
+    #[command(after_help = "Example:\n  flagstone segment list -e staging")]
     List(ListArgs),
     /// One segment.
+    #[command(after_help = "Example:\n  flagstone segment show staff")]
     Show(SegmentShow),
     /// Writes a segment, new or over the one that is there.
     #[command(after_help = "\
@@ -126,6 +131,7 @@ Example:
   flagstone segment put staff '{\"rules\":[{\"if\":[{\"attr\":\"email\",\"ends\":[\"@example.com\"]}]}]}'")]
     Put(SegmentPut),
     /// Deletes a segment that nothing refers to.
+    #[command(after_help = "Example:\n  flagstone segment delete staff -e staging")]
     Delete(SegmentDelete),
 }
 
@@ -163,6 +169,7 @@ pub(crate) struct SegmentDelete {
 #[derive(Debug, Subcommand)]
 pub(crate) enum EnvVerb {
     /// All environments of the project.
+    #[command(after_help = "Example:\n  flagstone env list --json")]
     List(ListArgs),
     /// Creates an environment: every flag is off in it, or it is a copy of another.
     #[command(after_help = "\

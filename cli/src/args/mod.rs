@@ -1,6 +1,8 @@
 //! The verbs and their options, as `--help` shows them.
 
+mod backup;
 mod entities;
+mod operator;
 mod plans;
 mod serve;
 
@@ -10,11 +12,13 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand};
 use flagstone_model::key::{EnvironmentId, FlagKey, ProjectId, VariationKey};
 
+pub(crate) use backup::{Backup, RestoreBackup};
 pub(crate) use entities::{
     DefinitionArgs, EnvCreate, EnvEdit, EnvVerb, FlagArchive, FlagCreate, FlagEdit, FlagShow, FlagVerb,
     ListArgs, SegmentDelete, SegmentPut, SegmentShow, SegmentVerb,
 };
 
+pub(crate) use operator::{Completions, Doctor, KeysShow, KeysVerb, Login, Logout};
 pub(crate) use plans::{Apply, Export, Import, Plan, Restore};
 pub(crate) use serve::{Init, Serve};
 
@@ -23,6 +27,8 @@ use crate::given::Given;
 const AFTER: &str = "\
 Examples:
   flagstone dev                                    run all of it here, with sample flags
+  flagstone serve --project acme                   run it for real
+  flagstone login https://flags.example.com        keep a token; verbs use it from then on
   flagstone flag create new-checkout               a bool flag, off everywhere
   flagstone on new-checkout --env production       switch it on
   flagstone rollout new-checkout 25                serve `on` to 25 percent
@@ -30,14 +36,14 @@ Examples:
   flagstone history new-checkout                   who changed what, and why
 
 Environment:
-  FLAGSTONE_URL       the admin API, such as http://127.0.0.1:8080
-  FLAGSTONE_TOKEN     its token; never an argument, for arguments are seen by everybody
+  FLAGSTONE_URL       the admin API, such as http://127.0.0.1:8080; else the last login
+  FLAGSTONE_TOKEN     its token; never an argument, for arguments are seen by all; else that of the login
   FLAGSTONE_PROJECT   the project [demo]
   FLAGSTONE_ENV       the environment [production]
   FLAGSTONE_SDK_KEY   the key of closed streams, for `watch` and `verify`
   FLAGSTONE_OUTPUT    `json` is the same as --json
   FLAGSTONE_LOG       what `dev` and `serve` log, such as `debug` or `warn`
-  FLAGSTONE_LOG_FORMAT  `json` or `text`
+  FLAGSTONE_LOG_FORMAT  `json` or `text`; docs/SERVE.md has all settings of `serve`
   NO_COLOR            no colours
 
 Exit status:
@@ -68,6 +74,21 @@ pub(crate) enum Verb {
     Serve(Serve),
     /// Sets up a data directory: keys, project, environments, token.
     Init(Init),
+    /// Copies a data directory while it is used.
+    Backup(Backup),
+    /// Makes a data directory of a backup.
+    RestoreBackup(RestoreBackup),
+    /// Keeps a token for a server, and makes the server the one that verbs speak to.
+    Login(Login),
+    /// Forgets a token.
+    Logout(Logout),
+    /// Checks settings, server, token, streams, and a data directory, and says what to do.
+    Doctor(Doctor),
+    /// The keys of the project: show.
+    #[command(subcommand)]
+    Keys(KeysVerb),
+    /// Prints a completion script for a shell.
+    Completions(Completions),
     /// Definitions of flags: create, list, show, edit, archive.
     #[command(subcommand)]
     Flag(FlagVerb),
@@ -325,6 +346,45 @@ mod tests {
     fn the_command_line_is_well_formed() {
         use clap::CommandFactory;
         Cli::command().debug_assert();
+    }
+
+    /// Each verb, with the names that lead to it.
+    fn leaves(command: &clap::Command, above: &str, found: &mut Vec<(String, clap::Command)>) {
+        for verb in command.get_subcommands().filter(|verb| verb.get_name() != "help") {
+            let path = format!("{above} {}", verb.get_name());
+            if verb.has_subcommands() {
+                leaves(verb, &path, found);
+            } else {
+                found.push((path, verb.clone()));
+            }
+        }
+    }
+
+    fn verbs() -> Vec<(String, clap::Command)> {
+        use clap::CommandFactory;
+        let mut found = Vec::new();
+        leaves(&Cli::command(), "flagstone", &mut found);
+        found
+    }
+
+    #[test]
+    fn every_verb_has_an_example_that_names_it_and_every_option_a_word() {
+        let without = verbs().into_iter().filter_map(|(path, mut verb)| {
+            let help = verb.render_long_help().to_string();
+            let examples = help.split("Example").nth(1).unwrap_or_default();
+            (!examples.contains(&path)).then_some(path)
+        });
+        assert_eq!(
+            without.collect::<Vec<_>>(),
+            [""; 0],
+            "verbs without an example of themselves in their help"
+        );
+        for (path, verb) in verbs() {
+            assert!(verb.get_about().is_some(), "{path} does not say what it does");
+            for option in verb.get_arguments() {
+                assert!(option.get_help().is_some(), "{path}: {} is not explained", option.get_id());
+            }
+        }
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! One file per verb.
 
 mod audit;
+mod backup;
+mod completions;
 mod dev;
+mod doctor;
 mod env;
 mod eval;
 mod export;
@@ -9,6 +12,8 @@ mod flag;
 mod history;
 mod host;
 mod init;
+mod keys;
+mod login;
 mod plan;
 mod restore;
 mod segment;
@@ -21,11 +26,12 @@ mod watch;
 
 use std::process::ExitCode;
 
-use crate::args::{AuditVerb, EnvVerb, FlagVerb, SegmentVerb, Verb};
+use crate::args::{AuditVerb, EnvVerb, FlagVerb, KeysVerb, SegmentVerb, Verb};
 use crate::failure::Failure;
 use crate::screen::Screen;
 use crate::surroundings::Surroundings;
 
+pub(crate) use host::data::{make_private_directory, replace as replace_private};
 pub(crate) use host::logs::LogFormat;
 
 /// Does what the command line says.
@@ -34,6 +40,13 @@ pub(crate) fn run(verb: Verb, surroundings: &Surroundings, screen: &Screen) -> R
         Verb::Dev(args) => return dev::run(&args, surroundings, screen),
         Verb::Serve(args) => return serve::run(&args, surroundings, screen),
         Verb::Init(args) => return init::run(&args, surroundings, screen),
+        Verb::Backup(args) => return backup::back_up(&args, surroundings, screen),
+        Verb::RestoreBackup(args) => return backup::restore(&args, screen),
+        Verb::Doctor(args) => return doctor::run(&args, surroundings, screen),
+        Verb::Login(args) => block_on(login::login(&args, surroundings, screen)),
+        Verb::Logout(args) => login::logout(&args, surroundings, screen),
+        Verb::Keys(KeysVerb::Show(args)) => block_on(keys::show(&args, surroundings, screen)),
+        Verb::Completions(args) => completions::run(&args, screen),
         Verb::Verify(args) => return verify::run(&args, surroundings, screen),
         Verb::Audit(AuditVerb::Verify(args)) => return audit::verify(&args, surroundings, screen),
         Verb::Watch(args) => block_on(watch::run(&args, surroundings, screen)),

@@ -20,6 +20,7 @@ use flagstone_model::key::{EnvironmentId, ProjectId, ViewId};
 
 use crate::args::Verify;
 use crate::failure::{Failure, with_causes};
+use crate::progress::Progress;
 use crate::screen::{Paint, Screen};
 use crate::surroundings::Surroundings;
 use crate::verbs::watch::{build_failure, connection};
@@ -58,6 +59,7 @@ pub(super) fn run(args: &Verify, surroundings: &Surroundings, screen: &Screen) -
             return Err(Failure::usage("a connection string holds its pin itself"));
         }
         let connection = connection(&args.subject)?;
+        let _progress = Progress::start(screen.shows_progress(), "fetching the stream");
         block_on(stream(connection, surroundings))?
     } else {
         let trust = match (&args.root, &args.connection) {
@@ -73,6 +75,22 @@ pub(super) fn run(args: &Verify, surroundings: &Surroundings, screen: &Screen) -
     };
     tell(&checked, screen)?;
     Ok(if checked.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Fetches a stream as every client does, and says in one sentence what it is.
+pub(super) fn look(text: &str, surroundings: &Surroundings) -> Result<String, Failure> {
+    match block_on(stream(connection(text)?, surroundings))? {
+        Err(fault) => Err(Failure::refused(&fault.code, fault.detail)),
+        Ok(members) => {
+            let described = Json::object(members);
+            let text = |name| told::text(&described, name);
+            let version = told::number(&described, "version").unwrap_or_default();
+            let status = described.member("status").and_then(Json::as_array).unwrap_or_default();
+            let bits: Vec<_> = status.iter().map(told::plain).collect();
+            let bits = if bits.is_empty() { String::new() } else { format!(", status {}", bits.join(" ")) };
+            Ok(format!("{}/{}: an SDK verifies version {version}{bits}", text("environment"), text("view")))
+        }
+    }
 }
 
 fn of_connection(connection: &Connection) -> (Pin, Option<Stream>) {

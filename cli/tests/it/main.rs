@@ -10,10 +10,12 @@
 )]
 
 mod audit;
+mod backup;
 mod crash;
 mod dev;
 mod eval;
 mod example;
+mod operator;
 mod plans;
 mod serve;
 mod support;

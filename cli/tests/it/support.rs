@@ -83,8 +83,12 @@ pub(crate) fn run(arguments: &[&str]) -> Ran {
 
 /// Runs the binary with these arguments and this standard input.
 pub(crate) fn run_with_input(arguments: &[&str], input: &[u8]) -> Ran {
-    let mut command = flagstone();
-    let command = command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    with_input(flagstone().args(arguments), input)
+}
+
+/// Runs a command with this standard input.
+pub(crate) fn with_input(command: &mut Command, input: &[u8]) -> Ran {
+    let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("the binary runs");
     let mut stdin = child.stdin.take().expect("a pipe");
     let input = input.to_vec();

@@ -22,6 +22,21 @@ fn help_has_examples_and_the_exit_statuses_and_no_colours() {
 }
 
 #[test]
+fn the_exit_statuses_in_the_help_are_those_that_are_given() {
+    let help = run(&["--help"]).out;
+    let statuses = help.split("Exit status:").nth(1).unwrap();
+    let documented: Vec<_> = statuses.lines().filter_map(|line| line.trim().split_once("  ")).collect();
+    let numbers: Vec<_> = documented.iter().map(|(number, _)| *number).collect();
+    assert_eq!(numbers, ["0", "1", "2", "3", "4", "5"]);
+    let directory = tempfile::tempdir().unwrap();
+    let dev = Dev::start(directory.path());
+    assert_eq!(dev.run(&["flag", "list"]).code, 0);
+    assert_eq!(dev.run(&["flag", "show", "nothing"]).code, 1);
+    assert_eq!(dev.run(&["flag", "shwo", "nothing"]).code, 2);
+    assert_eq!(dev.run(&["flag", "list", "--url", "http://127.0.0.1:1"]).code, 3);
+}
+
+#[test]
 fn a_token_is_asked_for_before_anything_is_sent() {
     let ran = run(&["flag", "list"]);
     assert_eq!(ran.code, 2);

@@ -14,6 +14,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use crate::private;
 use crate::storage::StorageError;
 
+mod backup;
 mod checkpoints;
 mod log;
 mod publications;

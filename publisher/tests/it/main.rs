@@ -8,6 +8,7 @@
 )]
 
 mod authoring;
+mod backup;
 mod changes;
 mod checkpoints;
 mod control;

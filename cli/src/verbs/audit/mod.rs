@@ -12,6 +12,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
+use flagstone_bundle::manifest::Stream;
 use flagstone_model::json::Json;
 use flagstone_model::key::ProjectId;
 use flagstone_publisher::log::verify::{VerifiedChain, VerifyError, verify_log};
@@ -22,6 +23,7 @@ use flagstone_publisher::state::State;
 use crate::api;
 use crate::args::AuditVerify;
 use crate::failure::{Failure, with_causes};
+use crate::progress::Progress;
 use crate::screen::{Paint, Screen};
 use crate::surroundings::Surroundings;
 use crate::verbs::audit::bucket::Bucket;
@@ -70,11 +72,36 @@ impl Fault {
     }
 }
 
+impl From<Fault> for Failure {
+    fn from(fault: Fault) -> Self {
+        Self::refused(&fault.code, fault.detail).hint("`flagstone audit verify` looks at all of it")
+    }
+}
+
 /// What was proved.
-struct Proved {
+pub(super) struct Proved {
     project: ProjectId,
     chain: VerifiedChain,
     streams: Vec<Told>,
+}
+
+impl Proved {
+    /// The end of the log: its seq and its hash.
+    pub(super) fn head(&self) -> (u64, String) {
+        self.chain.head.map_or((0, String::new()), |head| (head.seq, head.hash.to_string()))
+    }
+}
+
+/// Proves a data directory that nobody uses.
+pub(super) async fn prove(data: &Path, project: &ProjectId) -> Result<Proved, Failure> {
+    Ok(check(data, project.clone()).await?)
+}
+
+/// The serial that each stream of a bucket announces.
+pub(super) fn announced(data: &Path, project: &ProjectId) -> Result<Vec<(Stream, u64)>, Failure> {
+    let bucket = Bucket::open(data.join("bucket"), project, &data.join("keys/root.1.json"))?;
+    let streams = bucket.streams()?.into_iter();
+    Ok(streams.filter_map(|found| Some((found.stream, found.newest?.manifest.serial()))).collect())
 }
 
 pub(super) fn verify(
@@ -92,12 +119,14 @@ pub(super) fn verify(
         return Err(Failure::refused("unreadable", format!("no log at {}: {why}", log.display()))
             .hint("--data is the directory that `flagstone dev` was given"));
     }
+    let progress = Progress::start(screen.shows_progress(), "checking the log");
     let before = Stillness::of(&log);
     let mut checked = block_on(async { Ok(check(&args.data, project.clone()).await) })?;
     if before.wal_missing && before != Stillness::of(&log) {
         // Somebody began to use the file that was read as one that stays as it is.
         checked = block_on(async { Ok(check(&args.data, project).await) })?;
     }
+    drop(progress);
     match checked {
         Ok(proved) => {
             tell(&proved, screen)?;
@@ -176,7 +205,7 @@ async fn fold(log: &SqliteStore, project: &ProjectId, checks: &mut Checks) -> Re
 
 fn tell(proved: &Proved, screen: &Screen) -> Result<(), Failure> {
     let Proved { project, chain, streams } = proved;
-    let (seq, hash) = chain.head.map_or((0, String::new()), |head| (head.seq, head.hash.to_string()));
+    let (seq, hash) = proved.head();
     if screen.is_json() {
         return screen.json(&Json::object([
             ("ok", Json::from(true)),

@@ -23,13 +23,19 @@ pub(in crate::verbs) struct DataDirectory {
 }
 
 impl DataDirectory {
+    /// A directory that is there.
+    pub(in crate::verbs) fn existing(path: &Path) -> Result<Self, Failure> {
+        if path.is_dir() {
+            return Ok(Self { path: path.to_path_buf() });
+        }
+        let detail = format!("there is no directory {}", path.display());
+        Err(Failure::refused("unreadable", detail)
+            .hint("--data is the directory that `flagstone serve` was given"))
+    }
+
     /// The directory, which is made if it is missing, for its owner only.
     pub(in crate::verbs) fn open(path: &Path) -> Result<Self, Failure> {
-        let mut builder = fs::DirBuilder::new();
-        builder.recursive(true);
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        let made = builder.create(path);
+        let made = make_private_directory(path);
         if path.exists() && !path.is_dir() {
             let detail =
                 format!("{} is a file, and the data directory has to be a directory", path.display());
@@ -128,6 +134,15 @@ impl DataDirectory {
     }
 }
 
+/// Makes a directory, and those above it, for its owner only.
+pub(crate) fn make_private_directory(path: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}
+
 /// The text of a file, if there is one.
 pub(in crate::verbs) fn read(path: &Path) -> Result<Option<String>, Failure> {
     match fs::read_to_string(path) {
@@ -140,7 +155,7 @@ pub(in crate::verbs) fn read(path: &Path) -> Result<Option<String>, Failure> {
 }
 
 /// Writes a file that others cannot read, whole or not at all. The caller holds the lock.
-pub(in crate::verbs) fn replace(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     let mut name = path.as_os_str().to_owned();
     name.push(".new");
     let temporary = PathBuf::from(name);
@@ -177,7 +192,8 @@ fn private(options: &mut OpenOptions) {
     let _ = options;
 }
 
-fn unwritable(path: &Path, error: &io::Error) -> Failure {
+/// Why something in a data directory could not be written.
+pub(in crate::verbs) fn unwritable(path: &Path, error: &io::Error) -> Failure {
     let path = path.display();
     match error.kind() {
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => Failure::refused(
