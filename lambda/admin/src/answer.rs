@@ -76,8 +76,30 @@ pub(crate) fn written(
     waited: bool,
     written: Written,
 ) -> Response {
+    answer_to_write(key, environment, waited, written, None)
+}
+
+/// The answer to the making of a secret, which tells it.
+pub(crate) fn told_once(
+    key: &str,
+    environment: Option<&EnvironmentId>,
+    waited: bool,
+    written: Written,
+    secret: (&'static str, String),
+) -> Response {
+    answer_to_write(key, environment, waited, written, Some(secret))
+}
+
+fn answer_to_write(
+    key: &str,
+    environment: Option<&EnvironmentId>,
+    waited: bool,
+    written: Written,
+    secret: Option<(&'static str, String)>,
+) -> Response {
     let mut entity = members(key, environment, written.entity, written.revision);
     if let Json::Object(members) = &mut entity {
+        members.extend(secret.map(|(name, text)| (name.into(), Json::from(text))));
         members.push(("seq".into(), Json::from(written.seq)));
         members.push(("publication".into(), publication(&written.publication)));
     }

@@ -12,6 +12,7 @@ use flagstone_model::digest::Digest;
 use flagstone_model::instant::Instant;
 use flagstone_model::key::EnvironmentId;
 use flagstone_publisher::author::Role;
+use flagstone_publisher::control::ControlPlane;
 use flagstone_publisher::log::ActorKind;
 
 use crate::Service;
@@ -79,7 +80,7 @@ impl Principal {
 }
 
 /// The refusal of a token that is limited to other environments.
-fn outside() -> Problem {
+pub(crate) fn outside() -> Problem {
     let detail = "the token is limited to environments, and this reaches beyond them";
     Problem::new(StatusCode::FORBIDDEN, code::FORBIDDEN, detail)
 }
@@ -130,6 +131,50 @@ impl AdminToken {
 impl Tokens for AdminToken {
     async fn authenticate(&self, token_sha256: &Digest) -> Result<Option<Principal>, AuthError> {
         Ok(same(&self.sha256, token_sha256).then(|| self.principal.clone()))
+    }
+}
+
+/// The tokens that a project's log knows, and beside them one that always works.
+///
+/// A token that was made works with the next request, and a revoked or expired one is refused with it.
+pub struct ProjectTokens {
+    control: ControlPlane,
+    bootstrap: Option<AdminToken>,
+}
+
+impl ProjectTokens {
+    /// The tokens of a project. `bootstrap` is the way in that nobody can revoke: without it a project whose last
+    /// token is gone has none.
+    pub const fn new(control: ControlPlane, bootstrap: Option<AdminToken>) -> Self {
+        Self { control, bootstrap }
+    }
+}
+
+impl core::fmt::Debug for ProjectTokens {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("ProjectTokens").field("project", self.control.project()).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Tokens for ProjectTokens {
+    async fn authenticate(&self, token_sha256: &Digest) -> Result<Option<Principal>, AuthError> {
+        // First, so that it works though the log does not answer.
+        if let Some(bootstrap) = &self.bootstrap
+            && let Some(principal) = bootstrap.authenticate(token_sha256).await?
+        {
+            return Ok(Some(principal));
+        }
+        let found = self.control.token_by_sha256(token_sha256).await;
+        let found = found.map_err(|error| AuthError::Unavailable { source: error.into() })?;
+        Ok(found.map(|(id, token)| Principal {
+            kind: ActorKind::Token,
+            id: id.to_string(),
+            name: Some(token.name),
+            role: token.role,
+            environments: token.environments,
+            expires: token.expires,
+        }))
     }
 }
 

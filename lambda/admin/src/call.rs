@@ -90,14 +90,18 @@ pub(crate) enum Media {
 
 impl Call {
     fn parameter<K>(&self, name: &'static str, parse: fn(&str) -> Result<K, KeyError>) -> Result<K, Problem> {
-        let value = self.parameters.iter().find(|(present, _)| present == name);
-        let value = value.map_or("", |(_, value)| value.as_str());
-        parse(value).map_err(|error| Problem::key(name, &error))
+        parse(self.raw_parameter(name)).map_err(|error| Problem::key(name, &error))
     }
 
     /// Who asks.
     pub(crate) const fn principal(&self) -> &Principal {
         &self.principal
+    }
+
+    /// A part of the path, as it came; empty if the route has none of this name.
+    pub(crate) fn raw_parameter(&self, name: &str) -> &str {
+        let value = self.parameters.iter().find(|(present, _)| present == name);
+        value.map_or("", |(_, value)| value.as_str())
     }
 
     /// The environment in the path.

@@ -17,6 +17,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use flagstone_model::digest::Digest;
 use flagstone_model::key::{EnvironmentId, ProjectId, ViewId};
+use flagstone_publisher::control::ControlPlane;
 use flagstone_publisher::store::{Etag, ObjectPath, ObjectStore, StoreError};
 
 use crate::auth::AuthError;
@@ -76,6 +77,40 @@ impl fmt::Debug for StaticSdkKeys {
 impl SdkKeys for StaticSdkKeys {
     async fn scope(&self, key_sha256: &Digest) -> Result<Option<KeyScope>, AuthError> {
         Ok(self.scopes.get(key_sha256).cloned())
+    }
+}
+
+/// The SDK keys that a project's log knows, and beside them others, such as those of `flagstone dev`.
+///
+/// A key that was made opens the next request, and a revoked one no more.
+pub struct ProjectSdkKeys {
+    control: ControlPlane,
+    others: Arc<dyn SdkKeys>,
+}
+
+impl ProjectSdkKeys {
+    /// The SDK keys of a project, and others that are looked at first.
+    pub const fn new(control: ControlPlane, others: Arc<dyn SdkKeys>) -> Self {
+        Self { control, others }
+    }
+}
+
+impl fmt::Debug for ProjectSdkKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProjectSdkKeys").field("project", self.control.project()).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl SdkKeys for ProjectSdkKeys {
+    async fn scope(&self, key_sha256: &Digest) -> Result<Option<KeyScope>, AuthError> {
+        if let Some(scope) = self.others.scope(key_sha256).await? {
+            return Ok(Some(scope));
+        }
+        let found = self.control.sdk_key_by_sha256(key_sha256).await;
+        let found = found.map_err(|error| AuthError::Unavailable { source: error.into() })?;
+        let project = self.control.project();
+        Ok(found.map(|environment| KeyScope { project: project.clone(), environment }))
     }
 }
 

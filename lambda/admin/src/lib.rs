@@ -74,7 +74,9 @@ mod routes;
 use auth::Tokens;
 use metrics::Metrics;
 use problem::Problem;
-use routes::{changes, environments, evaluate, explain, flags, log, publication, segments, targeting};
+use routes::{
+    changes, environments, evaluate, explain, flags, keys, log, publication, segments, targeting, tokens,
+};
 
 /// Largest body of a request, in bytes.
 pub const MAX_BODY_BYTES: usize = 1024 * 1024;
@@ -182,6 +184,11 @@ fn table() -> Routes {
         (p("/log"), get(log::list)),
         (p("/changes"), post(changes::make)),
         (e("/restore"), post(changes::restore)),
+        (p("/tokens"), get(tokens::list).post(tokens::create)),
+        (p("/tokens/self"), get(tokens::whoami)),
+        (p("/tokens/{token}"), get(tokens::read).delete(tokens::revoke)),
+        (e("/keys"), get(keys::list).post(keys::create)),
+        (e("/keys/{key}"), get(keys::read).delete(keys::revoke)),
     ]
 }
 

@@ -16,7 +16,7 @@ use crate::answer;
 use crate::problem::Problem;
 
 /// Each area, and its fragment. The first one has what belongs to none.
-const FRAGMENTS: [(&str, &str); 10] = [
+const FRAGMENTS: [(&str, &str); 12] = [
     ("common.json", include_str!("../openapi/common.json")),
     ("flags.json", include_str!("../openapi/flags.json")),
     ("environments.json", include_str!("../openapi/environments.json")),
@@ -27,6 +27,8 @@ const FRAGMENTS: [(&str, &str); 10] = [
     ("publication.json", include_str!("../openapi/publication.json")),
     ("log.json", include_str!("../openapi/log.json")),
     ("changes.json", include_str!("../openapi/changes.json")),
+    ("tokens.json", include_str!("../openapi/tokens.json")),
+    ("keys.json", include_str!("../openapi/keys.json")),
 ];
 
 /// Where the parts stand that operations take in, and how an operation names them.

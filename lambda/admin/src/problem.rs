@@ -254,6 +254,7 @@ impl IntoResponse for Problem {
 /// The same words for every occurrence of a code.
 fn title(code: &str) -> &'static str {
     match code {
+        "already-created" => "made before, and its secret told then",
         "already-exists" => "there is one already",
         "archive-differs" | "log-behind" | "unclaimed-manifest" => "the stream stands still",
         "builder-older" => "a newer builder built it",
@@ -265,6 +266,7 @@ fn title(code: &str) -> &'static str {
         "idempotency-key-reused" => "the idempotency key belongs to another request",
         "internal" => "internal error",
         "invalid-request" => "the request is not well-formed",
+        "key-not-found" => "no such SDK key",
         "key-retired" => "the key is retired",
         "method-not-allowed" => "no such method here",
         "needs-confirmation" => "needs confirmation",
@@ -278,7 +280,10 @@ fn title(code: &str) -> &'static str {
         "schedule-overlap" => "points in time do not follow one another",
         "segment-not-found" => "no such segment",
         "stale-revision" => "changed in the meantime",
+        "token-not-found" => "no such token",
         "too-large" => "too large",
+        "too-many-keys" => "two SDK keys are the most",
+        "too-many-tokens" => "too many tokens",
         "unauthenticated" => "not authenticated",
         "unknown-time-zone" => "no such time zone",
         "unsupported-media-type" => "not JSON",

@@ -45,6 +45,11 @@ pub const RIGHTS: &[Right] = &[
     right("GET", "P/environments", Viewer, Shared),
     right("POST", "P/environments", Admin, Project),
     right("GET", "P/log", Viewer, Project),
+    right("GET", "P/tokens", Admin, Named),
+    right("POST", "P/tokens", Admin, Named),
+    right("GET", "P/tokens/self", Viewer, Shared),
+    right("GET", "P/tokens/{token}", Admin, Named),
+    right("DELETE", "P/tokens/{token}", Admin, Named),
     right("GET", "E", Viewer, Environment),
     right("PATCH", "E", Admin, Environment),
     right("GET", "E/flags", Viewer, Environment),
@@ -66,6 +71,10 @@ pub const RIGHTS: &[Right] = &[
     // What the changes are about: an environment each, or the project.
     right("POST", "P/changes", Editor, Named),
     right("POST", "E/restore", Editor, Environment),
+    right("GET", "E/keys", Admin, Environment),
+    right("POST", "E/keys", Admin, Environment),
+    right("GET", "E/keys/{key}", Admin, Environment),
+    right("DELETE", "E/keys/{key}", Admin, Environment),
 ];
 
 const fn right(method: &'static str, path: &'static str, role: Role, reach: Reach) -> Right {

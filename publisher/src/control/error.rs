@@ -21,6 +21,12 @@ pub enum ControlError {
     /// The change is not acceptable.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// The request was done before, and its secret told then: nobody has it now.
+    #[error("this request was done before; its secret was told once, so revoke `{}` and make another", id.as_deref().unwrap_or("it"))]
+    AlreadyCreated {
+        /// What it made, unless that is not known any more.
+        id: Option<String>,
+    },
     /// The idempotency key belongs to another request of this actor.
     #[error("this idempotency key was used for another request")]
     KeyReused,
@@ -97,6 +103,7 @@ impl ControlError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Refused(refusal) => refusal.code(),
+            Self::AlreadyCreated { .. } => "already-created",
             Self::KeyReused => "idempotency-key-reused",
             Self::TooLarge => "too-large",
             Self::Contended => "busy",
@@ -119,16 +126,21 @@ impl ControlError {
                 Refusal::Invalid { .. } => Kind::Invalid,
                 Refusal::FlagNotFound { .. }
                 | Refusal::EnvironmentNotFound { .. }
-                | Refusal::SegmentNotFound { .. } => Kind::NotFound,
+                | Refusal::SegmentNotFound { .. }
+                | Refusal::TokenNotFound { .. }
+                | Refusal::KeyNotFound { .. } => Kind::NotFound,
                 Refusal::StaleRevision { current } => Kind::Precondition { current: *current },
                 Refusal::AlreadyExists
                 | Refusal::KeyRetired
                 | Refusal::NeedsConfirmation { .. }
-                | Refusal::RampShrinks { .. } => Kind::Conflict,
+                | Refusal::RampShrinks { .. }
+                | Refusal::TooManyTokens
+                | Refusal::TooManyKeys => Kind::Conflict,
                 Refusal::At { .. } | Refusal::Fold(_) => Kind::Internal,
             },
             Self::AtInFuture | Self::SeqBeyondHead { .. } => Kind::Invalid,
             Self::Build(_) => Kind::NotFound,
+            Self::AlreadyCreated { .. } => Kind::Conflict,
             Self::KeyReused => Kind::Unprocessable,
             Self::TooLarge => Kind::TooLarge,
             // Any other fault of a store stays until somebody mends it.

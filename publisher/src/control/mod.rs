@@ -3,9 +3,11 @@
 //! [`ControlPlane::write`] makes changes, the other methods read. A change is made when its entry is in the log; then
 //! it is published, and the answer says how far that has got. [`ControlPlane::sweep`] does what was left undone.
 
+mod credential;
 mod error;
 mod explain;
 mod folded;
+mod mint;
 mod publication;
 mod read;
 mod several;
@@ -22,6 +24,7 @@ use flagstone_model::key::{EnvironmentId, ProjectId, ViewId};
 
 pub use error::{ControlError, Kind};
 pub use explain::Explained;
+pub use mint::Minted;
 pub use read::{Entity, Evaluated, HistoryItem, LogPage};
 pub use several::{Action, Changed, ChangedEntity, Several};
 pub use streams::StreamAge;
@@ -104,6 +107,11 @@ impl ControlPlane {
     /// Tells this observer about the work from now on. The first one stays; returns whether this is it.
     pub fn observe(&self, observer: Arc<dyn Observer>) -> bool {
         self.inner.publisher.watch().tell(observer)
+    }
+
+    /// The time, by its clock, in Unix milliseconds.
+    pub fn now_ms(&self) -> i64 {
+        self.inner.clock.now_ms()
     }
 
     /// The stream of an environment that servers follow.

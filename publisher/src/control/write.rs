@@ -11,11 +11,13 @@ use tracing::Instrument as _;
 use super::ControlPlane;
 use super::error::{ControlError, nothing};
 use crate::author::Problem;
-use crate::log::{Actor, Appended, Draft, Entity, Entry, EntryData, HeaderError, LogError, SealError};
+use crate::log::{
+    Actor, Appended, Draft, Entity, Entry, EntryData, HeaderError, LogError, SdkKeyId, SealError, TokenId,
+};
 use crate::observe::Append;
 use crate::publish::PublicationState;
 use crate::state::State;
-use crate::state::change::{self, Confirmation, Edit, Precondition, Refusal, Terms};
+use crate::state::change::{self, Confirmation, Edit, New, Precondition, Refusal, Terms};
 use crate::storage::StorageError;
 
 /// How often a writer that lost its place in the log tries again.
@@ -53,6 +55,14 @@ pub enum Operation {
     DeleteSegment(EnvironmentId, SegmentKey),
     /// Stops a ramp where it has got to: `{"rule"?}`.
     PauseRamp(EnvironmentId, FlagKey, Json<'static>),
+    /// Makes a token; [`ControlPlane::create_token`] also tells its text.
+    CreateToken(New<TokenId>),
+    /// Revokes a token.
+    RevokeToken(TokenId),
+    /// Makes an SDK key; [`ControlPlane::create_sdk_key`] also tells its text.
+    CreateSdkKey(EnvironmentId, New<SdkKeyId>),
+    /// Revokes an SDK key.
+    RevokeSdkKey(EnvironmentId, SdkKeyId),
 }
 
 /// Who asks for a change, how, and on what terms.
@@ -254,6 +264,8 @@ impl ControlPlane {
                 vec![environment.clone()]
             }
             Some(Entity::Environment(environment)) => vec![environment.clone()],
+            // Nothing that a snapshot holds.
+            Some(Entity::Token(_) | Entity::SdkKey(..)) => Vec::new(),
             _ => state.environments().map(|(id, _)| id.clone()).collect(),
         };
         Ok(Written {
@@ -319,14 +331,20 @@ fn edits(
         Operation::PauseRamp(environment, flag, body) => {
             change::pause_ramp(state, environment, flag, body, terms)?
         }
+        Operation::CreateToken(new) => change::create_token(state, new)?,
+        Operation::RevokeToken(id) => change::revoke_token(state, id, terms)?,
+        Operation::CreateSdkKey(environment, new) => change::create_sdk_key(state, environment, new)?,
+        Operation::RevokeSdkKey(environment, id) => change::revoke_sdk_key(state, environment, id, terms)?,
     })
 }
 
 /// What the author wrote, out of what an entry keeps of an entity.
 pub(super) fn authored(entity: &Entity, state: Option<Json<'static>>) -> Json<'static> {
     match (entity, state) {
-        (Entity::Targeting(..), Some(state)) => state.member("authored").cloned().unwrap_or_else(nothing),
         (Entity::Segment(..), Some(state @ Json::Object(_))) => crate::state::authored_segment(&state),
+        (Entity::Targeting(..) | Entity::Token(_) | Entity::SdkKey(..), Some(state)) => {
+            state.member("authored").cloned().unwrap_or_else(nothing)
+        }
         (_, Some(state @ Json::Object(_))) => state,
         _ => nothing(),
     }

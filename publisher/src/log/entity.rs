@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use flagstone_model::key::{EnvironmentId, FlagKey, SegmentKey, ViewId};
 
+use super::id::{SdkKeyId, TokenId};
+
 /// Longest text of an entity, in bytes.
 const MAX_ENTITY_BYTES: usize = 256;
 
@@ -22,6 +24,10 @@ pub enum Entity {
     Targeting(EnvironmentId, FlagKey),
     /// A segment of one environment: `segment/ENV/KEY`.
     Segment(EnvironmentId, SegmentKey),
+    /// A token of the admin API: `token/ID`.
+    Token(TokenId),
+    /// An SDK key of one environment: `sdk-key/ENV/ID`.
+    SdkKey(EnvironmentId, SdkKeyId),
     /// The data of an earlier entry, which this change took away: `erase/SEQ`.
     Erasure(u64),
     /// What one stream announces, taken over although the log did not hold it: `restore/ENV/VIEW` (FORMAT T-4.7).
@@ -56,6 +62,10 @@ impl Entity {
             ["segment", id, key] => {
                 Ok(Self::Segment(environment(id)?, SegmentKey::parse(key).map_err(|_| EntityError)?))
             }
+            ["token", id] => Ok(Self::Token(TokenId::parse(id).map_err(|_| EntityError)?)),
+            ["sdk-key", id, key] => {
+                Ok(Self::SdkKey(environment(id)?, SdkKeyId::parse(key).map_err(|_| EntityError)?))
+            }
             ["erase", seq] => {
                 let number = seq.parse().map_err(|_| EntityError)?;
                 if seq == format!("{number}") { Ok(Self::Erasure(number)) } else { Err(EntityError) }
@@ -63,7 +73,10 @@ impl Entity {
             ["restore", id, view] => {
                 Ok(Self::Restoration(environment(id)?, ViewId::parse(view).map_err(|_| EntityError)?))
             }
-            ["project" | "environment" | "flag" | "segment" | "erase" | "restore", ..] => Err(EntityError),
+            [
+                "project" | "environment" | "flag" | "segment" | "token" | "sdk-key" | "erase" | "restore",
+                ..,
+            ] => Err(EntityError),
             _ if is_name(text) => Ok(Self::Unknown(text.into())),
             _ => Err(EntityError),
         }
@@ -88,6 +101,8 @@ impl fmt::Display for Entity {
             Self::Flag(flag) => write!(f, "flag/{flag}"),
             Self::Targeting(environment, flag) => write!(f, "flag/{environment}/{flag}"),
             Self::Segment(environment, segment) => write!(f, "segment/{environment}/{segment}"),
+            Self::Token(token) => write!(f, "token/{token}"),
+            Self::SdkKey(environment, key) => write!(f, "sdk-key/{environment}/{key}"),
             Self::Erasure(seq) => write!(f, "erase/{seq}"),
             Self::Restoration(environment, view) => write!(f, "restore/{environment}/{view}"),
             Self::Unknown(text) => f.write_str(text),
@@ -110,6 +125,7 @@ mod tests {
             "erase/17",
             "restore/production/server",
             "token/t_81",
+            "sdk-key/production/k_7q",
             "view/client-eu",
             "holdout",
         ] {
@@ -140,6 +156,10 @@ mod tests {
             "token/",
             "token/a b",
             "token/ä",
+            "token/81",
+            "token/t_81/x",
+            "sdk-key/k_7q",
+            "sdk-key/production/t_81",
             "token/\n",
         ] {
             assert_eq!(Entity::parse(text), Err(EntityError), "{text}");

@@ -14,6 +14,7 @@ pub mod conformance;
 mod entity;
 mod entry;
 mod header;
+mod id;
 mod memory;
 pub mod verify;
 
@@ -25,6 +26,7 @@ pub use entry::{
 pub use header::{
     Actor, ActorKind, EntityChange, Header, HeaderError, MAX_HEADER_BYTES, MAX_ID_CHARS, Request,
 };
+pub use id::{IdError, SdkKeyId, TokenId};
 pub use memory::MemoryLog;
 
 use crate::storage::StorageError;

@@ -12,7 +12,7 @@ use super::entity::{
     EnvironmentState, FlagInEnvironment, FlagState, ProjectState, SegmentState, SettledTargeting,
     segment_from_json,
 };
-use super::{SortedMap, State};
+use super::{CredentialState, SortedMap, State};
 use crate::author::{Environment, FlagDefinition, FlagKind, Project, Segment};
 use crate::log::{DataError, Entity, EntityChange, Entry, follows};
 
@@ -156,6 +156,16 @@ impl State {
             Entity::Flag(key) => self.fold_flag(key, place, state),
             Entity::Targeting(id, key) => self.fold_targeting(id, key, place, state),
             Entity::Segment(id, key) => self.fold_segment(id, key, place, state),
+            Entity::Token(id) => {
+                let token = CredentialState::folded(state, (place.revision, place.seq))?;
+                self.tokens.insert(id.clone(), Arc::new(token));
+                Some(())
+            }
+            Entity::SdkKey(id, key) => {
+                let folded = CredentialState::folded(state, (place.revision, place.seq))?;
+                self.sdk_keys.insert((id.clone(), key.clone()), Arc::new(folded));
+                Some(())
+            }
             Entity::Erasure(_) | Entity::Restoration(..) | Entity::Unknown(_) => {
                 self.others.insert(entity.to_string().into(), (place.revision, place.seq));
                 Some(())

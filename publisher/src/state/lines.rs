@@ -55,7 +55,7 @@ impl State {
     /// The state as lines; `None` before the first entry.
     pub fn to_lines(&self) -> Option<Vec<u8>> {
         // Everything a state holds is named here, so that what is added to it is added to its lines.
-        let Self { id, head, project, flags, environments, requests, others } = self;
+        let Self { id, head, project, flags, environments, tokens, sdk_keys, requests, others } = self;
         let Head { seq, hash, time_ms } = head.as_ref()?;
         let mut lines = Lines::default();
         lines.push(&Json::object([
@@ -89,6 +89,14 @@ impl State {
                 let state = segment.as_ref().map_or(Json::Null, segment_to_json);
                 lines.entity(&Entity::Segment(id.clone(), key.clone()), (*revision, *seq), Some(state));
             }
+        }
+        for (id, token) in tokens.iter() {
+            let place = (token.revision, token.seq);
+            lines.entity(&Entity::Token(id.clone()), place, Some(token.to_json()));
+        }
+        for ((id, key), found) in sdk_keys.iter() {
+            let place = (found.revision, found.seq);
+            lines.entity(&Entity::SdkKey(id.clone(), key.clone()), place, Some(found.to_json()));
         }
         for (text, place) in others.iter() {
             // What was kept was an entity when it was folded.

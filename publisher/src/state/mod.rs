@@ -11,6 +11,7 @@ use flagstone_model::key::{EnvironmentId, FlagKey, ProjectId};
 
 pub mod change;
 
+mod credential;
 mod entity;
 mod fold;
 mod lines;
@@ -19,6 +20,7 @@ mod references;
 mod requests;
 mod sorted_map;
 
+pub use credential::{Authored, Credential, CredentialState};
 pub(crate) use entity::authored_segment;
 pub use entity::{
     EnvironmentState, FlagInEnvironment, FlagState, ProjectState, SegmentState, SettledTargeting,
@@ -29,7 +31,8 @@ pub use reach::Reach;
 pub use requests::{REMEMBERED, REMEMBERED_MS, Recorded, Requests};
 pub use sorted_map::SortedMap;
 
-use crate::log::{Entity, Head};
+use crate::author::{SdkKey, Token};
+use crate::log::{Entity, Head, SdkKeyId, TokenId};
 use crate::lower::salt::Salts;
 use entity::Environments;
 
@@ -41,6 +44,8 @@ pub struct State {
     project: Option<Arc<ProjectState>>,
     flags: SortedMap<FlagKey, Arc<FlagState>>,
     environments: Environments,
+    tokens: SortedMap<TokenId, Arc<CredentialState<Token>>>,
+    sdk_keys: SortedMap<(EnvironmentId, SdkKeyId), Arc<CredentialState<SdkKey>>>,
     requests: Requests,
     /// Revision and last entry of entities that this release only carries along.
     others: SortedMap<Arc<str>, (u64, u64)>,
@@ -67,6 +72,8 @@ impl State {
             project: None,
             flags: SortedMap::default(),
             environments: Environments::new(),
+            tokens: SortedMap::default(),
+            sdk_keys: SortedMap::default(),
             requests: Requests::default(),
             others: SortedMap::default(),
         }
@@ -112,6 +119,46 @@ impl State {
         self.environments.iter()
     }
 
+    /// A token, a revoked one too.
+    pub fn token(&self, id: &TokenId) -> Option<&Arc<CredentialState<Token>>> {
+        self.tokens.get(id)
+    }
+
+    /// All tokens by id, revoked ones too.
+    pub fn all_tokens(&self) -> impl Iterator<Item = (&TokenId, &Arc<CredentialState<Token>>)> {
+        self.tokens.iter()
+    }
+
+    /// The tokens that are not revoked, by id; expired ones are among them.
+    pub fn tokens(&self) -> impl Iterator<Item = (&TokenId, &Credential<Token>)> {
+        self.tokens.iter().filter_map(|(id, token)| Some((id, token.credential.as_ref()?)))
+    }
+
+    /// An SDK key, a revoked one too.
+    pub fn sdk_key(
+        &self,
+        environment: &EnvironmentId,
+        id: &SdkKeyId,
+    ) -> Option<&Arc<CredentialState<SdkKey>>> {
+        self.sdk_keys.get(&(environment.clone(), id.clone()))
+    }
+
+    /// All SDK keys by environment and id, revoked ones too.
+    pub fn all_sdk_keys(
+        &self,
+    ) -> impl Iterator<Item = (&(EnvironmentId, SdkKeyId), &Arc<CredentialState<SdkKey>>)> {
+        self.sdk_keys.iter()
+    }
+
+    /// The SDK keys of an environment that are not revoked, by id.
+    pub fn sdk_keys(
+        &self,
+        environment: &EnvironmentId,
+    ) -> impl Iterator<Item = (&SdkKeyId, &Credential<SdkKey>)> {
+        let own = self.sdk_keys.iter().filter(move |((id, _), _)| id == environment);
+        own.filter_map(|((_, id), key)| Some((id, key.credential.as_ref()?)))
+    }
+
     /// The requests that are remembered.
     pub const fn requests(&self) -> &Requests {
         &self.requests
@@ -133,6 +180,8 @@ impl State {
                 .get(id)
                 .and_then(|environment| environment.segments.get(key))
                 .map(|segment| (segment.revision, segment.seq)),
+            Entity::Token(id) => self.tokens.get(id).map(|token| (token.revision, token.seq)),
+            Entity::SdkKey(id, key) => self.sdk_key(id, key).map(|key| (key.revision, key.seq)),
             other => self.others.get(other.to_string().as_str()).copied(),
         };
         place.unwrap_or_default()

@@ -12,6 +12,7 @@ mod backup;
 mod changes;
 mod checkpoints;
 mod control;
+mod credentials;
 mod invariants;
 mod keys;
 mod log;

@@ -14,7 +14,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use axum::Router;
-use flagstone_admin::auth::{AdminToken, Principal};
+use flagstone_admin::auth::{AdminToken, Principal, ProjectTokens};
+use flagstone_admin::cdn::{self, ProjectSdkKeys};
 use flagstone_bundle::root::Pin;
 use flagstone_model::key::{EnvironmentId, ProjectId};
 use flagstone_publisher::clock::{Clock, SystemClock};
@@ -90,16 +91,16 @@ impl Host {
 
     /// Admin API and bucket under one address.
     pub(in crate::verbs) fn app(&self, token: &str, keys: &Arc<SdkKeyFile>) -> Router {
-        let principal = Principal::admin("admin");
-        let keys = Arc::<SdkKeyFile>::clone(keys);
-        let tokens = Arc::new(AdminToken::new(token, principal));
+        let bootstrap = AdminToken::new(token, Principal::admin("admin"));
+        let tokens = Arc::new(ProjectTokens::new(self.control.clone(), Some(bootstrap)));
+        let keys = ProjectSdkKeys::new(self.control.clone(), Arc::<SdkKeyFile>::clone(keys));
         let options = flagstone_admin::Options {
             #[cfg(feature = "otel")]
             adopt: Some(traces::adopt),
             ..flagstone_admin::Options::default()
         };
         flagstone_admin::router_with(self.control.clone(), tokens, options)
-            .merge(flagstone_admin::cdn::router(Arc::clone(&self.bucket), keys))
+            .merge(cdn::router(Arc::clone(&self.bucket), Arc::new(keys)))
     }
 }
 

@@ -18,11 +18,13 @@ pub(crate) mod environments;
 pub(crate) mod evaluate;
 pub(crate) mod explain;
 pub(crate) mod flags;
+pub(crate) mod keys;
 pub(crate) mod log;
 pub(crate) mod past;
 pub(crate) mod publication;
 pub(crate) mod segments;
 pub(crate) mod targeting;
+pub(crate) mod tokens;
 
 /// What a handler answers.
 pub(crate) type Answer = Result<Response, Problem>;
@@ -55,12 +57,17 @@ async fn write(service: &Service, operation: Operation, write: Write, subject: S
 /// Makes what the list in the path did not have, and answers where it is now.
 async fn add(service: &Service, call: &Call, operation: Operation, key: &str) -> Answer {
     let terms = call.creation(None).await?;
-    let mut response = write(service, operation, terms, Subject { key, environment: None }).await?;
+    let response = write(service, operation, terms, Subject { key, environment: None }).await?;
+    Ok(created(response, call, key))
+}
+
+/// The same answer with where it is that was made.
+fn created(mut response: Response, call: &Call, key: &str) -> Response {
     let location = format!("{}/{}", call.path(), percent::encode_segment(key));
     if let Ok(location) = HeaderValue::try_from(location) {
         response.headers_mut().insert(LOCATION, location);
     }
-    Ok(response)
+    response
 }
 
 /// The revision of an entity; 0 if there is none.

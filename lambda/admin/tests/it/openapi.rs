@@ -15,6 +15,7 @@ async fn exemplary() -> World {
     let world = World::with_flags().await;
     let segment = "/v1/projects/demo/environments/production/segments/staff";
     world.expect(StatusCode::CREATED, put(segment, r#"{"include":["u-1"]}"#)).await;
+    world.add_examples().await;
     world
 }
 

@@ -5,7 +5,7 @@ use flagstone_model::json::Json;
 
 use crate::world::{Ask, TOKEN, World, get, post};
 
-const ROUTES: [(&str, &str); 21] = [
+const ROUTES: [(&str, &str); 26] = [
     ("/v1/projects/demo/flags", "GET,HEAD,POST"),
     ("/v1/projects/demo/flags/payments", "DELETE,GET,HEAD,PATCH"),
     ("/v1/projects/demo/environments", "GET,HEAD,POST"),
@@ -23,6 +23,11 @@ const ROUTES: [(&str, &str); 21] = [
     ("/v1/projects/demo/environments/production/evaluate", "POST"),
     ("/v1/projects/demo/environments/production/publication", "GET,HEAD"),
     ("/v1/projects/demo/environments/production/publish", "POST"),
+    ("/v1/projects/demo/tokens", "GET,HEAD,POST"),
+    ("/v1/projects/demo/tokens/self", "GET,HEAD"),
+    ("/v1/projects/demo/tokens/t_example", "DELETE,GET,HEAD"),
+    ("/v1/projects/demo/environments/production/keys", "GET,HEAD,POST"),
+    ("/v1/projects/demo/environments/production/keys/k_example", "DELETE,GET,HEAD"),
     ("/healthz", "GET,HEAD"),
     ("/metrics", "GET,HEAD"),
     ("/openapi.json", "GET,HEAD"),

@@ -7,17 +7,21 @@ use async_trait::async_trait;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
-use flagstone_admin::auth::{AdminToken, Principal};
-use flagstone_admin::cdn::{self, KeyScope, StaticSdkKeys};
+use flagstone_admin::auth::{AdminToken, Principal, ProjectTokens};
+use flagstone_admin::cdn::{self, KeyScope, ProjectSdkKeys, StaticSdkKeys};
+use flagstone_model::digest::Digest;
 use flagstone_model::json::Json;
 use flagstone_model::key::{EnvironmentId, ProjectId};
 use flagstone_publisher::checkpoint::MemoryCheckpoints;
 use flagstone_publisher::clock::ManualClock;
 use flagstone_publisher::control::{ControlPlane, Operation, Ports, Precondition, Write};
 use flagstone_publisher::keys::Keys;
-use flagstone_publisher::log::{Actor, ActorKind, Appended, ChangeLog, Entry, Head, LogError, MemoryLog};
+use flagstone_publisher::log::{
+    Actor, ActorKind, Appended, ChangeLog, Entry, Head, LogError, MemoryLog, SdkKeyId, TokenId,
+};
 use flagstone_publisher::publication::MemoryPublications;
 use flagstone_publisher::publish::Options;
+use flagstone_publisher::state::change::New;
 use flagstone_publisher::storage::StorageError;
 use flagstone_publisher::store::{MemoryStore, ObjectStore};
 use tower::ServiceExt;
@@ -45,7 +49,7 @@ pub(crate) struct World {
     pub(crate) store: Arc<MemoryStore>,
     pub(crate) project: ProjectId,
     pub(crate) clock: Arc<ManualClock>,
-    control: ControlPlane,
+    pub(crate) control: ControlPlane,
     cdn: Router,
 }
 
@@ -134,6 +138,7 @@ impl World {
             (STAGING_KEY.into(), scope("demo", "staging")),
             (FOREIGN_KEY.into(), scope("other", "production")),
         ]);
+        let sdk_keys = ProjectSdkKeys::new(control.clone(), Arc::new(sdk_keys));
         let cdn = cdn::router(Arc::clone(&store) as Arc<dyn ObjectStore>, Arc::new(sdk_keys));
         let mut world = Self { app: Router::new(), log, store, project, clock, control, cdn };
         world.serve(flagstone_admin::Options::default());
@@ -149,7 +154,8 @@ impl World {
     /// Serves it from now on with another router.
     pub(crate) fn serve(&mut self, options: flagstone_admin::Options) {
         let principal = Principal { name: Some("Ada Canary".into()), ..Principal::admin("admin") };
-        let tokens = Arc::new(AdminToken::new(TOKEN, principal));
+        let bootstrap = AdminToken::new(TOKEN, principal);
+        let tokens = Arc::new(ProjectTokens::new(self.control.clone(), Some(bootstrap)));
         self.app =
             flagstone_admin::router_with(self.control.clone(), tokens, options).merge(self.cdn.clone());
     }
@@ -179,6 +185,33 @@ impl World {
             world.expect(StatusCode::OK, put(&format!("{e}/flags/{key}"), body)).await;
         }
         world
+    }
+
+    /// Makes a token by the API; its id and its text.
+    pub(crate) async fn token(&self, body: &str) -> (String, String) {
+        let told = self.expect(StatusCode::CREATED, post("/v1/projects/demo/tokens", body)).await.json();
+        let text = |name| told.member(name).and_then(Json::as_str).unwrap().to_owned();
+        (text("id"), text("token"))
+    }
+
+    /// Adds the token `t_example` and, to `production`, the SDK key `k_example`, which are nobody's.
+    pub(crate) async fn add_examples(&self) {
+        let body = |text: &str| Json::parse(text.as_bytes()).unwrap().into_owned();
+        let token = New {
+            id: TokenId::parse("t_example").unwrap(),
+            sha256: Digest::of(b"nobody's token"),
+            body: body(r#"{"name":"example","role":"viewer","environments":["staging"]}"#),
+            now_ms: NOW_MS,
+        };
+        self.control.write(Operation::CreateToken(token), system()).await.unwrap();
+        let key = New {
+            id: SdkKeyId::parse("k_example").unwrap(),
+            sha256: Digest::of(b"nobody's key"),
+            body: body(r#"{"name":"example"}"#),
+            now_ms: NOW_MS,
+        };
+        let production = EnvironmentId::parse("production").unwrap();
+        self.control.write(Operation::CreateSdkKey(production, key), system()).await.unwrap();
     }
 
     /// Makes a request, and holds what comes back against the OpenAPI document.
@@ -263,6 +296,11 @@ impl Ask {
     pub(crate) fn bytes(mut self, body: &[u8]) -> Self {
         self.body = body.to_vec();
         self
+    }
+
+    /// The same, by the holder of a token.
+    pub(crate) fn by(self, token: &str) -> Self {
+        self.authorization(Some(&format!("Bearer {token}")))
     }
 
     /// The same, by somebody else.

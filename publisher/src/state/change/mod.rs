@@ -3,6 +3,7 @@
 //! Nothing here writes. A caller appends an entry of the edits and folds it; if another entry got in first, it
 //! folds that one and computes the edits anew.
 
+mod credential;
 mod environment;
 mod flag;
 mod refusal;
@@ -16,6 +17,11 @@ mod together;
 use flagstone_model::instant::Instant;
 use flagstone_model::json::Json;
 
+pub(crate) use credential::is_live;
+pub use credential::{
+    MAX_SDK_KEYS, MAX_TOKEN_LIFE_MS, MAX_TOKENS, New, create_sdk_key, create_token, revoke_sdk_key,
+    revoke_token,
+};
 pub use environment::{create_environment, create_project, patch_environment};
 pub use flag::{archive_flag, create_flag, patch_flag};
 pub use refusal::Refusal;

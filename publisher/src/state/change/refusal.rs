@@ -1,5 +1,6 @@
 //! Why a change is not made.
 
+use super::{MAX_SDK_KEYS, MAX_TOKENS};
 use crate::author::{Problem, code, did_you_mean};
 use crate::state::{FoldError, State};
 
@@ -43,6 +44,24 @@ pub enum Refusal {
         /// `; did you mean …?`, or nothing.
         hint: String,
     },
+    /// There is no such token, or it is revoked.
+    #[error("there is no token `{id}`")]
+    TokenNotFound {
+        /// The id asked for.
+        id: String,
+    },
+    /// There is no such SDK key in the environment, or it is revoked.
+    #[error("there is no SDK key `{id}` in this environment")]
+    KeyNotFound {
+        /// The id asked for.
+        id: String,
+    },
+    /// The project has as many tokens as it may have.
+    #[error("a project has at most {MAX_TOKENS} tokens that are not expired; revoke one")]
+    TooManyTokens,
+    /// The environment has as many SDK keys as it may have.
+    #[error("an environment has at most {MAX_SDK_KEYS} SDK keys; revoke the one that nobody uses any more")]
+    TooManyKeys,
     /// It has been changed since the caller read it.
     #[error("it has been changed since; it is at revision {current}")]
     StaleRevision {
@@ -96,6 +115,10 @@ impl Refusal {
             Self::FlagNotFound { .. } => "flag-not-found",
             Self::EnvironmentNotFound { .. } => "environment-not-found",
             Self::SegmentNotFound { .. } => "segment-not-found",
+            Self::TokenNotFound { .. } => "token-not-found",
+            Self::KeyNotFound { .. } => "key-not-found",
+            Self::TooManyTokens => "too-many-tokens",
+            Self::TooManyKeys => "too-many-keys",
             Self::StaleRevision { .. } => "stale-revision",
             Self::NeedsConfirmation { .. } | Self::RampShrinks { .. } => "needs-confirmation",
             Self::At { refusal, .. } => refusal.code(),
