@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use divan::Bencher;
-use flagstone::{Client, Connection, Context, Refreshed};
+use flagstone::{Client, Connection, Refreshed};
 use flagstone_admin::cdn::{self, KeyScope, StaticSdkKeys};
 use flagstone_publisher::clock::SystemClock;
 use flagstone_publisher::control::{ControlPlane, Ports};
@@ -111,18 +111,4 @@ fn poll_to_swap(bencher: Bencher<'_, '_>) {
             on = !on;
         })
         .bench_local_values(|()| line.swap());
-}
-
-#[divan::bench(sample_size = 1_000)]
-fn bool_by_name(bencher: Bencher<'_, '_>) {
-    let line = Line::new();
-    let context = Context::with_targeting_key("user-0001234").set("country", "FR");
-    bencher.bench_local(|| line.client.bool("flag-00123", false, &context));
-}
-
-#[divan::bench(sample_size = 1_000)]
-fn bool_details_by_name(bencher: Bencher<'_, '_>) {
-    let line = Line::new();
-    let context = Context::with_targeting_key("user-0001234").set("country", "FR");
-    bencher.bench_local(|| line.client.bool_details("flag-00123", false, &context));
 }

@@ -204,8 +204,8 @@ impl Client {
         self.shared.status()
     }
 
-    /// Ends the polling of all clones, and gives the sinks up to five seconds for what was recorded. Evaluation goes on
-    /// with what is loaded.
+    /// Ends the polling of all clones, of a manual client after the refresh in flight, and gives the sinks up to five
+    /// seconds for what was recorded. Evaluation goes on with what is loaded; what happens from here on is not recorded.
     pub async fn close(&self) {
         match &self.mode {
             Mode::Polling(polling) => {
