@@ -91,6 +91,9 @@ pub trait Observer: Send + Sync {
 
     /// A stage of a publication ended after this time, well or with a code.
     fn staged(&self, stage: Stage, took: Duration, outcome: Result<(), &'static str>);
+
+    /// A stream was to be published or swept, and that failed with this code, in whichever stage or in none.
+    fn failed(&self, code: &'static str);
 }
 
 /// The observer, once there is one. Clones are the same.
@@ -106,6 +109,12 @@ impl Watch {
     pub(crate) fn appended(&self, append: Append) {
         if let Some(observer) = self.0.get() {
             observer.appended(append);
+        }
+    }
+
+    pub(crate) fn failed(&self, code: &'static str) {
+        if let Some(observer) = self.0.get() {
+            observer.failed(code);
         }
     }
 

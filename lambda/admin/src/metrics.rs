@@ -38,6 +38,7 @@ pub(crate) struct Metrics {
     appends: Family<AppendLabels, Counter>,
     stages: Family<StageLabels, Histogram>,
     stage_failures: Family<FailureLabels, Counter>,
+    failures: Family<CodeLabels, Counter>,
     ages: Family<StreamLabels, Gauge<f64, AtomicU64>>,
     lags: Family<StreamLabels, Gauge>,
     /// Held while the numbers of the streams are set and written, so that two readers do not mix theirs.
@@ -110,6 +111,7 @@ impl Metrics {
             appends: Family::default(),
             stages,
             stage_failures: Family::default(),
+            failures: Family::default(),
             ages: Family::default(),
             lags: Family::default(),
             telling: Mutex::default(),
@@ -143,6 +145,11 @@ impl Metrics {
             "publication_stage_failures",
             "Stages of publications that failed",
             metrics.stage_failures.clone(),
+        );
+        registry.register(
+            "publication_failures",
+            "Publications and sweeps of a stream that failed",
+            metrics.failures.clone(),
         );
         registry.register_with_unit(
             "announced_age",
@@ -213,6 +220,10 @@ impl Observer for Metrics {
         if let Err(code) = outcome {
             self.stage_failures.get_or_create(&FailureLabels { stage, code }).inc();
         }
+    }
+
+    fn failed(&self, code: &'static str) {
+        self.failures.get_or_create(&CodeLabels { code }).inc();
     }
 }
 

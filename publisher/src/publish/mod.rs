@@ -232,7 +232,7 @@ impl Publisher {
     /// stored anew. To be called every minute or so.
     pub async fn sweep(&self, stream: &Stream) -> Result<Progress, PublishError> {
         // Nearly always there is nothing to do, and then nothing is written, the lease neither.
-        if self.inner.is_quiet(stream).await? {
+        if self.told(self.inner.is_quiet(stream).await)? {
             return self.progress(stream, 0).await;
         }
         // Somebody in this process publishes it; the next sweep looks again.
@@ -264,7 +264,7 @@ impl Publisher {
             }
             self.progress(stream, 0).await
         };
-        within_limit(alone).await
+        self.told(within_limit(alone).await)
     }
 
     async fn publish_through(
@@ -280,7 +280,12 @@ impl Publisher {
         let Ok(mut known) = tokio::time::timeout(turn, known.lock()).await else {
             return self.progress(stream, seq).await;
         };
-        within_limit(self.publish_in_turn(stream, &mut known, seq, budget)).await
+        self.told(within_limit(self.publish_in_turn(stream, &mut known, seq, budget)).await)
+    }
+
+    /// Tells the observer if it failed.
+    fn told<T>(&self, done: Result<T, PublishError>) -> Result<T, PublishError> {
+        done.inspect_err(|error| self.watch().failed(error.code()))
     }
 
     async fn publish_in_turn(

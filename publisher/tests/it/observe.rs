@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use flagstone_model::key::ProjectId;
+use flagstone_bundle::manifest::Stream;
+use flagstone_model::key::{ProjectId, ViewId};
 use flagstone_publisher::checkpoint::MemoryCheckpoints;
 use flagstone_publisher::clock::ManualClock;
 use flagstone_publisher::control::{ControlPlane, Operation, Ports, Precondition, Write};
@@ -14,13 +15,13 @@ use flagstone_publisher::keys::Keys;
 use flagstone_publisher::log::{Actor, ActorKind, Appended, ChangeLog, Entry, Head, LogError, MemoryLog};
 use flagstone_publisher::observe::{Append, Observer, Stage};
 use flagstone_publisher::publication::MemoryPublications;
-use flagstone_publisher::publish::Options;
+use flagstone_publisher::publish::{Layout, Options};
 use flagstone_publisher::storage::StorageError;
 use flagstone_publisher::store::{
     Expect, MemoryStore, Object, ObjectHead, ObjectPath, ObjectStore, PutIf, PutNew, StoreError,
 };
 
-use super::project::json;
+use super::project::{json, production};
 
 const NOW_MS: i64 = 1_796_212_800_000;
 
@@ -31,6 +32,7 @@ type Staged = (Stage, Result<(), &'static str>);
 struct Notes {
     appends: Mutex<Vec<Append>>,
     stages: Mutex<Vec<Staged>>,
+    failures: Mutex<Vec<&'static str>>,
 }
 
 impl Notes {
@@ -46,6 +48,10 @@ impl Observer for Notes {
 
     fn staged(&self, stage: Stage, _took: Duration, outcome: Result<(), &'static str>) {
         self.stages.lock().unwrap().push((stage, outcome));
+    }
+
+    fn failed(&self, code: &'static str) {
+        self.failures.lock().unwrap().push(code);
     }
 }
 
@@ -140,7 +146,7 @@ async fn each_append_and_each_stage_is_told_with_its_outcome() {
         signer: Arc::new(keys.clone()),
         clock: Arc::new(ManualClock::at(NOW_MS)),
     };
-    let control = ControlPlane::new(project, keys.root().clone(), ports, Options::default());
+    let control = ControlPlane::new(project.clone(), keys.root().clone(), ports, Options::default());
     let (notes, later) = (Arc::new(Notes::default()), Arc::new(Notes::default()));
     assert!(control.observe(Arc::<Notes>::clone(&notes)));
     assert!(!control.observe(Arc::<Notes>::clone(&later)), "the first one stays");
@@ -168,8 +174,23 @@ async fn each_append_and_each_stage_is_told_with_its_outcome() {
     let last: BTreeMap<_, _> = stages.into_iter().collect();
     assert_eq!(last.get(&Stage::Upload), Some(&Err("store-full")));
     assert_eq!(last.get(&Stage::Claim), None, "nothing was claimed");
+    assert_eq!(*notes.failures.lock().unwrap(), ["store-full"]);
+    notes.failures.lock().unwrap().clear();
+
+    // Somebody damages the announced manifest.
+    let stream = Stream { project, environment: production(), view: ViewId::server() };
+    let path = Layout::of(&stream).manifest().unwrap();
+    let object = faulty.store.get(&path).await.unwrap().unwrap();
+    let broken = [&object.bytes[..], b"x"].concat();
+    faulty.store.put_if(&path, &broken, &Expect::Is(object.etag)).await.unwrap();
+    assert!(control.sweep().await.is_err());
+    assert_eq!(*notes.failures.lock().unwrap(), ["store-full"], "one failure of one sweep");
+    let ages = control.stream_ages().await.unwrap();
+    assert_eq!((ages[0].announced_age_ms, ages[0].lag), (None, 1), "no age instead of a wrong one");
+    faulty.is_store_full.store(false, Ordering::SeqCst);
+    control.sweep().await.unwrap();
 
     let ages = control.stream_ages().await.unwrap();
-    assert_eq!((ages.len(), ages[0].announced_age_ms, ages[0].lag), (1, Some(0), 1));
+    assert_eq!((ages.len(), ages[0].announced_age_ms, ages[0].lag), (1, Some(0), 0));
     assert_eq!(later.take(), (vec![], vec![]));
 }
