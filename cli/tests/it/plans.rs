@@ -222,6 +222,55 @@ fn an_export_is_taken_into_an_empty_project_and_gives_the_same() {
 }
 
 #[test]
+fn what_is_more_than_one_entry_takes_is_imported_in_several_and_not_applied() {
+    let place = tempfile::tempdir().unwrap();
+    let dev = dev(place.path());
+    let files = exported(&dev, place.path());
+    for number in 0..260 {
+        let text = format!(
+            r#"{{"key":"f-{number}","type":"bool","targeting":{{"staging":{{"on":true,"rules":[{{"id":"r","if":[{{"segment":["vip"]}}],"serve":"on"}}]}}}}}}"#
+        );
+        fs::write(place.path().join(format!("files/flags/f-{number}.json")), text).unwrap();
+    }
+    fs::create_dir_all(place.path().join("files/segments/staging")).unwrap();
+    fs::write(place.path().join("files/segments/staging/vip.json"), r#"{"key":"vip","include":["u-1"]}"#)
+        .unwrap();
+    let before = head(&dev);
+    let ran = dev.run(&["--json", "apply", "--dir", &files, "--yes"]);
+    assert_eq!((text(&ran.error(), &["code"]).as_str(), head(&dev)), ("too-large", before));
+    let ran = dev.run(&["import", &files]);
+    assert_eq!((ran.code, head(&dev)), (0, before + 2), "{}", ran.err);
+    assert_eq!(
+        text(
+            &dev.done(&["eval", "f-259", "-e", "staging", "--context", r#"{"targetingKey":"u-1"}"#]),
+            &["reason"]
+        ),
+        "TARGETING_MATCH"
+    );
+    assert_eq!(dev.done(&["plan", "--dir", &files]).member("changes").unwrap().to_string(), "[]");
+}
+
+#[test]
+fn a_change_that_takes_confirmation_is_shown_and_made_only_with_it() {
+    let place = tempfile::tempdir().unwrap();
+    let dev = dev(place.path());
+    let files = exported(&dev, place.path());
+    let file = place.path().join("files/flags/welcome-banner.json");
+    edit(
+        &file,
+        "\"off\": \"off\",",
+        "\"off\": \"off\", \"rules\": [{\"id\":\"r\",\"schedule\":{\"end\":\"2020-01-01T00:00:00Z\"},\"serve\":\"on\"}],",
+    );
+    let plan = dev.done(&["plan", "--dir", &files]);
+    assert_eq!(at(&plan, &["needs_confirmation"]).as_bool(), Some(true));
+    let before = head(&dev);
+    let ran = dev.run(&["--json", "apply", "--dir", &files, "--yes"]);
+    assert_eq!((text(&ran.error(), &["code"]).as_str(), head(&dev)), ("schedule-in-past", before));
+    dev.done(&["apply", "--dir", &files, "--yes", "--confirm"]);
+    assert_eq!(head(&dev), before + 1);
+}
+
+#[test]
 fn foreign_files_are_refused_by_name() {
     let place = tempfile::tempdir().unwrap();
     let dev = dev(place.path());

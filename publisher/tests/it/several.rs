@@ -348,6 +348,42 @@ fn a_copy_of_an_environment_serves_the_same_users_the_same() {
 }
 
 #[test]
+fn a_copy_has_the_instants_that_local_times_were_settled_to() {
+    let mut project = small();
+    let when = r#"{"time":{"since":"2026-12-02T10:00[Europe/Berlin]"}}"#;
+    project.segment("late", &format!(r#"{{"rules":[{{"if":[{when}]}}]}}"#));
+    let edits =
+        change::create_environment(&project.state, &json(r#"{"id":"preview","copy_from":"production"}"#));
+    project.record(edits.unwrap());
+    let states = project.entries.last().unwrap().read_data().unwrap().unwrap().states;
+    let settled = states.iter().filter(|state| state.member("instants").is_some()).count();
+    assert_eq!(settled, 1);
+    assert_eq!(lines(&project.state, "preview")[1..].len(), lines(&project.state, "production")[1..].len());
+}
+
+#[test]
+fn what_is_authored_alike_in_an_empty_project_gives_the_same_lines() {
+    let mut project = small();
+    project.put("f-1", r#"{"on":true,"prerequisites":[{"flag":"f-0","is":["on"]}],"rules":[{"id":"r","if":[{"segment":["staff"]}],"rollout":{"weights":{"on":"33.3%","off":"66.7%"}}}]}"#);
+    project.roll_out("f-0", r#"{"variation":"on","percent":30}"#);
+    let environment = project.state.environment("production").unwrap();
+    let mut changes = Vec::new();
+    for (key, flag) in environment.live_flags() {
+        let (definition, targeting) = (flag.flag.definition.to_json(), flag.targeting.authored.to_json());
+        changes.push(format!(r#"{{"flag":"{key}","environment":"production","targeting":{targeting}}}"#));
+        changes.push(format!(r#"{{"flag":"{key}","definition":{definition}}}"#));
+    }
+    for (key, segment) in environment.live_segments() {
+        let segment = segment.segment.as_ref().unwrap().to_json();
+        changes.push(format!(r#"{{"segment":"{key}","environment":"production","definition":{segment}}}"#));
+    }
+    let mut other = Project::new();
+    other.several(&changes.join(","));
+    let served = |project: &Project| project.lines().iter().map(|line| without_rev(line)).collect::<Vec<_>>();
+    assert_eq!(served(&other), served(&project));
+}
+
+#[test]
 fn what_is_to_be_copied_must_be_there() {
     let project = small();
     let create = |body: &str| change::create_environment(&project.state, &json(body));

@@ -11,6 +11,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use flagstone_model::json::Json;
+use flagstone_publisher::author::MAX_CHANGES;
 use reqwest::Method;
 
 use crate::api::{Api, Expected};
@@ -26,13 +27,16 @@ use wanted::Planned;
 pub(super) use server::Server;
 pub(crate) use show::changes as show_changes;
 
+/// The refusals that are none for somebody who says `confirm`.
+const CONFIRMED: [&str; 2] = ["needs-confirmation", "schedule-in-past"];
+
 /// Changes that are wanted, where each comes from, and what the server says that they would do.
 struct Trial {
     changes: Vec<Planned>,
     /// The answer of the server to a dry run.
     answer: Json<'static>,
-    /// Whether so much changes that somebody has to say that it should.
-    asks: bool,
+    /// Why somebody has to say that it should be made, if that is so.
+    asks: Option<Failure>,
 }
 
 impl Trial {
@@ -40,19 +44,23 @@ impl Trial {
     async fn of(api: &Api, changes: Vec<Planned>, read: Option<&Read>) -> Result<Self, Failure> {
         if changes.is_empty() {
             let answer = Json::object([("seq", Json::Null), ("changes", Json::Array(Vec::new()))]);
-            return Ok(Self { changes, answer, asks: false });
+            return Ok(Self { changes, answer, asks: None });
+        }
+        if changes.len() > MAX_CHANGES {
+            let detail = format!("{} changes, and one entry has at most {MAX_CHANGES}", changes.len());
+            return Err(Failure::refused("too-large", detail).hint("apply a part of the files first"));
         }
         let body = body(&changes);
         let path = api.in_project("changes?dry_run=true");
-        let (answered, asks) = match api.ask(&path, &body).await {
-            Err(failure) if failure.code == "needs-confirmation" => {
-                (api.ask(&format!("{path}&confirm=true"), &body).await, true)
+        let told = |failure| wanted::in_files(failure, &changes, read);
+        match api.ask(&path, &body).await {
+            Ok(answer) => Ok(Self { answer: answer.body, changes, asks: None }),
+            Err(failure) if CONFIRMED.contains(&failure.code.as_str()) => {
+                let asks = Some(told(failure));
+                let answer = api.ask(&format!("{path}&confirm=true"), &body).await.map_err(told)?;
+                Ok(Self { answer: answer.body, changes, asks })
             }
-            answered => (answered, false),
-        };
-        match answered {
-            Ok(answer) => Ok(Self { changes, answer: answer.body, asks }),
-            Err(failure) => Err(wanted::in_files(failure, &changes, read)),
+            Err(failure) => Err(told(failure)),
         }
     }
 
@@ -60,15 +68,16 @@ impl Trial {
         self.answer.member("changes").and_then(Json::as_array).unwrap_or_default()
     }
 
-    /// Shows what would change; `false` if nothing would.
-    fn show(&self, screen: &Screen) -> Result<bool, Failure> {
+    /// Shows what would change; `false` if nothing would. What is `confirmed` needs no word more.
+    fn show(&self, screen: &Screen, confirmed: bool) -> Result<bool, Failure> {
         let changed = self.changed();
         if screen.is_json() {
             return Ok(!changed.is_empty());
         }
         show::changes(screen, changed)?;
-        if self.asks {
-            screen.note("this touches more than half of all flags of an environment: it takes --confirm");
+        if let (Some(asks), false) = (&self.asks, confirmed) {
+            let places = asks.spots.iter().map(|spot| format!("\n  at {}", spot.pointer)).collect::<String>();
+            screen.note(format_args!("{}: it takes --confirm{places}", asks.detail));
         }
         Ok(!changed.is_empty())
     }
@@ -98,10 +107,10 @@ pub(super) async fn plan(
     wanted.remarks(screen);
     wanted.check_environments(&server, &read)?;
     let trial = Trial::of(&api, wanted.changes, Some(&read)).await?;
-    let differs = trial.show(screen)?;
+    let differs = trial.show(screen, false)?;
     if screen.is_json() {
         let mut members = trial.answer.as_object().unwrap_or_default().to_vec();
-        members.push(("needs_confirmation".into(), Json::from(trial.asks)));
+        members.push(("needs_confirmation".into(), Json::from(trial.asks.is_some())));
         screen.json(&Json::Object(members))?;
     }
     if let Some(out) = &args.out {
@@ -166,8 +175,14 @@ pub(super) async fn import(
             screen.line(format_args!("environment {} was created", environment.id))?;
         }
     }
-    let trial = Trial::of(&api, wanted.changes, Some(&read)).await?;
-    make(&api, &trial, true, &args.write, surroundings, screen).await
+    // What is new to the project serves nobody yet, so nobody is asked about it.
+    let confirm = args.write.confirm || wanted.changes.iter().all(|planned| planned.is_new(&server));
+    let how = WriteArgs { confirm, ..args.write.clone() };
+    for part in wanted::parts(wanted.changes) {
+        let trial = Trial::of(&api, part, Some(&read)).await?;
+        make(&api, &trial, true, &how, surroundings, screen).await?;
+    }
+    Ok(())
 }
 
 /// A directory of an export, or the file in it that says so.
@@ -208,11 +223,14 @@ async fn make(
     surroundings: &Surroundings,
     screen: &Screen,
 ) -> Result<(), Failure> {
-    if !trial.show(screen)? {
+    if !trial.show(screen, how.confirm)? {
         if screen.is_json() {
             return screen.json(&trial.answer);
         }
         return screen.line("nothing to do");
+    }
+    if let (Some(asks), false) = (&trial.asks, how.confirm) {
+        return Err(asks.clone().hint("--confirm does it all the same"));
     }
     if !yes {
         agreed(surroundings, screen)?;

@@ -1,16 +1,20 @@
 //! From files and what the server has to the changes that make them equal.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use flagstone_model::json::Json;
 use flagstone_model::key::{EnvironmentId, FlagKey, SegmentKey};
-use flagstone_publisher::author::{Environment, Targeting};
+use flagstone_publisher::author::{Environment, MAX_CHANGES, Mentioned, Targeting};
 use flagstone_publisher::log::Entity;
 
 use super::server::Server;
 use crate::failure::{Failure, Spot, closest};
 use crate::screen::Screen;
 use crate::tree::Read;
+
+/// Most bytes of the changes of one request, whose body may have 1 MiB.
+const MAX_PART_BYTES: usize = 1_000_000;
 
 /// A change that is wanted.
 #[derive(Debug, Clone)]
@@ -20,6 +24,8 @@ pub(super) struct Planned {
     /// What it is about, for people.
     pub(super) what: String,
     entity: Option<Entity>,
+    /// The segments that it asks for, if it is one.
+    mentions: Vec<String>,
     /// The file it comes from, and where in it the document stands.
     origin: Option<(PathBuf, String)>,
 }
@@ -47,7 +53,13 @@ impl Planned {
         all.extend(members);
         all.push(("revision", Json::from(revision)));
         let what = name(&entity);
-        Self { change: Json::object(all).into_owned(), what, entity: Some(entity), origin: None }
+        Self {
+            change: Json::object(all).into_owned(),
+            what,
+            entity: Some(entity),
+            mentions: Vec::new(),
+            origin: None,
+        }
     }
 
     fn standing_in(mut self, file: Option<&PathBuf>, pointer: String) -> Self {
@@ -64,7 +76,7 @@ impl Planned {
             (None, Some(key)) => format!("segment `{key}`{environment}"),
             (None, None) => "a change".to_owned(),
         };
-        Self { change, what, entity: None, origin: None }
+        Self { change, what, entity: None, mentions: Vec::new(), origin: None }
     }
 
     /// Whether it is about something of which the server has nothing yet.
@@ -86,6 +98,71 @@ fn name(entity: &Entity) -> String {
         Entity::Segment(environment, key) => format!("segment `{key}` in {environment}"),
         other => other.to_string(),
     }
+}
+
+/// Changes in parts that are an entry each: one, unless they are too many or too large for that.
+///
+/// In parts, definitions come first, then segments, those that others ask for before them, then targetings: so each part
+/// finds what it refers to.
+pub(super) fn parts(changes: Vec<Planned>) -> Vec<Vec<Planned>> {
+    let size = |planned: &Planned| planned.change.to_string().len();
+    if changes.len() <= MAX_CHANGES && changes.iter().map(size).sum::<usize>() <= MAX_PART_BYTES {
+        return vec![changes];
+    }
+    let (mut definitions, mut segments, mut targetings) = (Vec::new(), Vec::new(), Vec::new());
+    for planned in changes {
+        match planned.entity {
+            Some(Entity::Flag(_)) => definitions.push(planned),
+            Some(Entity::Segment(..)) => segments.push(planned),
+            _ => targetings.push(planned),
+        }
+    }
+    let defined: BTreeSet<FlagKey> = definitions.iter().filter_map(Planned::flag).cloned().collect();
+    for planned in &mut targetings {
+        if planned.flag().is_some_and(|key| defined.contains(key)) {
+            planned.raise();
+        }
+    }
+    let mut parts = filled(definitions);
+    parts.extend(filled(ordered(segments).into_iter().chain(targetings)));
+    parts
+}
+
+/// Changes in parts that each fit into a request, in their order.
+fn filled(changes: impl IntoIterator<Item = Planned>) -> Vec<Vec<Planned>> {
+    let mut parts: Vec<Vec<Planned>> = Vec::new();
+    let mut held = 0_usize;
+    for planned in changes {
+        let bytes = planned.change.to_string().len();
+        match parts.last_mut() {
+            Some(part) if part.len() < MAX_CHANGES && held.saturating_add(bytes) <= MAX_PART_BYTES => {
+                part.push(planned);
+                held = held.saturating_add(bytes);
+            }
+            _ => {
+                parts.push(vec![planned]);
+                held = bytes;
+            }
+        }
+    }
+    parts
+}
+
+/// Segments, each after those it asks for. What lies on a circle stays where it is: the server says so.
+fn ordered(mut segments: Vec<Planned>) -> Vec<Planned> {
+    let mut ordered: Vec<Planned> = Vec::with_capacity(segments.len());
+    while !segments.is_empty() {
+        let asks_for_another = |planned: &Planned| {
+            let named = |other: &Planned| {
+                let key = other.entity.as_ref().map(Entity::to_string);
+                planned.mentions.iter().any(|mention| Some(mention) == key.as_ref())
+            };
+            segments.iter().any(|other| other.entity != planned.entity && named(other))
+        };
+        let at = segments.iter().position(|planned| !asks_for_another(planned)).unwrap_or_default();
+        ordered.push(segments.remove(at));
+    }
+    ordered
 }
 
 /// Compares files with the server. What has no file stays, unless `prune`.
@@ -156,7 +233,12 @@ impl Wanted {
             }
             let entity = Entity::Segment(id.clone(), key.clone());
             let revision = server.revisions.get(&entity).copied().unwrap_or_default();
-            let planned = Planned::new(entity, revision, vec![("definition", segment.to_json())]);
+            let mut planned = Planned::new(entity, revision, vec![("definition", segment.to_json())]);
+            let segments = segment.mentions().into_iter().filter_map(|mention| match mention.of {
+                Mentioned::Segment(key) => Some(Entity::Segment(id.clone(), key.clone()).to_string()),
+                _ => None,
+            });
+            planned.mentions = segments.collect();
             self.changes.push(planned.standing_in(read.segments.get(place), String::new()));
         }
     }
@@ -236,6 +318,24 @@ impl Wanted {
 }
 
 impl Planned {
+    /// The flag it is about, if it is about one.
+    const fn flag(&self) -> Option<&FlagKey> {
+        match &self.entity {
+            Some(Entity::Flag(key) | Entity::Targeting(_, key)) => Some(key),
+            _ => None,
+        }
+    }
+
+    /// Counts the edit of the flag's definition that is made before it, with which its own revision rises.
+    fn raise(&mut self) {
+        if let Json::Object(members) = &mut self.change
+            && let Some((_, revision)) = members.iter_mut().find(|(name, _)| name == "revision")
+            && let Some(seen) = revision.as_integer()
+        {
+            *revision = Json::from(seen.saturating_add(1));
+        }
+    }
+
     /// The same, whatever the revision.
     fn unconditional(mut self) -> Self {
         if let Json::Object(members) = &mut self.change {
@@ -276,4 +376,61 @@ pub(super) fn in_files(mut failure: Failure, changes: &[Planned], read: Option<&
         failure.hint = Some("`flagstone plan` shows what is there now; nothing was changed".to_owned());
     }
     failure
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn planned(text: &str, mentions: &[&str]) -> Planned {
+        let entity = Entity::parse(text).unwrap();
+        let mentions = mentions.iter().map(|mention| (*mention).to_owned()).collect();
+        Planned { mentions, ..Planned::new(entity, 0, Vec::new()) }
+    }
+
+    fn told(parts: &[Vec<Planned>]) -> Vec<usize> {
+        parts.iter().map(Vec::len).collect()
+    }
+
+    #[test]
+    fn what_fits_is_one_part_and_one_more_is_two() {
+        let flags =
+            |count: usize| (0..count).map(|number| planned(&format!("flag/f-{number}"), &[])).collect();
+        assert_eq!(told(&parts(flags(MAX_CHANGES))), [MAX_CHANGES]);
+        assert_eq!(told(&parts(flags(MAX_CHANGES + 1))), [MAX_CHANGES, 1]);
+        assert_eq!(told(&parts(Vec::new())), [0]);
+        let mut large: Vec<Planned> = flags(3);
+        for planned in &mut large {
+            planned.change = Json::from("x".repeat(MAX_PART_BYTES / 2));
+        }
+        assert_eq!(told(&parts(large)), [1, 1, 1]);
+    }
+
+    #[test]
+    fn a_part_finds_what_it_refers_to_in_those_before_it() {
+        let mut changes: Vec<Planned> =
+            (0..MAX_CHANGES).map(|number| planned(&format!("flag/production/f-{number}"), &[])).collect();
+        changes.push(planned("segment/production/a", &["segment/production/b", "segment/production/gone"]));
+        changes.push(planned("segment/production/b", &["segment/production/c"]));
+        changes.push(planned("segment/production/c", &[]));
+        changes.push(planned("flag/f-0", &[]));
+        let parts = parts(changes);
+        assert_eq!(told(&parts), [1, MAX_CHANGES, 3]);
+        let names = |part: &[Planned]| -> Vec<String> {
+            part.iter().take(4).map(|planned| planned.entity.as_ref().unwrap().to_string()).collect()
+        };
+        assert_eq!(names(&parts[0]), ["flag/f-0"]);
+        assert_eq!(
+            names(&parts[1]),
+            ["segment/production/c", "segment/production/b", "segment/production/a", "flag/production/f-0"]
+        );
+        let revision = |planned: &Planned| planned.change.member("revision").and_then(Json::as_integer);
+        assert_eq!(revision(&parts[1][3]), Some(1), "its definition is made before it");
+        assert_eq!(revision(&parts[1][4]), Some(0));
+        let circle = vec![
+            planned("segment/production/a", &["segment/production/b"]),
+            planned("segment/production/b", &["segment/production/a"]),
+        ];
+        assert_eq!(ordered(circle).len(), 2, "a circle ends too");
+    }
 }

@@ -1,7 +1,10 @@
 //! Several changes in one entry, copies of environments, and environments restored.
 
 use axum::http::StatusCode;
+use flagstone_admin::auth::Principal;
 use flagstone_model::json::Json;
+use flagstone_model::key::EnvironmentId;
+use flagstone_publisher::author::Role;
 use tokio::task::JoinSet;
 
 use crate::world::*;
@@ -251,6 +254,40 @@ async fn an_environment_is_restored_in_one_entry() {
     let nothing = world.expect(StatusCode::OK, post(&restore, &body)).await.json();
     assert_eq!(nothing.member("seq"), Some(&Json::Null));
     assert_eq!(world.log_head().await, Some(good + 2));
+}
+
+#[tokio::test]
+async fn whoever_is_limited_to_an_environment_changes_nothing_beyond_it() {
+    let mut world = World::with_flags().await;
+    let head = world.log_head().await.unwrap();
+    let limited = |role| Principal {
+        role,
+        environments: Some([EnvironmentId::parse("staging").unwrap()].into()),
+        ..Principal::admin("limited")
+    };
+    world.serve_to(limited(Role::Editor));
+    let within = on("payments", "staging");
+    for beyond in [
+        on("payments", "production"),
+        r#"{"flag":"payments","archive":true}"#.to_owned(),
+        r#"{"flag":"new","definition":{"type":"bool"}}"#.to_owned(),
+        r#"{"segment":"beta","environment":"production","delete":true}"#.to_owned(),
+    ] {
+        for path in [CHANGES.to_owned(), format!("{CHANGES}?dry_run=true")] {
+            let body = several(&[within.clone(), beyond.clone()]);
+            let told = world.expect(StatusCode::FORBIDDEN, post(&path, &body)).await;
+            assert_eq!(told.code(), "forbidden", "{beyond}");
+        }
+    }
+    let restore = post(&format!("{E}/restore"), &format!(r#"{{"seq":{head}}}"#));
+    assert_eq!(world.expect(StatusCode::FORBIDDEN, restore).await.code(), "forbidden");
+    assert_eq!(world.log_head().await, Some(head));
+    world.expect(StatusCode::OK, post(CHANGES, &several(&[within]))).await;
+    assert_eq!(world.log_head().await, Some(head + 1));
+    world.serve_to(limited(Role::Viewer));
+    let told =
+        world.expect(StatusCode::FORBIDDEN, post(CHANGES, &several(&[on("payments", "staging")]))).await;
+    assert_eq!(told.code(), "forbidden");
 }
 
 #[tokio::test]

@@ -154,6 +154,15 @@ impl World {
     /// Serves it from now on with another router.
     pub(crate) fn serve(&mut self, options: flagstone_admin::Options) {
         let principal = Principal { name: Some("Ada Canary".into()), ..Principal::admin("admin") };
+        self.serve_with(principal, options);
+    }
+
+    /// Serves it from now on as if the token were somebody else's.
+    pub(crate) fn serve_to(&mut self, principal: Principal) {
+        self.serve_with(principal, flagstone_admin::Options::default());
+    }
+
+    fn serve_with(&mut self, principal: Principal, options: flagstone_admin::Options) {
         let bootstrap = AdminToken::new(TOKEN, principal);
         let tokens = Arc::new(ProjectTokens::new(self.control.clone(), Some(bootstrap)));
         self.app =

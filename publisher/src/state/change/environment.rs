@@ -8,6 +8,7 @@ use super::{Confirmation, Edit, Refusal, Terms, merge};
 use crate::author::{Environment, Project};
 use crate::log::Entity;
 use crate::state::State;
+use crate::state::entity::segment_to_json;
 
 /// Most environments of a project.
 pub(super) const MAX_ENVIRONMENTS: usize = 64;
@@ -49,7 +50,8 @@ pub fn create_environment(state: &State, body: &Json<'_>) -> Result<Vec<Edit>, R
     together.add(edit, place());
     for (key, segment) in source.live_segments() {
         let entity = Entity::Segment(id.clone(), key.clone());
-        let copy = segment.segment.iter().map(|segment| Edit::of(&next, entity.clone(), &segment.to_json()));
+        let copy =
+            segment.segment.iter().map(|segment| Edit::of(&next, entity.clone(), &segment_to_json(segment)));
         copy.for_each(|edit| together.add(edit, place()));
     }
     for (key, flag) in source.live_flags().filter(|(_, flag)| flag.edits > 0) {
