@@ -62,10 +62,23 @@ fn usage(error: &clap::Error, surroundings: &Surroundings) -> ExitCode {
         let text = error.render().to_string();
         let detail = text.split("\n\n").next().unwrap_or_default();
         let failure = Failure::usage(detail.trim_start_matches("error: ").trim().replace("\n  ", " "));
+        let failure = failure.suggest(meant(error));
         Screen::new(true, surroundings).failure(&failure);
         return failure.exit_code();
     }
     // Nobody is left to tell if even this cannot be printed.
     let _ = error.print();
     if error.use_stderr() { Failure::usage("").exit_code() } else { ExitCode::SUCCESS }
+}
+
+/// The verb, option, or value that was probably meant.
+fn meant(error: &clap::Error) -> Option<String> {
+    use clap::error::{ContextKind, ContextValue};
+    let kinds = [ContextKind::SuggestedSubcommand, ContextKind::SuggestedArg, ContextKind::SuggestedValue];
+    kinds.into_iter().find_map(|kind| match error.get(kind)? {
+        ContextValue::String(one) => Some(one.clone()),
+        // The best one comes last.
+        ContextValue::Strings(several) => several.last().cloned(),
+        _ => None,
+    })
 }

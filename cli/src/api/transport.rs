@@ -170,6 +170,11 @@ impl Transport {
 
     fn lost(&self, error: &reqwest::Error) -> Lost {
         let base = &self.base;
+        if let Some(why) = distrust(error) {
+            let detail = format!("the certificate of {base} is not trusted: {why}");
+            let failure = Failure::refused("certificate-untrusted", detail);
+            return Lost::Unsent(failure.hint("SSL_CERT_FILE=ca.pem trusts an authority of your own"));
+        }
         if error.is_connect() {
             let failure =
                 Failure::new(Exit::Unreachable, "unreachable", format!("nothing answers at {base}"));
@@ -178,6 +183,23 @@ impl Transport {
         let what = if error.is_timeout() { "did not answer in time" } else { "broke the connection off" };
         Lost::Unsure(Failure::new(Exit::Unreachable, "unreachable", format!("{base} {what}")))
     }
+}
+
+/// Why a certificate is not taken, if that is the trouble.
+fn distrust(error: &reqwest::Error) -> Option<String> {
+    let mut below: Option<&(dyn core::error::Error + 'static)> = Some(error);
+    while let Some(cause) = below {
+        if let Some(rustls::Error::InvalidCertificate(why)) = cause.downcast_ref() {
+            return Some(why.to_string());
+        }
+        // An error of I/O says what is in it, and as its source what is below that.
+        let inner = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        below = match inner {
+            Some(inner) => Some(inner),
+            None => cause.source(),
+        };
+    }
+    None
 }
 
 /// Plain HTTP on loopback needs no certificates, and no proxy is asked for it.

@@ -342,6 +342,9 @@ fn percent(text: &str) -> Result<f64, String> {
 mod tests {
     use super::*;
 
+    /// Columns of the document.
+    const DOCUMENT_WIDTH: usize = 110;
+
     #[test]
     fn the_command_line_is_well_formed() {
         use clap::CommandFactory;
@@ -385,6 +388,36 @@ mod tests {
                 assert!(option.get_help().is_some(), "{path}: {} is not explained", option.get_id());
             }
         }
+    }
+
+    #[test]
+    fn the_verbs_in_the_document_are_the_verbs_there_are() {
+        let mut text = String::from(
+            "# The command line\n\nMade from the program's own help by a test; `FLAGSTONE_WRITE_DOCS=1 cargo test -p \
+             flagstone-cli args` writes it anew.\n",
+        );
+        let top = <Cli as clap::CommandFactory>::command().term_width(DOCUMENT_WIDTH).render_long_help();
+        text.extend(["\n```text\n", &plain(&top.to_string()), "\n```\n"]);
+        for (path, verb) in verbs() {
+            let help = verb.bin_name(path.clone()).term_width(DOCUMENT_WIDTH).render_long_help();
+            text.extend(["\n## ", &path, "\n\n```text\n", &plain(&help.to_string()), "\n```\n"]);
+        }
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/CLI.md");
+        #[expect(clippy::disallowed_methods, reason = "a test is told by its environment to write")]
+        let write = std::env::var_os("FLAGSTONE_WRITE_DOCS").is_some();
+        if write {
+            std::fs::write(file, &text).unwrap();
+        }
+        let there = std::fs::read_to_string(file).unwrap_or_default();
+        assert!(
+            there == text,
+            "docs/CLI.md is out of date: FLAGSTONE_WRITE_DOCS=1 cargo test -p flagstone-cli args"
+        );
+    }
+
+    /// Lines without blanks at their end.
+    fn plain(text: &str) -> String {
+        text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n").trim_end().to_owned()
     }
 
     #[test]

@@ -112,6 +112,31 @@ fn serve_starts_with_nothing_and_prints_where_the_token_lies_and_not_the_token()
 }
 
 #[test]
+fn the_log_of_a_server_holds_no_secret() {
+    let directory = tempfile::tempdir().unwrap();
+    let (data, log) = (directory.path().join("data"), directory.path().join("log"));
+    init(&data, &["production"]);
+    let mut command = serve(&data);
+    command.args(["--log-level", "trace"]).stderr(std::fs::File::create(&log).unwrap());
+    let mut process = Running::start(&mut command);
+    let ready = parse(&process.line().unwrap());
+    let mut served = Served { process, ready };
+    served.done(&["flag", "create", "quiet"]);
+    served.done(&["eval", "quiet", "--context", r#"{"targetingKey":"c4nary"}"#]);
+    let keys = parse(&std::fs::read_to_string(data.join("sdk-keys.json")).unwrap());
+    let key = text(&keys, &["production"]);
+    let connection = text(&served.ready, &["environments", "production", "server"]);
+    let verified = served.verb(&["verify", &connection]).env("FLAGSTONE_SDK_KEY", &key).output().unwrap();
+    assert!(verified.status.success());
+    assert_eq!(served.process.terminate(), Some(0));
+    let logs = std::fs::read_to_string(&log).unwrap();
+    assert!(logs.contains("\"serving\"") && logs.contains("\"ended\""), "{logs}");
+    for secret in [served.token(), key, "c4nary".to_owned()] {
+        assert!(!logs.contains(&secret), "{secret} is in the logs");
+    }
+}
+
+#[test]
 fn a_directory_is_served_once() {
     let directory = tempfile::tempdir().unwrap();
     let _served = Served::start(directory.path(), &[]);
@@ -279,6 +304,21 @@ fn tls_is_spoken_with_the_certificate_that_was_given() {
     assert!(authority.get(&address, "/v1/projects/acme/flags").starts_with("HTTP/1.1 401"));
     let connection = text(&served.ready, &["environments", "production", "server"]);
     assert!(connection.starts_with("flagstone://localhost/cdn?project=acme&"), "{connection}");
+    // The CLI trusts it where it is told to, and says what is wrong where it is not.
+    let url = address.replace("127.0.0.1", "https://localhost");
+    std::fs::write(authority.path("ca.pem"), authority.certificate.pem()).unwrap();
+    let list = |trusted: bool| {
+        let mut command = flagstone();
+        command.args(["--json", "flag", "list", "--project", "acme", "--url", &url]);
+        if trusted {
+            command.env("SSL_CERT_FILE", authority.path("ca.pem"));
+        }
+        command.env("FLAGSTONE_TOKEN", served.token()).output().unwrap()
+    };
+    let trusted = list(true);
+    assert!(trusted.status.success(), "{}", String::from_utf8_lossy(&trusted.stderr));
+    let error = parse(String::from_utf8(list(false).stderr).unwrap().trim_end());
+    assert_eq!(text(&error, &["error", "code"]), "certificate-untrusted");
     // Who speaks plain HTTP, or nothing at all, harms nobody else.
     let mut plain = TcpStream::connect(&address).unwrap();
     plain.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();

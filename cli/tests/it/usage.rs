@@ -7,6 +7,14 @@ fn a_wrong_command_line_is_status_2_and_what_was_probably_meant_is_said() {
     let ran = run(&["verfy", "x"]);
     assert_eq!((ran.code, ran.out.as_str()), (2, ""));
     assert!(ran.err.contains("'verify'"), "{}", ran.err);
+    for (arguments, meant) in [
+        (&["--json", "rolout", "x", "5"][..], "rollout"),
+        (&["--json", "flag", "list", "--projct", "x"], "--project"),
+        (&["--json", "completions", "bsh"], "bash"),
+    ] {
+        let ran = run(arguments);
+        assert_eq!((ran.code, text(&ran.error(), &["suggestion"]).as_str()), (2, meant), "{}", ran.err);
+    }
     let ran = run(&["--json", "on"]);
     assert_eq!((ran.code, text(&ran.error(), &["code"]).as_str()), (2, "usage"));
 }
