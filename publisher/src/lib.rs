@@ -85,6 +85,7 @@
 //! It speaks no HTTP and knows no cloud (`lambda/`), reads no environment variables, and takes the time from a port. It
 //! publishes the `server` view only.
 
+pub mod access;
 pub mod author;
 pub mod build;
 pub mod checkpoint;

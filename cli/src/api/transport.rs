@@ -129,7 +129,7 @@ impl Transport {
             tries += 1;
             let last = tries >= TRIES || !repeatable;
             let pause = match self.once(sent).await {
-                Ok((Received { status: 503, .. }, Some(pause))) if !last => pause.min(MAX_PAUSE),
+                Ok((Received { status: 429 | 503, .. }, Some(pause))) if !last => pause.min(MAX_PAUSE),
                 Ok((received, _)) => return Ok(received),
                 Err(Lost::Unsure(_)) if !last => Duration::from_millis(100),
                 Err(Lost::Unsent(failure) | Lost::Unsure(failure)) => return Err(failure),

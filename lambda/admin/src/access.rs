@@ -24,6 +24,10 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const QUIET: [&str; 2] = ["/healthz", "/metrics"];
 const TARGET: &str = "flagstone_admin::access";
 
+/// The id of a request, for whoever records it.
+#[derive(Debug, Clone)]
+pub(crate) struct RequestId(pub(crate) String);
+
 /// Who makes a request, once that is known: an opaque id, for the log.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Asker(Arc<OnceLock<String>>);
@@ -53,6 +57,7 @@ pub(crate) async fn observe(
     let route = route.as_ref().map_or("none", MatchedPath::as_str);
     let asker = Asker::default();
     request.extensions_mut().insert(asker.clone());
+    request.extensions_mut().insert(RequestId(id.clone()));
     let begun = tokio::time::Instant::now();
     // As severe as any line, for a line has no span that is filtered out.
     let span =
@@ -109,7 +114,7 @@ fn request_id(headers: &HeaderMap) -> String {
 }
 
 /// The method, if it is one that anybody sends in earnest: an invented one could carry anything into the log.
-fn method(method: &Method) -> &'static str {
+pub(crate) fn method(method: &Method) -> &'static str {
     match method.as_str() {
         "GET" => "GET",
         "HEAD" => "HEAD",

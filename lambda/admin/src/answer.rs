@@ -13,6 +13,7 @@ use flagstone_publisher::log::Entity;
 use crate::cursor;
 use crate::etag::{self, EntityTags};
 use crate::query::Page;
+use crate::record::Made;
 
 /// Members that the server adds to every entity. A body may repeat them, so that what was read can be edited and sent
 /// back.
@@ -109,6 +110,7 @@ fn answer_to_write(
     if !waited {
         response.headers_mut().insert(PREFERENCE_APPLIED, HeaderValue::from_static("respond-async"));
     }
+    response.extensions_mut().insert(Made(written.seq));
     response
 }
 
@@ -128,6 +130,9 @@ pub(crate) fn changed(changed: &Changed, waited: bool, on_trial: bool) -> Respon
     let mut response = json(StatusCode::OK, Json::object(members).to_string());
     if !waited {
         response.headers_mut().insert(PREFERENCE_APPLIED, HeaderValue::from_static("respond-async"));
+    }
+    if let (Some(seq), false) = (changed.seq, on_trial) {
+        response.extensions_mut().insert(Made(seq));
     }
     response
 }

@@ -15,9 +15,13 @@ use flagstone_publisher::author::Role;
 use flagstone_publisher::control::ControlPlane;
 use flagstone_publisher::log::ActorKind;
 
+use tracing::Instrument as _;
+
 use crate::Service;
 use crate::access::Asker;
+use crate::limit::TooMany;
 use crate::problem::{Problem, code};
+use crate::record::{self, Asked};
 use crate::rights::{Reach, Right};
 
 /// Longest token that is looked at, in bytes.
@@ -184,11 +188,80 @@ pub(crate) fn same(a: &Digest, b: &Digest) -> bool {
     core::hint::black_box(differing) == 0
 }
 
-/// Lets a request pass whose token is known and may do this, with its [`Principal`] in the extensions.
+/// Lets a request pass whose token is known and may do this, with its [`Principal`] in the extensions. Refusals, uses of
+/// writes, and sign-ins are recorded.
 pub(crate) async fn require(State(service): State<Service>, request: Request, next: Next) -> Response {
-    match admitted(&service, request).await {
-        Ok(request) => next.run(request).await,
-        Err(problem) => problem.into_response(),
+    let template = request.extensions().get::<MatchedPath>().cloned();
+    let template = template.as_ref().map_or("", MatchedPath::as_str);
+    let now_ms = service.control.now_ms();
+    let asked = Asked::of(&request, template, now_ms);
+    let principal = match principal(&service, request.headers()).await {
+        Ok(principal) => principal,
+        Err(problem) if problem.is_unauthenticated() => {
+            return match service.limiter.take(None, now_ms) {
+                Ok(()) => refused(&service, asked, problem, 1).await,
+                Err(many) => slowed(&service, asked, many).await,
+            };
+        }
+        Err(problem) => return problem.into_response(),
+    };
+    Asker::note(&request, &principal.id);
+    let asked = asked.by(&principal.id);
+    if let Err(many) = service.limiter.take(Some(&principal.id), now_ms) {
+        return slowed(&service, asked, many).await;
+    }
+    let Some(right) = Right::of(request.method().as_str(), template) else {
+        tracing::error!(target: "flagstone_admin", template, "the route has no row among the rights");
+        return Problem::internal().into_response();
+    };
+    let (mut parts, body) = request.into_parts();
+    let named = RawPathParams::from_request_parts(&mut parts, &()).await.ok();
+    let named = named.as_ref().and_then(|named| named.iter().find(|(name, _)| *name == "environment"));
+    let environment = named.map_or("", |(_, id)| id);
+    let asked = asked.about(EnvironmentId::parse(environment).ok());
+    if let Err(problem) = admit(&principal, right, environment) {
+        return refused(&service, asked, problem, 1).await;
+    }
+    parts.extensions.insert(principal);
+    let request = Request::from_parts(parts, body);
+    let response = if right.is_write() {
+        // A write that has begun is recorded though its caller goes away.
+        let writing = tokio::spawn(next.run(request).in_current_span()).await;
+        writing.unwrap_or_else(|_| Problem::internal().into_response())
+    } else {
+        next.run(request).await
+    };
+    if right.is_write() || right.is_sign_in() || record::is_refusal(response.status()) {
+        let access = asked.answered(&response, 1);
+        service.recorder.record(access).await;
+    }
+    response
+}
+
+/// Whether somebody may do this.
+fn admit(principal: &Principal, right: &Right, environment: &str) -> Result<(), Problem> {
+    principal.at_least(right.role)?;
+    let within = match right.reach {
+        Reach::Shared | Reach::Named => true,
+        Reach::Project => principal.environments.is_none(),
+        Reach::Environment => principal.reaches(environment),
+    };
+    if within { Ok(()) } else { Err(outside()) }
+}
+
+async fn refused(service: &Service, asked: Asked, problem: Problem, count: u64) -> Response {
+    let response = problem.into_response();
+    let access = asked.answered(&response, count);
+    service.recorder.record(access).await;
+    response
+}
+
+/// The answer to too many requests, recorded now and then.
+async fn slowed(service: &Service, asked: Asked, many: TooMany) -> Response {
+    let problem = Problem::rate_limited(many.retry_after_s);
+    match many.unrecorded {
+        0 => problem.into_response(),
+        count => refused(service, asked, problem, count).await,
     }
 }
 
@@ -201,34 +274,6 @@ pub(crate) async fn require_any(State(service): State<Service>, request: Request
         }
         Err(problem) => problem.into_response(),
     }
-}
-
-async fn admitted(service: &Service, request: Request) -> Result<Request, Problem> {
-    let principal = principal(service, request.headers()).await?;
-    Asker::note(&request, &principal.id);
-    let template = request.extensions().get::<MatchedPath>().cloned();
-    let template = template.as_ref().map_or("", MatchedPath::as_str);
-    let Some(right) = Right::of(request.method().as_str(), template) else {
-        tracing::error!(target: "flagstone_admin", template, "the route has no row among the rights");
-        return Err(Problem::internal());
-    };
-    let (mut parts, body) = request.into_parts();
-    principal.at_least(right.role)?;
-    let within = match right.reach {
-        Reach::Shared | Reach::Named => true,
-        Reach::Project => principal.environments.is_none(),
-        Reach::Environment => {
-            let named = RawPathParams::from_request_parts(&mut parts, &()).await.ok();
-            let named =
-                named.as_ref().and_then(|named| named.iter().find(|(name, _)| *name == "environment"));
-            principal.reaches(named.map_or("", |(_, id)| id))
-        }
-    };
-    if !within {
-        return Err(outside());
-    }
-    parts.extensions.insert(principal);
-    Ok(Request::from_parts(parts, body))
 }
 
 async fn principal(service: &Service, headers: &HeaderMap) -> Result<Principal, Problem> {

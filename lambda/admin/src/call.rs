@@ -6,7 +6,7 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH, USER_AGENT};
 use axum::http::request::Parts;
-use axum::http::{HeaderName, StatusCode};
+use axum::http::{HeaderMap, HeaderName, StatusCode};
 use flagstone_model::json::Json;
 use flagstone_model::key::{EnvironmentId, FlagKey, KeyError, SegmentKey};
 use flagstone_publisher::control::{Precondition, Write};
@@ -219,7 +219,7 @@ impl Call {
             actor: Actor {
                 kind: self.principal.kind,
                 id: self.principal.id.clone(),
-                via: self.via().to_owned(),
+                via: via(&self.parts.headers).to_owned(),
             },
             actor_name: self.principal.name.clone(),
             request_id,
@@ -307,18 +307,6 @@ impl Call {
             .any(|one| one.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("respond-async"))
     }
 
-    /// What the actor used: our own programs say so in `User-Agent`.
-    fn via(&self) -> &'static str {
-        let agent = self.parts.headers.get(USER_AGENT).map_or(&b""[..], |agent| agent.as_bytes());
-        if agent.starts_with(b"flagstone-cli/") {
-            "cli"
-        } else if agent.starts_with(b"flagstone-console/") {
-            "console"
-        } else {
-            "api"
-        }
-    }
-
     /// The request, as far as it says what is to be done: a retry has the same bytes.
     fn request_bytes(&self) -> Vec<u8> {
         let mut bytes = format!("{} {}\n", self.parts.method, self.parts.uri).into_bytes();
@@ -333,6 +321,18 @@ impl Call {
         bytes.push(b'\n');
         bytes.extend_from_slice(&self.body);
         bytes
+    }
+}
+
+/// What the actor used: our own programs say so in `User-Agent`.
+pub(crate) fn via(headers: &HeaderMap) -> &'static str {
+    let agent = headers.get(USER_AGENT).map_or(&b""[..], |agent| agent.as_bytes());
+    if agent.starts_with(b"flagstone-cli/") {
+        "cli"
+    } else if agent.starts_with(b"flagstone-console/") {
+        "console"
+    } else {
+        "api"
     }
 }
 

@@ -44,7 +44,7 @@
 //!
 //! # What it does not do
 //!
-//! It opens no socket, ends no TLS, and limits no rate. It decides nothing about flags: that is `flagstone-publisher`.
+//! It opens no socket and ends no TLS. It decides nothing about flags: that is `flagstone-publisher`.
 
 use std::fmt;
 use std::sync::Arc;
@@ -54,6 +54,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::HeaderMap;
 use axum::middleware;
 use axum::routing::{MethodRouter, get, post};
+use flagstone_publisher::access::{AccessLog, MemoryAccessLog};
 use flagstone_publisher::control::ControlPlane;
 
 mod access;
@@ -63,17 +64,22 @@ mod call;
 pub mod cdn;
 mod cursor;
 mod etag;
+mod limit;
 mod metrics;
 mod openapi;
 mod percent;
 mod problem;
 mod query;
+mod record;
 pub mod rights;
 mod routes;
 
 use auth::Tokens;
+use limit::Limiter;
+pub use limit::{Limits, Rate};
 use metrics::Metrics;
 use problem::Problem;
+use record::Recorder;
 use routes::{
     changes, environments, evaluate, explain, flags, keys, log, publication, segments, targeting, tokens,
 };
@@ -87,16 +93,22 @@ pub(crate) struct Service {
     control: ControlPlane,
     tokens: Arc<dyn Tokens>,
     metrics: Arc<Metrics>,
+    limiter: Arc<Limiter>,
+    recorder: Recorder,
 }
 
 /// How the API is served.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Options {
     /// Who may read `/metrics`.
     pub metrics: MetricsAccess,
     /// Is told of the span of each request, and of its headers, before anything is done in it: where a trace that the
     /// caller has begun is continued.
     pub adopt: Option<Adopt>,
+    /// How often somebody may ask.
+    pub limits: Limits,
+    /// Where uses and refusals are recorded; without it, in memory.
+    pub access: Option<Arc<dyn AccessLog>>,
 }
 
 /// Is told of the span of a request, and of its headers.
@@ -132,7 +144,10 @@ pub fn router(control: ControlPlane, tokens: Arc<dyn Tokens>) -> Router {
 pub fn router_with(control: ControlPlane, tokens: Arc<dyn Tokens>, options: Options) -> Router {
     let metrics = Arc::new(Metrics::new());
     control.observe(Arc::<Metrics>::clone(&metrics));
-    let service = Service { control, tokens, metrics: Arc::clone(&metrics) };
+    let log = options.access.unwrap_or_else(|| Arc::new(MemoryAccessLog::new()));
+    let recorder = Recorder::new(control.project().clone(), log);
+    let limiter = Arc::new(Limiter::new(options.limits));
+    let service = Service { control, tokens, metrics: Arc::clone(&metrics), limiter, recorder };
     let add = |router: Router<Service>, (path, methods): (String, _)| router.route(&path, methods);
     let metrics_routes = metrics_table().into_iter().fold(Router::new(), add);
     let metrics_routes = match options.metrics {
@@ -184,6 +199,7 @@ fn table() -> Routes {
         (p("/log"), get(log::list)),
         (p("/changes"), post(changes::make)),
         (e("/restore"), post(changes::restore)),
+        (p("/access"), get(routes::access::list)),
         (p("/tokens"), get(tokens::list).post(tokens::create)),
         (p("/tokens/self"), get(tokens::whoami)),
         (p("/tokens/{token}"), get(tokens::read).delete(tokens::revoke)),

@@ -28,6 +28,7 @@ pub(crate) mod code {
     pub(crate) const METHOD_NOT_ALLOWED: &str = "method-not-allowed";
     pub(crate) const NOT_FOUND: &str = "not-found";
     pub(crate) const PROJECT_NOT_FOUND: &str = "project-not-found";
+    pub(crate) const RATE_LIMITED: &str = "rate-limited";
     pub(crate) const TOO_LARGE: &str = "too-large";
     pub(crate) const UNAUTHENTICATED: &str = "unauthenticated";
     pub(crate) const UNSUPPORTED_MEDIA_TYPE: &str = "unsupported-media-type";
@@ -97,6 +98,13 @@ impl Problem {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, code::TOO_LARGE, detail)
     }
 
+    /// Too many requests of this token, or of nobody who is known.
+    pub(crate) fn rate_limited(retry_after_s: u32) -> Self {
+        let detail = format!("too many requests; again in {retry_after_s} s");
+        Self::new(StatusCode::TOO_MANY_REQUESTS, code::RATE_LIMITED, detail)
+            .with_header(RETRY_AFTER, HeaderValue::from(retry_after_s))
+    }
+
     /// Trying again later may help.
     pub(crate) fn busy(retry_after_s: u32) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, code::BUSY, "too busy just now; try again")
@@ -112,6 +120,11 @@ impl Problem {
     /// Whether it says that something is not there.
     pub(crate) fn is_not_found(&self) -> bool {
         self.status == StatusCode::NOT_FOUND
+    }
+
+    /// Whether it says that nobody is known to ask.
+    pub(crate) fn is_unauthenticated(&self) -> bool {
+        self.status == StatusCode::UNAUTHORIZED
     }
 
     /// The same with a further member.
@@ -274,6 +287,7 @@ fn title(code: &str) -> &'static str {
         "nothing-to-adopt" => "what is announced is what was claimed",
         "prerequisite-cycle" => "flags or segments refer to each other in a circle",
         "project-not-found" => "no such project",
+        "rate-limited" => "too many requests",
         "reference-cost" => "reaches too many flags and segments",
         "ramp-not-running" => "no ramp is running",
         "schedule-in-past" => "all of the schedule is over",

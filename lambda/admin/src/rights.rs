@@ -45,6 +45,7 @@ pub const RIGHTS: &[Right] = &[
     right("GET", "P/environments", Viewer, Shared),
     right("POST", "P/environments", Admin, Project),
     right("GET", "P/log", Viewer, Project),
+    right("GET", "P/access", Admin, Project),
     right("GET", "P/tokens", Admin, Named),
     right("POST", "P/tokens", Admin, Named),
     right("GET", "P/tokens/self", Viewer, Shared),
@@ -104,6 +105,11 @@ impl Right {
             (None, None) => return false,
         };
         self.path.strip_prefix(short) == Some(rest)
+    }
+
+    /// Whether it is what somebody who signs in asks first.
+    pub fn is_sign_in(&self) -> bool {
+        self.path == "P/tokens/self"
     }
 
     /// Whether it changes something.

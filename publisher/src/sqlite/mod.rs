@@ -14,6 +14,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use crate::private;
 use crate::storage::StorageError;
 
+mod access;
 mod backup;
 mod checkpoints;
 mod log;
@@ -22,7 +23,7 @@ mod publications;
 /// `FLGS`: what marks a file as ours.
 const APPLICATION_ID: i64 = 0x464c_4753;
 /// The layout this release writes. A file of an earlier one is brought to it when it is opened for writing.
-const LAYOUT: i64 = 2;
+const LAYOUT: i64 = 3;
 /// How long a statement waits for another process.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -76,6 +77,9 @@ CREATE TABLE checkpoint_pointer (
     seq INTEGER NOT NULL
 ) STRICT;
 ";
+
+/// What each layout added, in order: a file of an earlier one gets what it lacks.
+const MIGRATIONS: [(i64, &str); 3] = [(1, SCHEMA), (2, CHECKPOINTS), (3, access::SCHEMA)];
 
 /// Change log, publication items, and checkpoints in one SQLite file.
 ///
@@ -225,7 +229,7 @@ fn connect(path: &Path) -> Result<Connection, StorageError> {
     if layout < LAYOUT {
         let transaction =
             connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(fault)?;
-        for (since, added) in [(1, SCHEMA), (2, CHECKPOINTS)] {
+        for (since, added) in MIGRATIONS {
             if layout < since {
                 transaction.execute_batch(added).map_err(fault)?;
             }

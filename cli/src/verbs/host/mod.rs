@@ -14,10 +14,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use axum::Router;
+use flagstone_admin::Limits;
 use flagstone_admin::auth::{AdminToken, Principal, ProjectTokens};
 use flagstone_admin::cdn::{self, ProjectSdkKeys};
 use flagstone_bundle::root::Pin;
 use flagstone_model::key::{EnvironmentId, ProjectId};
+use flagstone_publisher::access::AccessLog;
 use flagstone_publisher::clock::{Clock, SystemClock};
 use flagstone_publisher::control::{ControlPlane, Ports};
 use flagstone_publisher::keys::Keys;
@@ -38,6 +40,8 @@ pub(in crate::verbs) struct Host {
     pub(in crate::verbs) control: ControlPlane,
     signing: Keys,
     bucket: Arc<dyn ObjectStore>,
+    /// Uses and refusals, in the file of the log.
+    access: Arc<dyn AccessLog>,
     /// Held as long as the directory is used.
     _tenancy: Tenancy,
 }
@@ -53,6 +57,7 @@ impl Host {
         let data = DataDirectory::open(path)?;
         let tenancy = tenancy(&data)?;
         let log = SqliteStore::open(data.log()).await.map_err(|error| sentence(error.code(), &error))?;
+        let access: Arc<dyn AccessLog> = Arc::new(log.clone());
         let bucket =
             DirectoryStore::open(data.bucket()).await.map_err(|error| sentence(error.code(), &error))?;
         let bucket: Arc<dyn ObjectStore> = Arc::new(bucket);
@@ -70,7 +75,7 @@ impl Host {
             clock,
         };
         let control = ControlPlane::new(project.clone(), signing.root().clone(), ports, options);
-        Ok(Self { data, project, control, signing, bucket, _tenancy: tenancy })
+        Ok(Self { data, project, control, signing, bucket, access, _tenancy: tenancy })
     }
 
     /// What clients are configured with.
@@ -90,13 +95,15 @@ impl Host {
     }
 
     /// Admin API and bucket under one address.
-    pub(in crate::verbs) fn app(&self, token: &str, keys: &Arc<SdkKeyFile>) -> Router {
+    pub(in crate::verbs) fn app(&self, token: &str, keys: &Arc<SdkKeyFile>, limits: Limits) -> Router {
         let bootstrap = AdminToken::new(token, Principal::admin("admin"));
         let tokens = Arc::new(ProjectTokens::new(self.control.clone(), Some(bootstrap)));
         let keys = ProjectSdkKeys::new(self.control.clone(), Arc::<SdkKeyFile>::clone(keys));
         let options = flagstone_admin::Options {
             #[cfg(feature = "otel")]
             adopt: Some(traces::adopt),
+            limits,
+            access: Some(Arc::clone(&self.access)),
             ..flagstone_admin::Options::default()
         };
         flagstone_admin::router_with(self.control.clone(), tokens, options)

@@ -4,6 +4,7 @@ mod file;
 mod ready;
 pub(in crate::verbs) mod settings;
 
+use flagstone_admin::Limits;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
@@ -58,7 +59,7 @@ async fn serve(
     let keys = host.sdk_keys().await?;
 
     let stop = Stop::listen();
-    let open = doors.open(&host.app(&token, &keys), acceptor.as_ref(), settings.connections);
+    let open = doors.open(&host.app(&token, &keys, Limits::DEFAULT), acceptor.as_ref(), settings.connections);
     let public_url = settings.public_url.clone().unwrap_or_else(|| of_first(&addresses));
     let ready = Ready {
         addresses,

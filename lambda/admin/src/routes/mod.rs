@@ -13,6 +13,7 @@ use crate::call::{Call, check_reason};
 use crate::problem::Problem;
 use crate::{Service, answer, percent};
 
+pub(crate) mod access;
 pub(crate) mod changes;
 pub(crate) mod environments;
 pub(crate) mod evaluate;

@@ -7,6 +7,7 @@
     reason = "a test may fail loudly"
 )]
 
+mod access;
 mod canary;
 mod cdn;
 mod conditions;

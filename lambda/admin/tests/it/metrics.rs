@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use axum::http::StatusCode;
-use flagstone_admin::{MetricsAccess, Options};
+use flagstone_admin::{Limits, MetricsAccess, Options};
 
 use crate::world::{World, get, post};
 
@@ -110,7 +110,7 @@ async fn nothing_that_people_wrote_but_ids_of_environments_is_told() {
 #[tokio::test]
 async fn a_server_may_ask_for_a_token() {
     let mut world = World::new().await;
-    world.serve(Options { metrics: MetricsAccess::TokenHolders, ..Options::default() });
+    world.serve(Options { metrics: MetricsAccess::TokenHolders, limits: Limits::NONE, ..Options::default() });
     world.expect(StatusCode::UNAUTHORIZED, get("/metrics").authorization(None)).await;
     world.expect(StatusCode::OK, get("/metrics")).await;
 }

@@ -5,7 +5,7 @@ use flagstone_model::json::Json;
 
 use crate::world::{Ask, TOKEN, World, get, post};
 
-const ROUTES: [(&str, &str); 26] = [
+const ROUTES: [(&str, &str); 27] = [
     ("/v1/projects/demo/flags", "GET,HEAD,POST"),
     ("/v1/projects/demo/flags/payments", "DELETE,GET,HEAD,PATCH"),
     ("/v1/projects/demo/environments", "GET,HEAD,POST"),
@@ -23,6 +23,7 @@ const ROUTES: [(&str, &str); 26] = [
     ("/v1/projects/demo/environments/production/evaluate", "POST"),
     ("/v1/projects/demo/environments/production/publication", "GET,HEAD"),
     ("/v1/projects/demo/environments/production/publish", "POST"),
+    ("/v1/projects/demo/access", "GET,HEAD"),
     ("/v1/projects/demo/tokens", "GET,HEAD,POST"),
     ("/v1/projects/demo/tokens/self", "GET,HEAD"),
     ("/v1/projects/demo/tokens/t_example", "DELETE,GET,HEAD"),

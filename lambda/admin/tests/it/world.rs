@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
+use flagstone_admin::Limits;
 use flagstone_admin::auth::{AdminToken, Principal, ProjectTokens};
 use flagstone_admin::cdn::{self, KeyScope, ProjectSdkKeys, StaticSdkKeys};
 use flagstone_model::digest::Digest;
@@ -141,7 +142,7 @@ impl World {
         let sdk_keys = ProjectSdkKeys::new(control.clone(), Arc::new(sdk_keys));
         let cdn = cdn::router(Arc::clone(&store) as Arc<dyn ObjectStore>, Arc::new(sdk_keys));
         let mut world = Self { app: Router::new(), log, store, project, clock, control, cdn };
-        world.serve(flagstone_admin::Options::default());
+        world.serve(flagstone_admin::Options { limits: Limits::NONE, ..flagstone_admin::Options::default() });
         // Read now, so that no test finds the line about it among its own.
         contract::of(&world).await;
         for id in ["production", "staging"] {
