@@ -30,6 +30,19 @@ impl Paint {
     }
 }
 
+/// How outcomes and changes are marked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Marks {
+    /// It holds.
+    pub(crate) holds: &'static str,
+    /// It does not.
+    pub(crate) fails: &'static str,
+    /// It was not asked.
+    pub(crate) skipped: &'static str,
+    /// From one thing to another.
+    pub(crate) arrow: &'static str,
+}
+
 /// Standard output and standard error.
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
@@ -61,6 +74,15 @@ impl Screen {
     /// Whether somebody sees a line that changes.
     pub(crate) const fn shows_progress(&self) -> bool {
         self.progress
+    }
+
+    /// Marks that standard output can show: plain ASCII, unless somebody looks at it.
+    pub(crate) const fn marks(&self) -> Marks {
+        if self.colour_out {
+            Marks { holds: "✓", fails: "✗", skipped: "·", arrow: "→" }
+        } else {
+            Marks { holds: "+", fails: "-", skipped: ".", arrow: "->" }
+        }
     }
 
     /// Sets a word for standard output off, if that is a terminal.

@@ -2,6 +2,7 @@
 
 mod backup;
 mod entities;
+mod explain;
 mod operator;
 mod plans;
 mod serve;
@@ -18,6 +19,7 @@ pub(crate) use entities::{
     ListArgs, SegmentDelete, SegmentPut, SegmentShow, SegmentVerb,
 };
 
+pub(crate) use explain::{AuditUser, Explain};
 pub(crate) use operator::{Completions, Doctor, KeysShow, KeysVerb, Login, Logout};
 pub(crate) use plans::{Apply, Export, Import, Plan, Restore};
 pub(crate) use serve::{Init, Serve};
@@ -33,6 +35,7 @@ Examples:
   flagstone on new-checkout --env production       switch it on
   flagstone rollout new-checkout 25                serve `on` to 25 percent
   flagstone eval new-checkout --context '{\"targetingKey\":\"u-1\"}'
+  flagstone explain new-checkout --user u-1        why u-1 gets what it gets
   flagstone history new-checkout                   who changed what, and why
 
 Environment:
@@ -106,6 +109,8 @@ pub(crate) enum Verb {
     /// Who changed a flag in one environment, when, why, and from what to what.
     #[command(after_help = "Example:\n  flagstone history new-checkout --limit 5")]
     History(History),
+    /// Why somebody gets what they get: each rule and condition with its outcome.
+    Explain(Explain),
     /// Evaluates flags: by the admin API, or from a snapshot file without any server.
     #[command(after_help = EVAL_AFTER)]
     Eval(Eval),
@@ -117,7 +122,7 @@ pub(crate) enum Verb {
     /// Checks a bundle file or a stream: signatures, names, digests, content.
     #[command(after_help = VERIFY_AFTER)]
     Verify(Verify),
-    /// The change log: prove that nothing was altered, inserted, or dropped.
+    /// The change log: prove that nothing was altered, inserted, or dropped; tell what altered a user's result.
     #[command(subcommand)]
     Audit(AuditVerb),
     /// Segments of one environment: list, show, put, delete.
@@ -294,6 +299,8 @@ pub(crate) struct Verify {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AuditVerb {
+    /// What a user gets, and which changes altered it.
+    User(AuditUser),
     /// Proves log, archive, and announced content of a data directory. Writes nothing.
     Verify(AuditVerify),
 }

@@ -40,42 +40,46 @@ fn item_lines(screen: &Screen, item: &Json<'_>) -> Result<(), Failure> {
         (told::text(item, "time"), told::text(actor, "via"), told::text(item, "entity"));
     let via = if via.is_empty() { String::new() } else { format!(" via {via}") };
     let revisions = match item.member("revision").and_then(Json::as_array) {
-        Some([from, to]) => format!(" {from} → {to}"),
+        Some([from, to]) => format!(" {from} {} {to}", screen.marks().arrow),
         _ => String::new(),
     };
     screen.line(format!("{head}  {time}  {who}{via}  {entity}{revisions}"))?;
     if let Some(reason) = item.member("reason").and_then(Json::as_str) {
         screen.line(format!("    “{reason}”"))?;
     }
-    let nothing = Json::Null;
-    let from = item.member("from").unwrap_or(&nothing);
-    let to = item.member("to").unwrap_or(&nothing);
-    for change in changes(from, to) {
-        screen.line(format!("    {change}"))?;
+    match told::text(item, "summary") {
+        "" => {}
+        summary => screen.line(format!("    {summary}"))?,
+    }
+    let changes = item.member("changes").and_then(Json::as_array).unwrap_or_default();
+    for change in changes {
+        for line in difference(change, screen.marks().arrow) {
+            screen.line(format!("      {}", screen.paint(Paint::Dim, line)))?;
+        }
     }
     Ok(())
 }
 
-/// The members that differ, one a line.
-fn changes(from: &Json<'_>, to: &Json<'_>) -> Vec<String> {
-    let (Some(before), Some(after)) = (from.as_object(), to.as_object()) else {
-        return match (from.is_null(), to.is_null()) {
-            (true, true) => Vec::new(),
-            (true, false) => vec![format!("new: {to}")],
-            (false, true) => vec![format!("gone: {from}")],
-            (false, false) => vec![format!("{from} → {to}")],
-        };
+/// One member that differs: from what to what, or what came and what went.
+fn difference(change: &Json<'_>, arrow: &str) -> Vec<String> {
+    let path = told::text(change, "path");
+    let shown = |name: &str| match change.member(name) {
+        None | Some(Json::Null) => "nothing".to_owned(),
+        Some(value) => value.to_string(),
     };
-    let mut names: Vec<_> = before.iter().map(|(name, _)| name).collect();
-    names.extend(after.iter().map(|(name, _)| name).filter(|name| from.member(name).is_none()));
-    let changed = names.into_iter().filter_map(|name| match (from.member(name), to.member(name)) {
-        (Some(old), Some(new)) if old.to_canonical() == new.to_canonical() => None,
-        (Some(old), Some(new)) => Some(format!("{name}: {old} → {new}")),
-        (Some(old), None) => Some(format!("{name}: {old} → nothing")),
-        (None, Some(new)) => Some(format!("{name}: nothing → {new}")),
-        (None, None) => None,
-    });
-    changed.collect()
+    let sets = [("added", '+'), ("removed", '-')];
+    if sets.iter().any(|(name, _)| change.member(name).is_some()) {
+        let elements = |name: &str| change.member(name).and_then(Json::as_array).unwrap_or_default();
+        return sets
+            .into_iter()
+            .filter(|(name, _)| !elements(name).is_empty())
+            .map(|(name, sign)| {
+                let all: Vec<_> = elements(name).iter().map(told::plain).collect();
+                format!("{path}: {sign}{}", all.join(&format!(" {sign}")))
+            })
+            .collect();
+    }
+    vec![format!("{path}: {} {arrow} {}", shown("from"), shown("to"))]
 }
 
 #[cfg(test)]
@@ -83,10 +87,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_members_that_differ_are_told() {
-        let from = Json::parse(br#"{"on":false,"off":"off","rules":[]}"#).unwrap();
-        let to = Json::parse(br#"{"off":"off","on":true,"deny":{}}"#).unwrap();
-        assert_eq!(changes(&from, &to), ["on: false → true", "rules: [] → nothing", "deny: nothing → {}"]);
-        assert_eq!(changes(&Json::Null, &to).len(), 1);
+    fn a_member_is_told_from_what_to_what_and_a_set_by_what_came_and_went() {
+        let told = |json: &str| difference(&Json::parse(json.as_bytes()).unwrap(), "->");
+        assert_eq!(told(r#"{"path":"/on","from":false,"to":true}"#), ["/on: false -> true"]);
+        assert_eq!(told(r#"{"path":"/owner","from":null,"to":"a"}"#), ["/owner: nothing -> \"a\""]);
+        assert_eq!(
+            told(r#"{"path":"/targets/on","added":["a","b"],"removed":[3]}"#),
+            ["/targets/on: +a +b", "/targets/on: -3"]
+        );
     }
 }

@@ -7,6 +7,7 @@ mod dev;
 mod doctor;
 mod env;
 mod eval;
+mod explain;
 mod export;
 mod flag;
 mod history;
@@ -49,6 +50,8 @@ pub(crate) fn run(verb: Verb, surroundings: &Surroundings, screen: &Screen) -> R
         Verb::Completions(args) => completions::run(&args, screen),
         Verb::Verify(args) => return verify::run(&args, surroundings, screen),
         Verb::Audit(AuditVerb::Verify(args)) => return audit::verify(&args, surroundings, screen),
+        Verb::Audit(AuditVerb::User(args)) => block_on(explain::user(&args, surroundings, screen)),
+        Verb::Explain(args) => block_on(explain::run(&args, surroundings, screen)),
         Verb::Watch(args) => block_on(watch::run(&args, surroundings, screen)),
         Verb::Eval(args) => eval::run(&args, surroundings, screen),
         Verb::Flag(FlagVerb::Create(args)) => block_on(flag::create(&args, surroundings, screen)),

@@ -81,7 +81,8 @@ use metrics::Metrics;
 use problem::Problem;
 use record::Recorder;
 use routes::{
-    changes, environments, evaluate, explain, flags, keys, log, publication, segments, targeting, tokens,
+    changes, environments, evaluate, explain, flags, history, keys, log, publication, segments, targeting,
+    tokens,
 };
 
 /// Largest body of a request, in bytes.
@@ -194,6 +195,10 @@ fn table() -> Routes {
         (e("/segments/{segment}"), get(segments::read).put(segments::put).delete(segments::delete)),
         (e("/evaluate"), post(evaluate::evaluate)),
         (e("/explain"), post(explain::explain)),
+        (e("/flags/{flag}/audit"), get(explain::audit)),
+        (e("/history"), get(history::environment)),
+        (e("/segments/{segment}/history"), get(history::segment)),
+        (p("/flags/{flag}/history"), get(history::flag)),
         (e("/publication"), get(publication::read)),
         (e("/publish"), post(publication::publish)),
         (p("/log"), get(log::list)),

@@ -67,6 +67,10 @@ pub const RIGHTS: &[Right] = &[
     right("DELETE", "E/segments/{segment}", Editor, Environment),
     right("POST", "E/evaluate", Viewer, Environment),
     right("POST", "E/explain", Viewer, Environment),
+    right("GET", "E/flags/{flag}/audit", Viewer, Environment),
+    right("GET", "E/history", Viewer, Environment),
+    right("GET", "E/segments/{segment}/history", Viewer, Environment),
+    right("GET", "P/flags/{flag}/history", Viewer, Shared),
     right("GET", "E/publication", Viewer, Environment),
     right("POST", "E/publish", Editor, Environment),
     // What the changes are about: an environment each, or the project.

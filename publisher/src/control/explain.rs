@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use flagstone_eval::Snapshot;
+use flagstone_eval::{Entity, Snapshot};
 use flagstone_model::context::Context;
 use flagstone_model::instant::Instant;
 use flagstone_model::json::Json;
@@ -63,8 +63,13 @@ impl Compiled {
         Self { reach, snapshot }
     }
 
+    /// Whether there is the flag.
+    pub(super) fn has(&self, flag: &FlagKey) -> bool {
+        self.reach.line(&Entity::Flag(flag.as_str().into())).is_some()
+    }
+
     fn explain(&self, flag: &FlagKey, context: &Context, at: Instant) -> Json<'static> {
-        let line = |entity: &flagstone_eval::Entity| self.reach.line(entity).map(|line| line.as_bytes());
+        let line = |entity: &Entity| self.reach.line(entity).map(|line| line.as_bytes());
         self.snapshot.explain(flag.as_str(), None, context, at, &line).to_json()
     }
 }

@@ -3,7 +3,9 @@
 //! [`ControlPlane::write`] makes changes, the other methods read. A change is made when its entry is in the log; then
 //! it is published, and the answer says how far that has got. [`ControlPlane::sweep`] does what was left undone.
 
+mod alterations;
 mod credential;
+mod difference;
 mod error;
 mod explain;
 mod folded;
@@ -13,6 +15,7 @@ mod read;
 mod several;
 mod streams;
 mod view;
+mod words;
 mod write;
 
 use std::collections::BTreeMap;
@@ -22,6 +25,8 @@ use flagstone_bundle::manifest::Stream;
 use flagstone_bundle::root::Root;
 use flagstone_model::key::{EnvironmentId, ProjectId, ViewId};
 
+pub use alterations::{Alteration, AlterationPlace, Alterations, AlteredBy, MAX_AUDITED_ENTRIES};
+pub use difference::{Change, Difference};
 pub use error::{ControlError, Kind};
 pub use explain::Explained;
 pub use mint::Minted;

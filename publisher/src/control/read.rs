@@ -10,8 +10,10 @@ use flagstone_model::json::Json;
 use flagstone_model::key::{EnvironmentId, FlagKey, SegmentKey, ViewId};
 
 use super::ControlPlane;
+use super::difference::{Difference, differences};
 use super::error::{ControlError, nothing};
 use super::view::When;
+use super::words::summary;
 use super::write::authored;
 use crate::author::Targeting;
 use crate::build::build;
@@ -49,8 +51,12 @@ pub struct HistoryItem {
     pub revision: (u64, u64),
     /// What it was; `None` if it was not there or was erased.
     pub from: Option<Json<'static>>,
-    /// What it became; `None` if it was erased.
+    /// What it became; `None` if it was deleted or erased.
     pub to: Option<Json<'static>>,
+    /// What differs, member by member; nothing where either is not known.
+    pub changes: Vec<Difference>,
+    /// The same in words.
+    pub summary: String,
 }
 
 /// A part of the log.
@@ -178,6 +184,29 @@ impl ControlPlane {
         Ok(items)
     }
 
+    /// Up to `limit` changes of a flag's definition, of a segment, or of an environment, newest first, all of them
+    /// before the entry `before` if there is one.
+    pub async fn history_of(
+        &self,
+        entity: LogEntity,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<HistoryItem>, ControlError> {
+        let state = self.state().await?;
+        if state.place(&entity).0 == 0 {
+            let refusal = match &entity {
+                LogEntity::Flag(key) => Refusal::no_flag(&state, key.as_str()),
+                LogEntity::Segment(id, key) => Refusal::no_segment(environment_of(&state, id)?, key.as_str()),
+                LogEntity::Environment(id) => Refusal::no_environment(&state, id.as_str()),
+                _ => return Ok(Vec::new()),
+            };
+            return Err(refusal.into());
+        }
+        let newest = before.map_or(u64::MAX, |before| before.saturating_sub(1));
+        let links = self.chain(&state, entity, newest, limit.saturating_add(1)).await?;
+        Ok(history(&links, None).take(limit).collect())
+    }
+
     /// Up to `limit` states that an entity has had by the entry `newest`, newest first, found by following each entry
     /// to the one before it.
     pub(super) async fn chain(
@@ -302,7 +331,16 @@ pub(super) fn environment_of<'s>(
 fn history(links: &[Link], untouched: Option<Json<'static>>) -> impl Iterator<Item = HistoryItem> {
     links.iter().enumerate().map(move |(index, link)| {
         let before = links.get(index.saturating_add(1));
-        let shown = |link: &Link| link.state.clone().map(|state| authored(&link.entity, Some(state)));
+        let shown = |link: &Link| {
+            let state = link.state.clone().filter(|state| !state.is_null());
+            state.map(|state| authored(&link.entity, Some(state)))
+        };
+        let (from, to) = (before.map_or_else(|| untouched.clone(), shown), shown(link));
+        let changes = match (&from, &to) {
+            (Some(from), Some(to)) => differences(from, to),
+            _ => Vec::new(),
+        };
+        let summary = summary(&link.entity, from.as_ref(), to.as_ref(), &changes);
         let header = &link.entry.header;
         HistoryItem {
             seq: link.seq,
@@ -312,8 +350,10 @@ fn history(links: &[Link], untouched: Option<Json<'static>>) -> impl Iterator<It
             reason: link.data.as_ref().and_then(|data| data.reason.clone()),
             entity: link.entity.to_string(),
             revision: link.revision,
-            from: before.map_or_else(|| untouched.clone(), shown),
-            to: shown(link),
+            from,
+            to,
+            changes,
+            summary,
         }
     })
 }

@@ -25,13 +25,13 @@ use flagstone_publisher::store::{DirectoryStore, MemoryStore, ObjectStore};
 use super::project::{flag, json, production, segment};
 
 /// 2026-12-02T12:00:00Z
-const NOW_MS: i64 = 1_796_212_800_000;
+pub(super) const NOW_MS: i64 = 1_796_212_800_000;
 
-struct Bench {
-    control: ControlPlane,
+pub(super) struct Bench {
+    pub(super) control: ControlPlane,
     log: Arc<dyn ChangeLog>,
     store: Arc<dyn ObjectStore>,
-    clock: Arc<ManualClock>,
+    pub(super) clock: Arc<ManualClock>,
     keys: Keys,
     _directory: tempfile::TempDir,
 }
@@ -42,7 +42,7 @@ fn project() -> ProjectId {
 
 impl Bench {
     /// A project with the environment `production`, in memory.
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         Self::over(Arc::new(MemoryLog::new())).await
     }
 
@@ -65,15 +65,15 @@ impl Bench {
         bench
     }
 
-    async fn write(&self, operation: Operation) -> Result<Written, ControlError> {
+    pub(super) async fn write(&self, operation: Operation) -> Result<Written, ControlError> {
         self.control.write(operation, request(None, "")).await
     }
 
-    async fn create(&self, key: &str) -> Written {
+    pub(super) async fn create(&self, key: &str) -> Written {
         self.write(Operation::CreateFlag(json(&format!(r#"{{"key":"{key}","type":"bool"}}"#)))).await.unwrap()
     }
 
-    async fn head(&self) -> u64 {
+    pub(super) async fn head(&self) -> u64 {
         self.log.head(&project()).await.unwrap().map_or(0, |head| head.seq)
     }
 
@@ -89,7 +89,7 @@ async fn manifest(store: &dyn ObjectStore, keys: &Keys) -> Manifest {
     UnverifiedManifest::parse(&bytes).unwrap().verify(keys.root(), &stream).unwrap()
 }
 
-fn request(id: Option<&str>, bytes: &str) -> Write {
+pub(super) fn request(id: Option<&str>, bytes: &str) -> Write {
     Write {
         actor: Actor { kind: ActorKind::User, id: "u_1".into(), via: "test".into() },
         actor_name: Some("Mina".into()),

@@ -14,6 +14,7 @@ mod changes;
 mod checkpoints;
 mod control;
 mod credentials;
+mod explain;
 mod invariants;
 mod keys;
 mod log;

@@ -19,6 +19,7 @@ pub(crate) mod environments;
 pub(crate) mod evaluate;
 pub(crate) mod explain;
 pub(crate) mod flags;
+pub(crate) mod history;
 pub(crate) mod keys;
 pub(crate) mod log;
 pub(crate) mod past;

@@ -4,12 +4,14 @@ use axum::extract::State;
 use axum::response::Response;
 use flagstone_model::json::Json;
 use flagstone_model::key::{EnvironmentId, FlagKey};
-use flagstone_publisher::control::{HistoryItem, Operation, Write};
+use flagstone_publisher::control::{Difference, HistoryItem, Operation, Write};
+use flagstone_publisher::log::Actor;
 
 use super::past::Past;
 use super::{Answer, Subject, authored, only_reason, reason, revision, write};
 use crate::call::{Call, Media};
 use crate::problem::Problem;
+use crate::query::Page;
 use crate::{Service, answer};
 
 pub(crate) async fn list(State(service): State<Service>, call: Call) -> Answer {
@@ -71,25 +73,38 @@ pub(crate) async fn history(State(service): State<Service>, call: Call) -> Answe
     let before = page.after.as_ref().and_then(|seq| seq.parse().ok());
     let limit = page.limit.saturating_add(1);
     let items = service.control.history(&target.environment, &target.flag, before, limit).await?;
+    Ok(history_page(&call, &page, items))
+}
+
+/// A page of changes; `items` may hold one more.
+pub(super) fn history_page(call: &Call, page: &Page, items: Vec<HistoryItem>) -> Response {
     let items = items.into_iter().map(|item| (item.seq.to_string(), history_item(item)));
-    Ok(answer::page(call.path(), &page, items.collect()))
+    answer::page(call.path(), page, items.collect())
+}
+
+/// Who did something: `type`, `id`, `via`, and `name` unless it was erased.
+pub(super) fn actor(actor: Actor, name: Option<String>) -> Json<'static> {
+    let name = name.map(|name| ("name", Json::from(name)));
+    let actor = [
+        ("type", Json::from(actor.kind.as_str())),
+        ("id", Json::from(actor.id)),
+        ("via", Json::from(actor.via)),
+    ];
+    Json::object(actor.into_iter().chain(name))
 }
 
 fn history_item(item: HistoryItem) -> Json<'static> {
-    let name = item.actor_name.map(|name| ("name", Json::from(name)));
-    let actor = [
-        ("type", Json::from(item.actor.kind.as_str())),
-        ("id", Json::from(item.actor.id)),
-        ("via", Json::from(item.actor.via)),
-    ];
+    let actor = actor(item.actor, item.actor_name);
     let (before, after) = item.revision;
     let members = [
         Some(("seq", Json::from(item.seq))),
         Some(("time", Json::from(item.time.to_string()))),
-        Some(("actor", Json::object(actor.into_iter().chain(name)))),
+        Some(("actor", actor)),
         Some(("entity", Json::from(item.entity))),
         Some(("revision", [Json::from(before), Json::from(after)].into_iter().collect())),
         item.reason.map(|reason| ("reason", Json::from(reason))),
+        Some(("summary", Json::from(item.summary))),
+        Some(("changes", item.changes.iter().map(Difference::to_json).collect())),
         Some(("from", item.from.unwrap_or(Json::Null))),
         Some(("to", item.to.unwrap_or(Json::Null))),
     ];

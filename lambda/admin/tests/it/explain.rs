@@ -103,3 +103,59 @@ async fn what_was_not_there_yet_is_not_found_and_what_is_to_come_is_refused() {
     let all = world.expect(StatusCode::OK, get(&format!("{E}/flags?at=2026-11-21T12:00:00Z"))).await.json();
     assert_eq!(member(&all, "seq"), world.log_head().await.unwrap().to_string());
 }
+
+#[tokio::test]
+async fn an_audit_tells_a_user_what_altered_his_result() {
+    let world = World::with_flags().await;
+    let e = format!("{E}/flags/payments");
+    world.expect(StatusCode::OK, post(&format!("{e}/on"), r#"{"reason":"launch"}"#)).await;
+    let body = r#"{"on":true,"off":"off","deny":{"off":["u-42"]},"fallthrough":{"serve":"on"}}"#;
+    world.expect(StatusCode::OK, put(&e, body)).await;
+    let seq = world.log_head().await.unwrap();
+    let audit = format!("{e}/audit?user_id=u-42");
+    let told = world.expect(StatusCode::OK, get(&audit)).await.json();
+    assert_eq!(
+        told.member("exit").and_then(|exit| exit.member("code")).and_then(Json::as_str),
+        Some("rule-served")
+    );
+    let changes = told.member("changes").unwrap().as_array().unwrap();
+    assert_eq!(
+        changes[0].to_string(),
+        format!(
+            r#"{{"seq":{seq},"time":"2026-11-21T12:00:00Z","by":"entry","actor":{{"type":"token","id":"admin","via":"api","name":"Ada Canary"}},"entities":["flag/production/payments"],"from":{{"value":true,"variation":"on","reason":"STATIC"}},"to":{{"value":false,"variation":"off","reason":"TARGETING_MATCH","rule":"deny:off"}}}}"#
+        )
+    );
+    assert_eq!(member(&changes[1], "reason"), "\"launch\"");
+    assert_eq!((changes.len(), member(&changes[2], "from").as_str()), (3, "null"));
+    let first = world.expect(StatusCode::OK, get(&format!("{audit}&limit=1"))).await.json();
+    let cursor = first.member("next").and_then(Json::as_str).unwrap().to_owned();
+    let rest = world.expect(StatusCode::OK, get(&format!("{audit}&limit=9&cursor={cursor}"))).await.json();
+    assert_eq!(rest.member("changes").unwrap().as_array().unwrap(), &changes[1..]);
+    for (query, code) in [
+        ("", "invalid-request"),
+        ("?user_id=", "invalid-request"),
+        ("?user_id=u&at=2030-01-01T00:00:00Z&seq=1", "invalid-request"),
+        ("?user_id=u&cursor=AAAA", "invalid-request"),
+    ] {
+        let told = world.expect(StatusCode::BAD_REQUEST, get(&format!("{e}/audit{query}"))).await;
+        assert_eq!(told.code(), code, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn segments_definitions_and_environments_have_histories_in_words() {
+    let world = World::with_flags().await;
+    let segment = format!("{E}/segments/beta");
+    world.expect(StatusCode::OK, put(&segment, r#"{"include":["u-1"]}"#)).await;
+    for (list, summary, count) in [
+        (format!("{segment}/history"), "inclusion of u-1 added; rules changed", 2),
+        ("/v1/projects/demo/flags/old-banner/history".to_owned(), "archived", 2),
+        (format!("{E}/history"), "created", 1),
+    ] {
+        let told = world.expect(StatusCode::OK, get(&list)).await.json();
+        let items = told.member("items").unwrap().as_array().unwrap();
+        assert_eq!((items[0].member("summary").and_then(Json::as_str), items.len()), (Some(summary), count));
+    }
+    let missing = world.expect(StatusCode::NOT_FOUND, get(&format!("{E}/segments/nobody/history"))).await;
+    assert_eq!(missing.code(), "segment-not-found");
+}
