@@ -62,9 +62,9 @@ fn a_line_with_a_canary_in_it_is_heard() {
     let lines = tracing_subscriber::fmt().json().with_max_level(tracing::Level::TRACE);
     let lines = lines.with_writer(|| Ear(&HEARD)).finish();
     tracing::subscriber::with_default(lines, || {
-        tracing::trace!(secret = "a-cAnArY-1", "never");
-        tracing::trace!(secret = "fat_heard-1", "never");
-        tracing::trace!("anything else");
+        tracing::trace!(target: "it", secret = "a-cAnArY-1", "never");
+        tracing::trace!(target: "it", secret = "fat_heard-1", "never");
+        tracing::trace!(target: "it", "anything else");
     });
     assert_eq!(HEARD.lock().unwrap().len(), 2);
 }
