@@ -5,6 +5,7 @@ mod entities;
 mod explain;
 mod operator;
 mod plans;
+mod schedule;
 mod serve;
 
 use std::net::SocketAddr;
@@ -22,6 +23,7 @@ pub(crate) use entities::{
 pub(crate) use explain::{AuditUser, Explain};
 pub(crate) use operator::{Completions, Doctor, KeysShow, KeysVerb, Login, Logout};
 pub(crate) use plans::{Apply, Export, Import, Plan, Restore};
+pub(crate) use schedule::{Schedule, ScheduleClear, SchedulePause, ScheduleSet, ScheduleVerb, Step, Where};
 pub(crate) use serve::{Init, Serve};
 
 use crate::given::Given;
@@ -106,6 +108,11 @@ pub(crate) enum Verb {
         after_help = "Examples:\n  flagstone rollout new-checkout 25\n  flagstone rollout search 12.5% --variation neural"
     )]
     Rollout(Rollout),
+    /// When a flag or its rules hold and how its shares grow, in words; set, pause, clear.
+    #[command(
+        after_help = "Examples:\n  flagstone schedule new-checkout\n  flagstone schedule set new-checkout --step '2026-12-02T10:00=10%' --zone Europe/Berlin\n  flagstone schedule pause new-checkout"
+    )]
+    Schedule(Schedule),
     /// Who changed a flag in one environment, when, why, and from what to what.
     #[command(after_help = "Example:\n  flagstone history new-checkout --limit 5")]
     History(History),

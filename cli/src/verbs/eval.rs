@@ -2,11 +2,9 @@
 
 use std::io::{BufRead, BufReader, BufWriter, Write, stdin, stdout};
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use flagstone_bundle::container::{Caps, decode_zstd_frame};
 use flagstone_eval::{Report, Snapshot, batch};
-use flagstone_model::instant::Instant;
 use flagstone_model::json::Json;
 
 use crate::api::Api;
@@ -14,7 +12,7 @@ use crate::args::Eval;
 use crate::failure::{Failure, closest};
 use crate::screen::{Paint, Screen};
 use crate::surroundings::Surroundings;
-use crate::verbs::{block_on, told};
+use crate::verbs::{block_on, now, told};
 
 /// What a zstd frame begins with.
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xB5, 0x2F, 0xFD];
@@ -103,13 +101,6 @@ fn answer_cases(snapshot: &Snapshot) -> Result<(), Failure> {
         let answer = batch::answer(snapshot, case, now());
         writeln!(answers, "{answer}").map_err(|_| Failure::closed())?;
     }
-}
-
-fn now() -> Instant {
-    #[expect(clippy::disallowed_methods, reason = "a binary reads the clock")]
-    let now = SystemTime::now();
-    let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-    Instant::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
 fn context(args: &Eval) -> Result<Json<'static>, Failure> {

@@ -17,6 +17,7 @@ mod keys;
 mod login;
 mod plan;
 mod restore;
+mod schedule;
 mod segment;
 mod serve;
 mod stop;
@@ -26,6 +27,9 @@ mod verify;
 mod watch;
 
 use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use flagstone_model::instant::Instant;
 
 use crate::args::{AuditVerb, EnvVerb, FlagVerb, KeysVerb, SegmentVerb, Verb};
 use crate::failure::Failure;
@@ -62,6 +66,7 @@ pub(crate) fn run(verb: Verb, surroundings: &Surroundings, screen: &Screen) -> R
         Verb::On(args) => block_on(switch::switch(&args, true, surroundings, screen)),
         Verb::Off(args) => block_on(switch::switch(&args, false, surroundings, screen)),
         Verb::Rollout(args) => block_on(switch::rollout(&args, surroundings, screen)),
+        Verb::Schedule(args) => block_on(schedule::run(&args, surroundings, screen)),
         Verb::History(args) => block_on(history::run(&args, surroundings, screen)),
         Verb::Segment(SegmentVerb::List(args)) => block_on(segment::list(&args, surroundings, screen)),
         Verb::Segment(SegmentVerb::Show(args)) => block_on(segment::show(&args, surroundings, screen)),
@@ -86,4 +91,12 @@ fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Fa
         .build()
         .map_err(|error| Failure::refused("no-runtime", format!("no runtime: {error}")))?;
     runtime.block_on(future)
+}
+
+/// The time by the clock of this machine.
+fn now() -> Instant {
+    #[expect(clippy::disallowed_methods, reason = "a binary reads the clock")]
+    let now = SystemTime::now();
+    let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+    Instant::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }

@@ -7,7 +7,7 @@ use crate::failure::Failure;
 use crate::screen::{Paint, Screen};
 
 /// Members the server adds to every entity; they are no part of it.
-const OF_THE_SERVER: [&str; 6] = ["key", "id", "environment", "revision", "seq", "publication"];
+pub(super) const OF_THE_SERVER: [&str; 6] = ["key", "id", "environment", "revision", "seq", "publication"];
 
 /// A member as an integer.
 pub(super) fn number(json: &Json<'_>, name: &str) -> Option<i64> {

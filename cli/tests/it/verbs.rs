@@ -235,3 +235,73 @@ fn a_change_of_what_exists_names_the_revision_that_was_read() {
     let seen = server.join().unwrap();
     assert!(seen[1].contains("if-match: \"7\"\r\n"), "{}", seen[1]);
 }
+
+#[test]
+fn a_schedule_is_told_in_words_before_it_is_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let dev = Dev::start(directory.path());
+    dev.done(&["flag", "create", "new-checkout"]);
+    dev.done(&["on", "new-checkout"]);
+    let set = [
+        "schedule",
+        "set",
+        "new-checkout",
+        "--step",
+        "2098-12-02T10:00=10%",
+        "--step",
+        "2098-12-04T10:00=100%",
+        "--zone",
+        "Europe/Berlin",
+    ];
+    let plan = "`on` to 10 % from 2 Dec 2098 10:00 Europe/Berlin, 100 % from 4 Dec 10:00; all others `off`";
+    let tried = dev.run(&[&set[..], &["--dry-run"]].concat());
+    assert_eq!(tried.code, 0, "{}", tried.err);
+    assert!(tried.out.contains(plan) && tried.out.contains("nothing was written"), "{}", tried.out);
+    assert_eq!(
+        dev.done(&["schedule", "new-checkout"]).member("schedules").unwrap().as_array().unwrap().len(),
+        0
+    );
+    let written = dev.done(&set);
+    assert_eq!(
+        at(&written, &["fallthrough"]).to_canonical(),
+        r#"{"ramp":{"serve":"on","steps":[["2098-12-02T10:00",10000],["2098-12-04T10:00",100000]],"time_zone":"Europe/Berlin"}}"#
+    );
+    let shown = dev.run(&["schedule", "new-checkout"]);
+    assert!(shown.out.contains(plan), "{}", shown.out);
+    assert!(
+        shown.out.contains("now: nobody yet; next 10 % from 2 Dec 2098 10:00 Europe/Berlin"),
+        "{}",
+        shown.out
+    );
+    let start =
+        ["schedule", "set", "new-checkout", "--start", "2098-12-01T00:00Z", "--end", "2099-01-01T00:00Z"];
+    let written = dev.done(&start);
+    assert_eq!(text(&written, &["schedule", "start"]), "2098-12-01T00:00Z");
+    let paused = dev.done(&["schedule", "pause", "new-checkout"]);
+    assert_eq!(text(&paused, &["reached", "rollout"]), "0%");
+    let again = dev.run(&["--json", "schedule", "pause", "new-checkout"]);
+    assert_eq!((again.code, text(&again.error(), &["code"]).as_str()), (1, "ramp-not-running"));
+    let cleared = dev.done(&["schedule", "clear", "new-checkout"]);
+    assert_eq!(at(&cleared, &["fallthrough"]).to_canonical(), r#"{"serve":"off"}"#);
+    assert!(cleared.member("schedule").is_none());
+    let nothing = dev.run(&["--json", "schedule", "clear", "new-checkout"]);
+    assert_eq!((nothing.code, text(&nothing.error(), &["code"]).as_str()), (1, "no-schedule"));
+}
+
+#[test]
+fn a_schedule_that_is_wrong_is_told_and_not_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let dev = Dev::start(directory.path());
+    dev.done(&["flag", "create", "new-checkout"]);
+    let before = dev.done(&["flag", "show", "new-checkout"]);
+    let refused = |arguments: &[&str], code: &str| {
+        let ran = dev.run(&[&["--json", "schedule", "set", "new-checkout"], arguments].concat());
+        assert_eq!(text(&ran.error(), &["code"]), code, "{arguments:?}");
+    };
+    refused(&["--start", "2098-12-01T00:00", "--zone", "Europe/Berln"], "unknown-time-zone");
+    refused(&["--start", "2098-12-01T00:00Z", "--end", "2098-11-01T00:00Z"], "schedule-overlap");
+    refused(&["--end", "2020-11-01T00:00Z"], "schedule-in-past");
+    refused(&["--rule", "beta", "--end", "2098-11-01T00:00Z"], "rule-not-found");
+    refused(&[], "usage");
+    assert_eq!(dev.done(&["flag", "show", "new-checkout"]), before);
+}

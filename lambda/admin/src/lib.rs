@@ -190,6 +190,7 @@ fn table() -> Routes {
         (e("/flags/{flag}/off"), post(targeting::off)),
         (e("/flags/{flag}/rollout"), post(targeting::rollout)),
         (e("/flags/{flag}/restore"), post(targeting::restore)),
+        (e("/flags/{flag}/pause"), post(targeting::pause)),
         (e("/flags/{flag}/history"), get(targeting::history)),
         (e("/segments"), get(segments::list)),
         (e("/segments/{segment}"), get(segments::read).put(segments::put).delete(segments::delete)),

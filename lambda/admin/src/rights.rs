@@ -60,6 +60,7 @@ pub const RIGHTS: &[Right] = &[
     right("POST", "E/flags/{flag}/off", Editor, Environment),
     right("POST", "E/flags/{flag}/rollout", Editor, Environment),
     right("POST", "E/flags/{flag}/restore", Editor, Environment),
+    right("POST", "E/flags/{flag}/pause", Editor, Environment),
     right("GET", "E/flags/{flag}/history", Viewer, Environment),
     right("GET", "E/segments", Viewer, Environment),
     right("GET", "E/segments/{segment}", Viewer, Environment),

@@ -25,6 +25,7 @@ mod suggest;
 mod targeting;
 mod token;
 mod weight;
+pub mod words;
 mod zones;
 
 pub use bucket::{Bucket, By, Ramp, Share, Window};

@@ -98,6 +98,22 @@ impl Moment {
         self.written.as_ref().map_or_else(|| self.at.to_string(), |written| written.text.to_string())
     }
 
+    /// Date, time, and what stands behind them, as written: `2026-12-02`, `10:00`, `Europe/Berlin`.
+    pub(super) fn parts(&self) -> (String, String, String) {
+        let text = self.text();
+        let (date, rest) = text.split_once('T').unwrap_or((&text, ""));
+        let from = rest.find(['Z', '+', '-', '[']).unwrap_or(rest.len());
+        let (time, behind) = rest.split_at_checked(from).unwrap_or((rest, ""));
+        let time = time.strip_suffix(":00").filter(|time| time.len() == 5).unwrap_or(time);
+        let offset = behind.split('[').next().unwrap_or_default();
+        let place = match (offset, self.zone()) {
+            ("", Some(zone)) => zone.as_str(),
+            ("Z", _) => "UTC",
+            (offset, _) => offset,
+        };
+        (date.to_owned(), time.to_owned(), place.to_owned())
+    }
+
     /// A local time's name among [`Instants`].
     fn local(&self) -> Option<String> {
         let written = self.written.as_ref().filter(|written| written.is_local)?;

@@ -6,8 +6,9 @@ use flagstone_model::key::VariationKey;
 use super::bucket::Window;
 use super::moment::Moment;
 use super::problem::pointer;
-use super::rule::{Fallthrough, RampTo, Rule, Then};
+use super::rule::{Fallthrough, ROLLOUT_RULE, RampTo, Rule, Then};
 use super::targeting::{Target, Targeting};
+use super::weight::Weight;
 
 /// A part of a targeting that time changes.
 #[derive(Debug, Clone, PartialEq)]
@@ -75,6 +76,17 @@ impl Plan<'_> {
 }
 
 impl Targeting {
+    /// How far each of its ramps has got, by the id of its rule; that of the fallthrough is `rollout`.
+    pub fn reached(&self, now: Instant) -> Vec<(&str, Weight)> {
+        let ramps =
+            self.schedules().into_iter().filter_map(|scheduled| match (scheduled.of, scheduled.plan) {
+                (Place::Rule(rule), Plan::Ramp(to)) => Some((rule.id.as_str(), to)),
+                (Place::Fallthrough, Plan::Ramp(to)) => Some((ROLLOUT_RULE, to)),
+                _ => None,
+            });
+        ramps.filter_map(|(rule, to)| Some((rule, Weight::of_parts(to.ramp.reached(now))?))).collect()
+    }
+
     /// Its schedules, in the order of evaluation. Conditions are not among them.
     pub fn schedules(&self) -> Vec<Scheduled<'_>> {
         let mut all = Vec::new();

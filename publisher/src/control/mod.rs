@@ -109,6 +109,11 @@ impl ControlPlane {
         self.inner.folded.project()
     }
 
+    /// The time by its clock.
+    pub fn now(&self) -> flagstone_model::instant::Instant {
+        flagstone_model::instant::Instant::from_millis(self.inner.clock.now_ms())
+    }
+
     /// Tells this observer about the work from now on. The first one stays; returns whether this is it.
     pub fn observe(&self, observer: Arc<dyn Observer>) -> bool {
         self.inner.publisher.watch().tell(observer)

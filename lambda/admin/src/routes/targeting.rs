@@ -2,13 +2,15 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use flagstone_model::instant::Instant;
 use flagstone_model::json::Json;
 use flagstone_model::key::{EnvironmentId, FlagKey};
+use flagstone_publisher::author::Targeting;
 use flagstone_publisher::control::{Difference, HistoryItem, Operation, Write};
 use flagstone_publisher::log::Actor;
 
 use super::past::Past;
-use super::{Answer, Subject, authored, only_reason, reason, revision, write};
+use super::{Answer, Subject, authored, only_reason, reason, revision, run_on, write};
 use crate::call::{Call, Media};
 use crate::problem::Problem;
 use crate::query::Page;
@@ -65,6 +67,30 @@ pub(crate) async fn restore(State(service): State<Service>, call: Call) -> Answe
     target
         .write(&service, Operation::RestoreTargeting(target.environment(), target.flag(), body), terms)
         .await
+}
+
+/// Stops a ramp; the answer says how far each ramp of the flag has got.
+pub(crate) async fn pause(State(service): State<Service>, call: Call) -> Answer {
+    let target = Target::of(&call)?;
+    let (body, reason) = reason(call.optional_json(Media::Json)?)?;
+    let terms = target.terms(&service, &call, reason).await?;
+    let waited = terms.wait;
+    let operation = Operation::PauseRamp(target.environment(), target.flag(), body);
+    let control = service.control.clone();
+    let mut written = run_on(async move { control.write(operation, terms).await }).await?;
+    let reached = reached(&written.entity, service.control.now());
+    if let Json::Object(members) = &mut written.entity {
+        members.push(("reached".into(), reached));
+    }
+    let subject = target.subject();
+    Ok(answer::written(subject.key, subject.environment, waited, written))
+}
+
+/// `{rule: percentage}`
+fn reached(targeting: &Json<'_>, now: Instant) -> Json<'static> {
+    let targeting = Targeting::parse(targeting).ok();
+    let ramps = targeting.iter().flat_map(|targeting| targeting.reached(now));
+    Json::object(ramps.map(|(rule, share)| (rule.to_owned(), Json::from(share.to_string()))))
 }
 
 pub(crate) async fn history(State(service): State<Service>, call: Call) -> Answer {

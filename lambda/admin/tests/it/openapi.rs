@@ -16,6 +16,9 @@ async fn exemplary() -> World {
     let segment = "/v1/projects/demo/environments/production/segments/staff";
     world.expect(StatusCode::CREATED, put(segment, r#"{"include":["u-1"]}"#)).await;
     world.add_examples().await;
+    let targeting = "/v1/projects/demo/environments/production/flags/new-checkout";
+    let ramp = r#"{"on":true,"off":"off","fallthrough":{"ramp":{"serve":"on","steps":[["2098-12-02T09:00:00Z","10%"]]}}}"#;
+    world.expect(StatusCode::OK, put(targeting, ramp)).await;
     world
 }
 

@@ -47,6 +47,7 @@ const TABLE: &[(&str, &str, &str, &str, Limited)] = &[
     ("POST", "E/flags/payments/off", "", "editor", Inside),
     ("POST", "E/flags/payments/rollout", r#"{"variation":"on","percent":1}"#, "editor", Inside),
     ("POST", "E/flags/payments/restore", r#"{"seq":1}"#, "editor", Inside),
+    ("POST", "E/flags/payments/pause", "", "editor", Inside),
     ("GET", "E/flags/payments/history", "", "viewer", Inside),
     ("GET", "E/segments", "", "viewer", Inside),
     ("GET", "E/segments/beta", "", "viewer", Inside),

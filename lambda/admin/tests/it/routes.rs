@@ -5,7 +5,7 @@ use flagstone_model::json::Json;
 
 use crate::world::{Ask, TOKEN, World, get, post};
 
-const ROUTES: [(&str, &str); 27] = [
+const ROUTES: [(&str, &str); 28] = [
     ("/v1/projects/demo/flags", "GET,HEAD,POST"),
     ("/v1/projects/demo/flags/payments", "DELETE,GET,HEAD,PATCH"),
     ("/v1/projects/demo/environments", "GET,HEAD,POST"),
@@ -17,6 +17,7 @@ const ROUTES: [(&str, &str); 27] = [
     ("/v1/projects/demo/environments/production/flags/payments/off", "POST"),
     ("/v1/projects/demo/environments/production/flags/payments/rollout", "POST"),
     ("/v1/projects/demo/environments/production/flags/payments/restore", "POST"),
+    ("/v1/projects/demo/environments/production/flags/payments/pause", "POST"),
     ("/v1/projects/demo/environments/production/flags/payments/history", "GET,HEAD"),
     ("/v1/projects/demo/environments/production/segments", "GET,HEAD"),
     ("/v1/projects/demo/environments/production/segments/beta", "DELETE,GET,HEAD,PUT"),
