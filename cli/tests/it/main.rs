@@ -19,6 +19,7 @@ mod operator;
 mod plans;
 mod serve;
 mod support;
+mod tour;
 mod usage;
 mod verbs;
 mod verify;
