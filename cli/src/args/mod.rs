@@ -7,6 +7,7 @@ mod operator;
 mod plans;
 mod schedule;
 mod serve;
+mod token;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -19,6 +20,7 @@ pub(crate) use entities::{
     DefinitionArgs, EnvCreate, EnvEdit, EnvVerb, FlagArchive, FlagCreate, FlagEdit, FlagShow, FlagVerb,
     ListArgs, SegmentDelete, SegmentPut, SegmentShow, SegmentVerb,
 };
+pub(crate) use token::{KeyCreate, KeyVerb, TokenAccess, TokenCreate, TokenRevoke, TokenShow, TokenVerb};
 
 pub(crate) use explain::{AuditUser, Explain};
 pub(crate) use operator::{Completions, Doctor, KeysShow, KeysVerb, Login, Logout};
@@ -135,6 +137,12 @@ pub(crate) enum Verb {
     /// Segments of one environment: list, show, put, delete.
     #[command(subcommand)]
     Segment(SegmentVerb),
+    /// Who may use the admin API: create, list, show, revoke, access.
+    #[command(subcommand)]
+    Token(TokenVerb),
+    /// SDK keys of one environment: create, list, revoke.
+    #[command(subcommand)]
+    Key(KeyVerb),
     /// Environments of the project: list, create, edit.
     #[command(subcommand)]
     Env(EnvVerb),

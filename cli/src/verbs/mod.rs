@@ -22,6 +22,7 @@ mod segment;
 mod serve;
 mod stop;
 mod switch;
+mod token;
 mod told;
 mod verify;
 mod watch;
@@ -31,7 +32,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use flagstone_model::instant::Instant;
 
-use crate::args::{AuditVerb, EnvVerb, FlagVerb, KeysVerb, SegmentVerb, Verb};
+use crate::args::{AuditVerb, EnvVerb, FlagVerb, KeyVerb, KeysVerb, SegmentVerb, TokenVerb, Verb};
 use crate::failure::Failure;
 use crate::screen::Screen;
 use crate::surroundings::Surroundings;
@@ -71,6 +72,14 @@ pub(crate) fn run(verb: Verb, surroundings: &Surroundings, screen: &Screen) -> R
         Verb::Segment(SegmentVerb::List(args)) => block_on(segment::list(&args, surroundings, screen)),
         Verb::Segment(SegmentVerb::Show(args)) => block_on(segment::show(&args, surroundings, screen)),
         Verb::Segment(SegmentVerb::Put(args)) => block_on(segment::put(&args, surroundings, screen)),
+        Verb::Token(TokenVerb::Create(args)) => block_on(token::create(&args, surroundings, screen)),
+        Verb::Token(TokenVerb::List(args)) => block_on(token::list(&args, surroundings, screen)),
+        Verb::Token(TokenVerb::Show(args)) => block_on(token::show(&args, surroundings, screen)),
+        Verb::Token(TokenVerb::Revoke(args)) => block_on(token::revoke(&args, surroundings, screen)),
+        Verb::Token(TokenVerb::Access(args)) => block_on(token::access(&args, surroundings, screen)),
+        Verb::Key(KeyVerb::Create(args)) => block_on(token::create_key(&args, surroundings, screen)),
+        Verb::Key(KeyVerb::List(args)) => block_on(token::list_keys(&args, surroundings, screen)),
+        Verb::Key(KeyVerb::Revoke(args)) => block_on(token::revoke_key(&args, surroundings, screen)),
         Verb::Segment(SegmentVerb::Delete(args)) => block_on(segment::delete(&args, surroundings, screen)),
         Verb::Env(EnvVerb::List(args)) => block_on(env::list(&args, surroundings, screen)),
         Verb::Env(EnvVerb::Create(args)) => block_on(env::create(&args, surroundings, screen)),

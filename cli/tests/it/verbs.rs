@@ -305,3 +305,23 @@ fn a_schedule_that_is_wrong_is_told_and_not_written() {
     refused(&[], "usage");
     assert_eq!(dev.done(&["flag", "show", "new-checkout"]), before);
 }
+
+#[test]
+fn a_token_and_a_key_are_made_shown_once_and_revoked() {
+    let directory = tempfile::tempdir().unwrap();
+    let dev = Dev::start(directory.path());
+    let made = dev.done(&["token", "create", "--name", "web", "--role", "viewer", "--only", "staging"]);
+    let (id, secret) = (text(&made, &["id"]), text(&made, &["token"]));
+    assert!(secret.starts_with(&format!("fat_{id}_")));
+    let shown = dev.run(&["token", "show", &id]);
+    assert!(shown.out.contains("viewer") && !shown.out.contains(&secret), "{}", shown.out);
+    assert!(dev.run(&["token", "list"]).out.contains(&id));
+    dev.done(&["token", "revoke", &id]);
+    assert!(!dev.run(&["token", "list"]).out.contains(&id));
+    let key = dev.done(&["key", "create", "--name", "servers"]);
+    let id = text(&key, &["id"]);
+    assert!(dev.run(&["key", "list"]).out.contains(&id));
+    dev.done(&["key", "revoke", &id]);
+    let access = dev.run(&["token", "access"]);
+    assert!(access.out.contains("/tokens/{token}") && !access.out.contains(&secret), "{}", access.out);
+}

@@ -1,0 +1,101 @@
+//! The verbs of tokens and SDK keys.
+
+use clap::{Args, Subcommand};
+use flagstone_model::key::EnvironmentId;
+
+use crate::args::{ApiArgs, ListArgs, WriteArgs};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenVerb {
+    /// Makes a token and prints it, this once.
+    #[command(after_help = "\
+Examples:
+  flagstone token create --name 'web team' --role editor --only staging
+  flagstone token create --name dashboard --role viewer --expires 2027-06-01T00:00:00Z")]
+    Create(TokenCreate),
+    /// All tokens that are not revoked.
+    #[command(after_help = "Example:\n  flagstone token list --json")]
+    List(ListArgs),
+    /// One token, without its text; without an id, the one in use.
+    #[command(after_help = "Example:\n  flagstone token show")]
+    Show(TokenShow),
+    /// Revokes a token; the next request with it is refused.
+    #[command(after_help = "Example:\n  flagstone token revoke t_4f2k7q -m 'left the team'")]
+    Revoke(TokenRevoke),
+    /// Who changed something, signed in, or was refused.
+    #[command(after_help = "Example:\n  flagstone token access --limit 50")]
+    Access(TokenAccess),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TokenCreate {
+    /// Whose it is, or what it is for.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: String,
+    /// viewer, editor, or admin.
+    #[arg(long, value_name = "ROLE", value_parser = ["viewer", "editor", "admin"])]
+    pub(crate) role: String,
+    /// Limits it to an environment; may stand there several times.
+    #[arg(long = "only", value_name = "ENVIRONMENT")]
+    pub(crate) only: Vec<EnvironmentId>,
+    /// When it ends, such as 2027-06-01T00:00:00Z; at most ten years ahead.
+    #[arg(long, value_name = "INSTANT")]
+    pub(crate) expires: Option<String>,
+    #[command(flatten)]
+    pub(crate) write: WriteArgs,
+    #[command(flatten)]
+    pub(crate) api: ApiArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TokenShow {
+    /// The id of the token.
+    pub(crate) id: Option<String>,
+    #[command(flatten)]
+    pub(crate) api: ApiArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TokenRevoke {
+    /// The id of the token.
+    pub(crate) id: String,
+    #[command(flatten)]
+    pub(crate) write: WriteArgs,
+    #[command(flatten)]
+    pub(crate) api: ApiArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TokenAccess {
+    /// The newest so many rows.
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(crate) limit: u16,
+    #[command(flatten)]
+    pub(crate) api: ApiArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyVerb {
+    /// Makes an SDK key of the environment and prints it, this once. Two may live during a rotation.
+    #[command(
+        after_help = "Example:\n  flagstone key create -e production --name 'servers from December on'"
+    )]
+    Create(KeyCreate),
+    /// The SDK keys of the environment that are not revoked.
+    #[command(after_help = "Example:\n  flagstone key list -e production")]
+    List(ListArgs),
+    /// Revokes an SDK key; it opens nothing from the next request on.
+    #[command(after_help = "Example:\n  flagstone key revoke k_4f2k7q -e production")]
+    Revoke(TokenRevoke),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KeyCreate {
+    /// What it is for.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    #[command(flatten)]
+    pub(crate) write: WriteArgs,
+    #[command(flatten)]
+    pub(crate) api: ApiArgs,
+}
