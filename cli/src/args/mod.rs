@@ -5,6 +5,7 @@ mod entities;
 mod explain;
 mod operator;
 mod plans;
+mod records;
 mod schedule;
 mod serve;
 mod token;
@@ -21,6 +22,7 @@ pub(crate) use entities::{
     ListArgs, SegmentDelete, SegmentPut, SegmentShow, SegmentVerb,
 };
 pub(crate) use token::{KeyCreate, KeyVerb, TokenAccess, TokenCreate, TokenRevoke, TokenShow, TokenVerb};
+pub(crate) use records::{Erase, Publish};
 
 pub(crate) use explain::{AuditUser, Explain};
 pub(crate) use operator::{Completions, Doctor, KeysShow, KeysVerb, Login, Logout};
@@ -156,6 +158,10 @@ pub(crate) enum Verb {
     Import(Import),
     /// Makes a flag or an environment again what it was after an entry.
     Restore(Restore),
+    /// Brings a stream up to date with the log, now.
+    Publish(Publish),
+    /// Erases the data of entries of the log, for good.
+    Erase(Erase),
 }
 
 const EVAL_AFTER: &str = "\

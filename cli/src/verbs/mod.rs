@@ -16,6 +16,7 @@ mod init;
 mod keys;
 mod login;
 mod plan;
+mod records;
 mod restore;
 mod schedule;
 mod segment;
@@ -89,6 +90,8 @@ pub(crate) fn run(verb: Verb, surroundings: &Surroundings, screen: &Screen) -> R
         Verb::Apply(args) => block_on(plan::apply(&args, surroundings, screen)),
         Verb::Import(args) => block_on(plan::import(&args, surroundings, screen)),
         Verb::Restore(args) => block_on(restore::run(&args, surroundings, screen)),
+        Verb::Publish(args) => block_on(records::publish(&args, surroundings, screen)),
+        Verb::Erase(args) => block_on(records::erase(&args, surroundings, screen)),
     };
     done.map(|()| ExitCode::SUCCESS)
 }

@@ -253,3 +253,50 @@ fn dev_does_not_start_on_a_damaged_log_and_leaves_it_as_it_is() {
     assert_eq!(std::fs::read(directory.path().join("log.sqlite")).unwrap(), before);
     assert_eq!(files(&directory.path().join("bucket/closed")), announced);
 }
+
+#[test]
+fn a_fork_verifies_if_an_entry_names_what_was_given_up() {
+    let directory = data();
+    let log = directory.path().join("log.sqlite");
+    let older = std::fs::read(&log).unwrap();
+    let mut dev = Dev::start(directory.path());
+    dev.done(&["off", "search-ranking"]);
+    dev.done(&["on", "welcome-banner"]);
+    assert_eq!(dev.process.terminate(), Some(0));
+    std::fs::write(&log, older).unwrap();
+
+    let mut dev = Dev::start(directory.path());
+    let path = "/v1/projects/demo/environments/production/publication";
+    let (status, body) = dev.http().send("GET", path, &[], "").unwrap();
+    assert!(status == 200 && body.contains("\"unclaimed-manifest\""), "{body}");
+    assert_eq!(fault(directory.path()), "unclaimed");
+    dev.done(&["publish", "--adopt", "-m", "restored from a copy"]);
+    dev.done(&["rollout", "search-ranking", "10", "--variation", "neural"]);
+    assert_eq!(dev.process.terminate(), Some(0));
+    let ran = audit(directory.path());
+    assert_eq!(ran.code, 0, "{}", ran.out);
+    assert!(ran.out.contains("was made of a log that was lost"), "{}", ran.out);
+}
+
+#[test]
+fn an_erased_entry_is_a_hole_that_verifies_and_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut dev = Dev::start(directory.path());
+    let canary = "erased-canary-reason";
+    dev.done(&["off", "welcome-banner", "-m", canary]);
+    dev.done(&["on", "welcome-banner"]);
+    let (_, body) = dev.http().send("GET", "/v1/projects/demo/log?limit=1000", &[], "").unwrap();
+    let log = parse(&body);
+    let items = at(&log, &["items"]).as_array().unwrap();
+    let entry = items.iter().find(|item| item.to_string().contains(canary)).unwrap();
+    let seq = number(entry, &["header", "seq"]);
+    dev.done(&["erase", "--seq", &seq.to_string(), "-m", "asked"]);
+    let holds = |bytes: &[u8]| bytes.windows(canary.len()).any(|window| window == canary.as_bytes());
+    for (path, bytes) in files(directory.path()) {
+        assert!(!holds(&bytes), "{}", path.display());
+    }
+    assert_eq!(dev.process.terminate(), Some(0));
+    let ran = audit(directory.path());
+    assert_eq!(ran.code, 0, "{}", ran.out);
+    assert_eq!(at(&ran.json(), &["erased"]).to_string(), format!("[{seq}]"));
+}

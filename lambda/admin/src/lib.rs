@@ -81,8 +81,8 @@ use metrics::Metrics;
 use problem::Problem;
 use record::Recorder;
 use routes::{
-    changes, environments, evaluate, explain, flags, history, keys, log, publication, segments, targeting,
-    tokens,
+    changes, environments, erase, evaluate, explain, flags, history, keys, log, publication, segments,
+    targeting, tokens,
 };
 
 /// Largest body of a request, in bytes.
@@ -203,6 +203,7 @@ fn table() -> Routes {
         (e("/publication"), get(publication::read)),
         (e("/publish"), post(publication::publish)),
         (p("/log"), get(log::list)),
+        (p("/erase"), post(erase::erase)),
         (p("/changes"), post(changes::make)),
         (e("/restore"), post(changes::restore)),
         (p("/access"), get(routes::access::list)),

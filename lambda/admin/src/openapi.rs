@@ -16,7 +16,7 @@ use crate::answer;
 use crate::problem::Problem;
 
 /// Each area, and its fragment. The first one has what belongs to none.
-const FRAGMENTS: [(&str, &str); 12] = [
+const FRAGMENTS: [(&str, &str); 13] = [
     ("common.json", include_str!("../openapi/common.json")),
     ("flags.json", include_str!("../openapi/flags.json")),
     ("environments.json", include_str!("../openapi/environments.json")),
@@ -26,6 +26,7 @@ const FRAGMENTS: [(&str, &str); 12] = [
     ("explain.json", include_str!("../openapi/explain.json")),
     ("publication.json", include_str!("../openapi/publication.json")),
     ("log.json", include_str!("../openapi/log.json")),
+    ("erase.json", include_str!("../openapi/erase.json")),
     ("changes.json", include_str!("../openapi/changes.json")),
     ("tokens.json", include_str!("../openapi/tokens.json")),
     ("keys.json", include_str!("../openapi/keys.json")),

@@ -270,6 +270,8 @@ fn title(code: &str) -> &'static str {
         "already-created" => "made before, and its secret told then",
         "already-exists" => "there is one already",
         "archive-differs" | "log-behind" | "unclaimed-manifest" => "the stream stands still",
+        "entry-not-found" => "no such entry",
+        "not-yet-superseded" | "still-in-use" => "in use",
         "builder-older" => "a newer builder built it",
         "busy" => "too busy",
         "dangling-reference" => "names something that does not exist",

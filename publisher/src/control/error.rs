@@ -4,6 +4,7 @@ use flagstone_model::json::Json;
 
 use crate::author::Problem;
 use crate::build::BuildError;
+use crate::checkpoint::CheckpointError;
 use crate::log::{HeaderError, LogError, MAX_DATA_BYTES, MAX_HEADER_BYTES, SealError};
 use crate::publication::PublicationError;
 use crate::publish::PublishError;
@@ -30,6 +31,29 @@ pub enum ControlError {
     /// The idempotency key belongs to another request of this actor.
     #[error("this idempotency key was used for another request")]
     KeyReused,
+    /// There is no such entry.
+    #[error("there is no entry {seq}")]
+    EntryNotFound {
+        /// Which.
+        seq: u64,
+    },
+    /// The entry is the last one of something, and nothing else says what that is.
+    #[error("entry {seq} cannot be erased before these are written anew: {}", entities.join(", "))]
+    NotYetSuperseded {
+        /// Which.
+        seq: u64,
+        /// What it is the last entry of.
+        entities: Vec<String>,
+    },
+    /// What is to be erased is in use.
+    #[error("it is in use: take it out of {} first", entities.join(", "))]
+    StillInUse {
+        /// Where.
+        entities: Vec<String>,
+    },
+    /// Checkpoints could not be kept or forgotten.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
     /// The entry would be too large.
     #[error(
         "the change is too large for one entry of the log: its header has at most {MAX_HEADER_BYTES} bytes, its data \
@@ -105,6 +129,10 @@ impl ControlError {
             Self::Refused(refusal) => refusal.code(),
             Self::AlreadyCreated { .. } => "already-created",
             Self::KeyReused => "idempotency-key-reused",
+            Self::EntryNotFound { .. } => "entry-not-found",
+            Self::NotYetSuperseded { .. } => "not-yet-superseded",
+            Self::StillInUse { .. } => "still-in-use",
+            Self::Checkpoint(error) => error.code(),
             Self::TooLarge => "too-large",
             Self::Contended => "busy",
             Self::Random => "no-randomness",
@@ -139,8 +167,10 @@ impl ControlError {
                 Refusal::At { .. } | Refusal::Fold(_) => Kind::Internal,
             },
             Self::AtInFuture | Self::SeqBeyondHead { .. } => Kind::Invalid,
-            Self::Build(_) => Kind::NotFound,
-            Self::AlreadyCreated { .. } => Kind::Conflict,
+            Self::Build(_) | Self::EntryNotFound { .. } => Kind::NotFound,
+            Self::AlreadyCreated { .. } | Self::NotYetSuperseded { .. } | Self::StillInUse { .. } => {
+                Kind::Conflict
+            }
             Self::KeyReused => Kind::Unprocessable,
             Self::TooLarge => Kind::TooLarge,
             // Any other fault of a store stays until somebody mends it.

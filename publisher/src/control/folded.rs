@@ -49,6 +49,10 @@ impl Folded {
         &*self.log
     }
 
+    pub(super) fn checkpoints(&self) -> &dyn Checkpoints {
+        &*self.checkpoints
+    }
+
     /// The state as of a moment after the call.
     pub(super) async fn state(&self) -> Result<Arc<State>, ControlError> {
         let _folding = self.folding.lock().await;

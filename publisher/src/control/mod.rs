@@ -6,6 +6,7 @@
 mod alterations;
 mod credential;
 mod difference;
+mod erase;
 mod error;
 mod explain;
 mod folded;
@@ -19,6 +20,7 @@ mod words;
 mod write;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use flagstone_bundle::manifest::Stream;
@@ -27,6 +29,7 @@ use flagstone_model::key::{EnvironmentId, ProjectId, ViewId};
 
 pub use alterations::{Alteration, AlterationPlace, Alterations, AlteredBy, MAX_AUDITED_ENTRIES};
 pub use difference::{Change, Difference};
+pub use erase::{Erased, Erasure, Kept, MAX_ERASED_AT_ONCE};
 pub use error::{ControlError, Kind};
 pub use explain::Explained;
 pub use mint::Minted;
@@ -83,6 +86,8 @@ struct Inner {
     /// Held from folding to appending, so that the writers of one process do not race each other.
     writing: tokio::sync::Mutex<()>,
     compiled: Mutex<read::Compiled>,
+    /// The entry up to which everything that is said to be erased is.
+    erased_through: AtomicU64,
 }
 
 impl ControlPlane {
@@ -101,7 +106,9 @@ impl ControlPlane {
         };
         let publisher = Publisher::new(root, ports, options);
         let (writing, compiled) = (tokio::sync::Mutex::default(), Mutex::default());
-        Self { inner: Arc::new(Inner { folded, publications, publisher, clock, writing, compiled }) }
+        let erased_through = AtomicU64::new(0);
+        let inner = Inner { folded, publications, publisher, clock, writing, compiled, erased_through };
+        Self { inner: Arc::new(inner) }
     }
 
     /// The project.
@@ -127,5 +134,15 @@ impl ControlPlane {
     /// The stream of an environment that servers follow.
     fn stream(&self, environment: &EnvironmentId) -> Stream {
         Stream { project: self.project().clone(), environment: environment.clone(), view: ViewId::server() }
+    }
+}
+
+impl Inner {
+    fn erased_through(&self) -> u64 {
+        self.erased_through.load(Ordering::Relaxed)
+    }
+
+    fn erased_through_now(&self, seq: u64) {
+        self.erased_through.fetch_max(seq, Ordering::Relaxed);
     }
 }

@@ -104,12 +104,15 @@ impl ControlPlane {
 
     /// Puts right what is not, in every environment: changes that nobody published, announcements that a crash cut
     /// off, manifests that want a heartbeat; writes a checkpoint if it is time; and warns of a root
-    /// that is about to expire. To be called every few seconds to every minute.
+    /// that is about to expire; finishes erasures. To be called every few seconds to every minute.
     ///
     /// Environments are swept side by side: one that fails or hangs does not keep the others from it. The last error
     /// is returned.
     pub async fn sweep(&self) -> Result<(), ControlError> {
         self.inner.publisher.watch_root();
+        if let Err(error) = self.finish_erasures().await {
+            tracing::error!(code = error.code(), %error, "an erasure is not finished");
+        }
         let state = self.state().await?;
         let mut sweeps = JoinSet::new();
         for (environment, _) in state.environments() {

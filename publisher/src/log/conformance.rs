@@ -32,6 +32,7 @@ pub async fn run(open: Open<'_>) {
     a_taken_seq_is_lost_and_shows_who_took_it(open).await;
     a_retried_append_is_its_own(open).await;
     logs_of_two_projects_are_apart(open).await;
+    an_erased_entry_keeps_its_place_and_nothing_else(open).await;
     a_read_of_large_entries_stops_before_it_fills_the_memory(open).await;
     racing_writers_lose_nothing(open).await;
 }
@@ -117,6 +118,29 @@ async fn logs_of_two_projects_are_apart(open: Open<'_>) {
     append(&*log, &other, "c").await;
     assert_eq!(log.head(&one).await.unwrap().map(|head| head.seq), Some(2));
     assert_eq!(log.head(&other).await.unwrap().map(|head| head.seq), Some(1));
+}
+
+async fn an_erased_entry_keeps_its_place_and_nothing_else(open: Open<'_>) {
+    let (log, name, other) = (open(), project("erased"), project("erased-2"));
+    let mut written = Vec::new();
+    for words in ["one", "two", "three"] {
+        written.push(append(&*log, &name, words).await);
+        append(&*log, &other, words).await;
+    }
+    open().erase(&name, 2).await.unwrap();
+    open().erase(&name, 2).await.unwrap();
+    log.erase(&name, 9).await.unwrap();
+    let found = log.read(&name, 0, 10).await.unwrap();
+    for (before, now) in written.iter().zip(&found) {
+        assert_eq!((&before.header_bytes, before.hash), (&now.header_bytes, now.hash));
+        assert_eq!(now.data.as_ref(), before.data.as_ref().filter(|_| now.seq() != 2));
+    }
+    assert_eq!(found.len(), 3);
+    assert!(log.entry(&other, 2).await.unwrap().is_some_and(|entry| entry.data.is_some()));
+    // The retry of the append that was erased is still its own.
+    let second = written.get(1).unwrap();
+    assert_eq!(log.append(second).await.unwrap(), Appended::Written);
+    assert!(log.entry(&name, 2).await.unwrap().is_some_and(|entry| entry.data.is_none()), "it came back");
 }
 
 async fn a_read_of_large_entries_stops_before_it_fills_the_memory(open: Open<'_>) {

@@ -98,4 +98,11 @@ impl ChangeLog for MemoryLog {
     async fn entry(&self, project: &ProjectId, seq: u64) -> Result<Option<Entry>, LogError> {
         self.lock().get(&(project.clone(), seq)).map(|row| checked(project, seq, row)).transpose()
     }
+
+    async fn erase(&self, project: &ProjectId, seq: u64) -> Result<(), LogError> {
+        if let Some(row) = self.lock().get_mut(&(project.clone(), seq)) {
+            (row.salt, row.data) = (None, None);
+        }
+        Ok(())
+    }
 }

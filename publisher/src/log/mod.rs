@@ -107,6 +107,10 @@ pub trait ChangeLog: Send + Sync {
 
     /// One entry.
     async fn entry(&self, project: &ProjectId, seq: u64) -> Result<Option<Entry>, LogError>;
+
+    /// Deletes data and salt of an entry for good, from the store's own files too; its header and its hash stay. Of an
+    /// entry that is erased, or not there, nothing. The caller has appended an entry that says so.
+    async fn erase(&self, project: &ProjectId, seq: u64) -> Result<(), LogError>;
 }
 
 /// Decides an append that met an entry of its seq: the same bytes are its own earlier try (FORMAT T-4.3).

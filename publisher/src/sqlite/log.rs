@@ -102,4 +102,18 @@ impl ChangeLog for SqliteStore {
         let project = project.clone();
         self.read(move |connection, faults| entry(connection, faults, &project, seq)).await
     }
+
+    async fn erase(&self, project: &ProjectId, seq: u64) -> Result<(), LogError> {
+        let project = project.clone();
+        self.write(move |connection, faults| {
+            connection
+                .prepare_cached("UPDATE entry SET salt = NULL, data = NULL WHERE project = ?1 AND seq = ?2")
+                .and_then(|mut erase| erase.execute((project.as_str(), integer(seq))))
+                .map(drop)
+                .map_err(|error| LogError::from(faults.of(error)))
+        })
+        .await?;
+        // `secure_delete` overwrites what the file held; the write-ahead log has older pages until it is cut.
+        Ok(self.cut_wal().await?)
+    }
 }

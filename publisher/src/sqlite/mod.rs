@@ -158,6 +158,20 @@ impl SqliteStore {
         finished(done.await)
     }
 
+    /// Moves everything into the file and cuts the write-ahead log to nothing.
+    async fn cut_wal(&self) -> Result<(), StorageError> {
+        let shared = Arc::clone(&self.shared);
+        let done = tokio::task::spawn_blocking(move || {
+            let faults = Faults { path: &shared.path };
+            let connection = shared.writer.lock().unwrap_or_else(PoisonError::into_inner);
+            let busy: i64 = connection
+                .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
+                .map_err(|error| faults.of(error))?;
+            if busy == 0 { Ok(()) } else { Err(StorageError::Busy) }
+        });
+        finished(done.await)
+    }
+
     async fn read<T: Send + 'static, E: From<StorageError> + Send + 'static>(
         &self,
         work: impl FnOnce(&Connection, &Faults<'_>) -> Result<T, E> + Send + 'static,

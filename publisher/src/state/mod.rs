@@ -164,6 +164,12 @@ impl State {
         &self.requests
     }
 
+    /// The entries that were erased, each with the last entry that says so.
+    pub fn erasures(&self) -> impl Iterator<Item = (u64, u64)> {
+        let all = self.others.iter_after("erase/").take_while(|(text, _)| text.starts_with("erase/"));
+        all.filter_map(|(text, (_, seq))| Some((text.strip_prefix("erase/")?.parse().ok()?, *seq)))
+    }
+
     /// The revision of an entity and the last entry that changed it; both 0 if there was none.
     pub fn place(&self, entity: &Entity) -> (u64, u64) {
         let place = match entity {

@@ -218,6 +218,10 @@ impl ChangeLog for Deaf {
     async fn entry(&self, project: &ProjectId, seq: u64) -> Result<Option<Entry>, LogError> {
         self.log.entry(project, seq).await
     }
+
+    async fn erase(&self, project: &ProjectId, seq: u64) -> Result<(), LogError> {
+        self.log.erase(project, seq).await
+    }
 }
 
 #[tokio::test]
@@ -321,6 +325,9 @@ async fn a_log_that_is_down_refuses_a_change_whole() {
         }
         async fn entry(&self, _: &ProjectId, _: u64) -> Result<Option<Entry>, LogError> {
             Ok(None)
+        }
+        async fn erase(&self, _: &ProjectId, _: u64) -> Result<(), LogError> {
+            Err(StorageError::Busy.into())
         }
     }
     let bench = Bench::new().await;

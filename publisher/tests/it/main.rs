@@ -14,6 +14,7 @@ mod changes;
 mod checkpoints;
 mod control;
 mod credentials;
+mod erase;
 mod explain;
 mod invariants;
 mod keys;

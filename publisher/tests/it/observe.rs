@@ -89,6 +89,10 @@ impl ChangeLog for Faulty {
     async fn entry(&self, project: &ProjectId, seq: u64) -> Result<Option<Entry>, LogError> {
         self.log.entry(project, seq).await
     }
+
+    async fn erase(&self, project: &ProjectId, seq: u64) -> Result<(), LogError> {
+        self.log.erase(project, seq).await
+    }
 }
 
 #[async_trait]

@@ -1,6 +1,6 @@
 //! What is announced and claimed, compared with the log while it is folded.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use flagstone_bundle::content::Content;
 use flagstone_bundle::manifest::{LogHead, Stream};
@@ -8,7 +8,7 @@ use flagstone_model::digest::Digest;
 use flagstone_model::json::Json;
 use flagstone_model::key::ProjectId;
 use flagstone_publisher::build::build;
-use flagstone_publisher::log::Entry;
+use flagstone_publisher::log::{Entity, EntityChange, Entry};
 use flagstone_publisher::publication::{Publication, Publications};
 use flagstone_publisher::publish::Options;
 use flagstone_publisher::sqlite::SqliteStore;
@@ -25,6 +25,7 @@ struct Anchor {
     /// Whether `by` is an object of the bucket.
     object: bool,
     stream: usize,
+    version: u64,
     hash: Digest,
     /// The content, if lines of this builder can be built to compare.
     content: Option<Digest>,
@@ -79,6 +80,56 @@ pub(super) struct Checks {
     streams: Vec<Told>,
     /// The content last built for a stream, by the seq it was built at.
     built: Vec<Option<(u64, Digest)>>,
+    /// What was made of a log that this one is not: a fault, unless an adoption names it.
+    foreign: Vec<Foreign>,
+    adopted: Vec<Adopted>,
+    /// What the last entry about it no longer says, because it was erased: as long as there is any, lines can not be
+    /// built to compare.
+    unknown: BTreeSet<Entity>,
+}
+
+/// An anchor that the log does not meet.
+struct Foreign {
+    seq: u64,
+    anchor: Anchor,
+    fault: Fault,
+}
+
+/// What an entry of the log says was given up of a stream (FORMAT T-4.7).
+struct Adopted {
+    entry: u64,
+    entity: Entity,
+    version: u64,
+    lost: LogHead,
+}
+
+impl Adopted {
+    /// Reads the adoptions of an entry.
+    fn of(entry: &Entry) -> Vec<Self> {
+        let is_adoption = |change: &EntityChange| matches!(change.entity, Entity::Restoration(..));
+        if !entry.header.changes.iter().any(is_adoption) {
+            return Vec::new();
+        }
+        let states = entry.read_data().ok().flatten().map(|data| data.states).unwrap_or_default();
+        let changes = entry.header.changes.iter().zip(&states).filter(|(change, _)| is_adoption(change));
+        changes.filter_map(|(change, state)| Self::read(entry.seq(), change, state)).collect()
+    }
+
+    fn read(entry: u64, change: &EntityChange, state: &Json<'_>) -> Option<Self> {
+        let natural = |json: &Json<'_>, name| u64::try_from(json.member(name)?.as_integer()?).ok();
+        let log = state.member("log")?;
+        let lost = LogHead { seq: natural(log, "seq")?, hash: Digest::parse(log.member("hash")?.as_str()?)? };
+        Some(Self { entry, entity: change.entity.clone(), version: natural(state, "version")?, lost })
+    }
+
+    /// Whether it is what this anchor was given up by: of its stream, no later version, and no later entry; and the
+    /// very hash where it is the entry that is named.
+    fn explains(&self, foreign: &Foreign, stream: &Stream) -> bool {
+        let entity = Entity::Restoration(stream.environment.clone(), stream.view.clone());
+        let named = foreign.seq < self.lost.seq
+            || (foreign.seq == self.lost.seq && foreign.anchor.hash == self.lost.hash);
+        self.entity == entity && foreign.anchor.version <= self.version && named
+    }
 }
 
 impl Checks {
@@ -89,8 +140,14 @@ impl Checks {
         publications: &SqliteStore,
         project: &ProjectId,
     ) -> Result<Self, Fault> {
-        let mut checks =
-            Self { anchors: BTreeMap::new(), streams: Vec::new(), built: vec![None; announced.len()] };
+        let mut checks = Self {
+            anchors: BTreeMap::new(),
+            streams: Vec::new(),
+            built: vec![None; announced.len()],
+            foreign: Vec::new(),
+            adopted: Vec::new(),
+            unknown: BTreeSet::new(),
+        };
         for Announced { stream, newest, archived } in announced {
             debug_assert_eq!(stream.project, *project, "streams of one project");
             let item = Publications::read(publications, &stream)
@@ -107,12 +164,14 @@ impl Checks {
             for found in archived.iter().chain(&newest) {
                 let manifest = &found.manifest;
                 if let Some(log) = manifest.log() {
-                    checks.anchor(index, log, &found.path, true, (manifest.builder(), manifest.content()));
+                    let made = (manifest.builder(), manifest.content());
+                    checks.anchor(index, manifest.version(), log, (&found.path, true), made);
                 }
             }
             if let (Some(claim), Some(covered)) = (&item.claim, item.covered) {
                 let by = format!("the claim of {}/{}", stream.environment, stream.view);
-                checks.anchor(index, covered, &by, false, (claim.builder, claim.content));
+                let made = (claim.builder, claim.content);
+                checks.anchor(index, claim.version, covered, (&by, false), made);
             }
             checks.streams.push(Told {
                 version: item.version(),
@@ -128,16 +187,30 @@ impl Checks {
         Ok(checks)
     }
 
-    fn anchor(&mut self, stream: usize, log: LogHead, by: &str, object: bool, made: (u64, Digest)) {
-        let (builder, content) = made;
+    fn anchor(
+        &mut self,
+        stream: usize,
+        version: u64,
+        log: LogHead,
+        (by, object): (&str, bool),
+        (builder, content): (u64, Digest),
+    ) {
         let content = (builder == Options::default().builder).then_some(content);
-        let anchor = Anchor { by: by.to_owned(), object, stream, hash: log.hash, content };
+        let anchor = Anchor { by: by.to_owned(), object, stream, version, hash: log.hash, content };
         self.anchors.entry(log.seq).or_default().push(anchor);
     }
 
     /// Compares a state of the log with everything that was said about it.
     pub(super) fn see(&mut self, entry: &Entry, state: &State) -> Result<(), Fault> {
         let seq = entry.seq();
+        self.adopted.extend(Adopted::of(entry));
+        for change in &entry.header.changes {
+            if entry.data.is_none() {
+                self.unknown.insert(change.entity.clone());
+            } else {
+                self.unknown.remove(&change.entity);
+            }
+        }
         for anchor in self.anchors.remove(&seq).unwrap_or_default() {
             let fault = |code: &str, what: String| {
                 let fault = Fault::of_object(code, &anchor.by, what);
@@ -148,10 +221,12 @@ impl Checks {
                     "it was made of a log whose entry {seq} has the hash {}, this one has {}",
                     anchor.hash, entry.hash
                 );
-                return Err(fault("anchor-mismatch", what));
+                let fault = fault("anchor-mismatch", what);
+                self.foreign.push(Foreign { seq, anchor, fault });
+                continue;
             }
             let Some(told) = self.streams.get_mut(anchor.stream) else { continue };
-            if let Some(content) = anchor.content {
+            if let Some(content) = anchor.content.filter(|_| self.unknown.is_empty()) {
                 let at = self.built.get(anchor.stream).copied().flatten();
                 let built = match at.filter(|(built, _)| *built == seq) {
                     Some((_, digest)) => digest,
@@ -173,15 +248,25 @@ impl Checks {
     }
 
     /// Says that the log ends here.
-    pub(super) fn finish(self, head: u64) -> Result<Vec<Told>, Fault> {
-        if let Some((seq, anchor)) =
-            self.anchors.iter().find_map(|(seq, anchors)| Some((seq, anchors.first()?)))
-        {
-            let what = format!(
-                "it was made of a log up to entry {seq}, and this one ends at {head}: entries are missing"
-            );
-            let fault = Fault::of_object("log-truncated", &anchor.by, what);
-            return Err(Fault { seq: Some(*seq), object: anchor.object.then(|| anchor.by.clone()), ..fault });
+    pub(super) fn finish(mut self, head: u64) -> Result<Vec<Told>, Fault> {
+        for (seq, anchors) in std::mem::take(&mut self.anchors) {
+            for anchor in anchors {
+                let what = format!(
+                    "it was made of a log up to entry {seq}, and this one ends at {head}: entries are missing"
+                );
+                let object = anchor.object.then(|| anchor.by.clone());
+                let fault = Fault::of_object("log-truncated", &anchor.by, what);
+                self.foreign.push(Foreign { seq, anchor, fault: Fault { seq: Some(seq), object, ..fault } });
+            }
+        }
+        for foreign in self.foreign {
+            let Some(told) = self.streams.get_mut(foreign.anchor.stream) else { continue };
+            let Some(adopted) = self.adopted.iter().find(|adopted| adopted.explains(&foreign, &told.stream))
+            else {
+                return Err(foreign.fault);
+            };
+            let (by, entry) = (&foreign.anchor.by, adopted.entry);
+            told.remarks.push(format!("{by} was made of a log that was lost, as entry {entry} says"));
         }
         Ok(self.streams)
     }

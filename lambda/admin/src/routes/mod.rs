@@ -16,6 +16,7 @@ use crate::{Service, answer, percent};
 pub(crate) mod access;
 pub(crate) mod changes;
 pub(crate) mod environments;
+pub(crate) mod erase;
 pub(crate) mod evaluate;
 pub(crate) mod explain;
 pub(crate) mod flags;

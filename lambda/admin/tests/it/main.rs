@@ -12,6 +12,7 @@ mod canary;
 mod cdn;
 mod conditions;
 mod contract;
+mod erase;
 mod explain;
 mod faults;
 mod idempotency;

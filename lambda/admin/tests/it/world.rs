@@ -88,6 +88,11 @@ impl ChangeLog for BlockableLog {
         self.check()?;
         self.inner.entry(project, seq).await
     }
+
+    async fn erase(&self, project: &ProjectId, seq: u64) -> Result<(), LogError> {
+        self.check()?;
+        self.inner.erase(project, seq).await
+    }
 }
 
 /// A request to be made.

@@ -116,6 +116,10 @@ impl ChangeLog for Flaky<dyn ChangeLog> {
     async fn entry(&self, project: &ProjectId, seq: u64) -> Result<Option<Entry>, LogError> {
         flaky!(self, storage_error().into(), self.inner.entry(project, seq))
     }
+
+    async fn erase(&self, project: &ProjectId, seq: u64) -> Result<(), LogError> {
+        self.inner.erase(project, seq).await
+    }
 }
 
 #[async_trait]

@@ -1,0 +1,226 @@
+//! Taking data away from entries for good, and saying so (FORMAT T-4.1).
+
+use std::collections::BTreeSet;
+
+use flagstone_model::json::Json;
+
+use super::ControlPlane;
+use super::error::ControlError;
+use super::write::Write;
+use crate::log::{Entity, Entry};
+use crate::state::State;
+use crate::state::change::Edit;
+
+/// Most entries that one entry erases, so that its header stays within its limit.
+pub const MAX_ERASED_AT_ONCE: usize = 100;
+/// Entries read from the log at a time.
+const PAGE: usize = 1_000;
+
+/// What is to be erased.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Erasure {
+    /// These entries.
+    Entries(BTreeSet<u64>),
+    /// What an actor wrote, by the actor's id: names, addresses, reasons, and states.
+    Actor(String),
+    /// What mentions a targeting key: entries of which a state holds it as a text of its own.
+    UserId(String),
+}
+
+/// An entry that stays, because it is the last one of something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// Which.
+    pub seq: u64,
+    /// What has no later entry.
+    pub entities: Vec<String>,
+}
+
+/// What has been erased.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Erased {
+    /// The entries that say so; none if there was nothing to erase.
+    pub entries: Vec<u64>,
+    /// The entries that were erased.
+    pub erased: Vec<u64>,
+    /// The entries of an actor that stay until what they wrote is written anew.
+    pub kept: Vec<Kept>,
+}
+
+impl ControlPlane {
+    /// Erases data and salt of entries. The entry that says so comes first: after a crash the sweep does the rest.
+    ///
+    /// An entry can be erased once every entity it changed has a later entry; of one person's targeting key, once no
+    /// entity holds it any more. What is erased already is passed over. Objects that were published keep what they
+    /// have (FORMAT T-4.9).
+    ///
+    /// # Errors
+    ///
+    /// [`ControlError::NotYetSuperseded`], [`ControlError::StillInUse`], and [`ControlError::EntryNotFound`]; then
+    /// nothing was erased.
+    pub async fn erase(&self, what: &Erasure, write: Write) -> Result<Erased, ControlError> {
+        let state = self.state().await?;
+        if let Some(id) = &write.request_id
+            && let Some(recorded) = state.requests().find(&write.actor.id, id)
+        {
+            let entry = self.inner.folded.log().entry(self.project(), recorded.seq).await?;
+            return match entry {
+                Some(entry) if recorded.is(&write.request_bytes) != Some(false) => self.finish(&entry).await,
+                _ => Err(ControlError::KeyReused),
+            };
+        }
+        let mut done = Erased::default();
+        let chosen = match what {
+            Erasure::Entries(seqs) => self.named(&state, seqs).await?,
+            Erasure::Actor(id) => {
+                let of_actor = self.matching(|entry| entry.header.actor.id == *id).await?;
+                let (free, kept): (Vec<_>, Vec<_>) =
+                    of_actor.into_iter().partition(|entry| standing(&state, entry).is_empty());
+                let stays = |entry: &Entry| Kept { seq: entry.seq(), entities: standing(&state, entry) };
+                done.kept = kept.iter().map(stays).collect();
+                free
+            }
+            Erasure::UserId(key) => self.of_user(&state, key).await?,
+        };
+        let seqs: Vec<u64> = chosen.iter().map(Entry::seq).collect();
+        let mut write = write;
+        for part in seqs.chunks(MAX_ERASED_AT_ONCE) {
+            let edits = |state: &State| {
+                let edit = |seq: &u64| Edit::of(state, Entity::Erasure(*seq), &Json::Null);
+                Ok(part.iter().map(edit).collect())
+            };
+            if let Some((entry, _)) = self.append(edits, &write).await? {
+                let finished = self.finish(&entry).await?;
+                done.entries.extend(finished.entries);
+                done.erased.extend(finished.erased);
+            }
+            // Only the first entry is found again by the request's id; the rest is found by asking again.
+            write.request_id = None;
+        }
+        Ok(done)
+    }
+
+    /// Does what entries say that is not done: a crash came between.
+    pub(super) async fn finish_erasures(&self) -> Result<(), ControlError> {
+        let state = self.state().await?;
+        let checked = self.inner.erased_through();
+        for (erased, by) in state.erasures().filter(|(_, by)| *by > checked) {
+            let log = self.inner.folded.log();
+            let is_there = log.entry(self.project(), erased).await?.is_some_and(|entry| entry.data.is_some());
+            if is_there && let Some(entry) = log.entry(self.project(), by).await? {
+                tracing::warn!(seq = erased, by, "an erasure that was cut off is finished");
+                self.finish(&entry).await?;
+            }
+        }
+        self.inner.erased_through_now(state.seq());
+        Ok(())
+    }
+
+    /// Deletes what an entry says is erased: first the checkpoints that may hold it, last the data itself, so that what
+    /// is not done can be seen.
+    async fn finish(&self, entry: &Entry) -> Result<Erased, ControlError> {
+        let seqs: Vec<u64> = erased_by(entry).collect();
+        let (folded, project) = (&self.inner.folded, self.project());
+        if let Some(first) = seqs.iter().min() {
+            folded.checkpoints().forget(project, *first..=entry.seq()).await?;
+        }
+        for seq in &seqs {
+            folded.log().erase(project, *seq).await?;
+        }
+        Ok(Erased { entries: vec![entry.seq()], erased: seqs, kept: Vec::new() })
+    }
+
+    /// The entries of these seqs that still have data.
+    async fn named(&self, state: &State, seqs: &BTreeSet<u64>) -> Result<Vec<Entry>, ControlError> {
+        let mut entries = Vec::new();
+        for &seq in seqs {
+            let entry = self.inner.folded.log().entry(self.project(), seq).await?;
+            let entry = entry.ok_or(ControlError::EntryNotFound { seq })?;
+            if entry.data.is_some() {
+                may_go(state, &entry)?;
+                entries.push(entry);
+            }
+        }
+        Ok(entries)
+    }
+
+    /// The entries that mention a targeting key, if it is in use nowhere.
+    async fn of_user(&self, state: &State, key: &str) -> Result<Vec<Entry>, ControlError> {
+        let entries = self.matching(|entry| !mentioning(entry, key).is_empty()).await?;
+        let mut in_use = BTreeSet::new();
+        for entry in &entries {
+            let standing = standing(state, entry);
+            in_use.extend(mentioning(entry, key).into_iter().filter(|entity| standing.contains(entity)));
+        }
+        if !in_use.is_empty() {
+            return Err(ControlError::StillInUse { entities: in_use.into_iter().collect() });
+        }
+        entries.iter().try_for_each(|entry| may_go(state, entry))?;
+        Ok(entries)
+    }
+
+    /// The entries with data for which `is_meant` holds, without the states of others in memory.
+    async fn matching(
+        &self,
+        is_meant: impl Fn(&Entry) -> bool + Send + Sync,
+    ) -> Result<Vec<Entry>, ControlError> {
+        let folded = &self.inner.folded;
+        let (mut found, mut after) = (Vec::new(), 0);
+        loop {
+            let page = folded.log().read(folded.project(), after, PAGE).await?;
+            let Some(last) = page.last() else { return Ok(found) };
+            after = last.seq();
+            found.extend(page.into_iter().filter(|entry| entry.data.is_some() && is_meant(entry)));
+        }
+    }
+}
+
+/// The entries that an entry says it erased.
+fn erased_by(entry: &Entry) -> impl Iterator<Item = u64> + '_ {
+    entry.header.changes.iter().filter_map(|change| match change.entity {
+        Entity::Erasure(seq) => Some(seq),
+        _ => None,
+    })
+}
+
+/// The entities whose last entry this is. What was adopted of a stream stands for good: an audit asks for it.
+fn standing(state: &State, entry: &Entry) -> Vec<String> {
+    let stands =
+        |entity: &Entity| matches!(entity, Entity::Restoration(..)) || state.place(entity).1 <= entry.seq();
+    let entities = entry.header.changes.iter().map(|change| &change.entity);
+    entities.filter(|entity| stands(entity)).map(ToString::to_string).collect()
+}
+
+fn may_go(state: &State, entry: &Entry) -> Result<(), ControlError> {
+    match standing(state, entry) {
+        entities if entities.is_empty() => Ok(()),
+        entities => Err(ControlError::NotYetSuperseded { seq: entry.seq(), entities }),
+    }
+}
+
+/// The entities of an entry whose states hold this very text.
+fn mentioning(entry: &Entry, text: &str) -> Vec<String> {
+    // A quick look first: what is not in the bytes is in no text of them, but for escapes.
+    let bytes = entry.data.as_ref().map_or(&[][..], |data| &data.bytes);
+    let is_plain = text.bytes().all(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\'));
+    if text.is_empty() || (is_plain && !contains(bytes, text.as_bytes())) {
+        return Vec::new();
+    }
+    let Some(data) = entry.read_data().ok().flatten() else { return Vec::new() };
+    let changes = entry.header.changes.iter().zip(&data.states);
+    changes.filter(|(_, state)| holds(state, text)).map(|(change, _)| change.entity.to_string()).collect()
+}
+
+fn contains(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
+}
+
+/// Whether a text anywhere in it is this one; names of members are no texts of people.
+fn holds(json: &Json<'_>, text: &str) -> bool {
+    match json {
+        Json::String(found) => found == text,
+        Json::Array(elements) => elements.iter().any(|element| holds(element, text)),
+        Json::Object(members) => members.iter().any(|(_, value)| holds(value, text)),
+        _ => false,
+    }
+}

@@ -1,0 +1,270 @@
+//! Erasing: what may go, what stays, and that nothing is left of it.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use flagstone_model::key::ProjectId;
+use flagstone_publisher::checkpoint::{self, CAPS, Checkpoints};
+use flagstone_publisher::clock::ManualClock;
+use flagstone_publisher::control::{
+    ControlError, ControlPlane, Erased, Erasure, Kind, MAX_ERASED_AT_ONCE, Operation, Ports, Precondition,
+    Write,
+};
+use flagstone_publisher::keys::Keys;
+use flagstone_publisher::log::verify::verify_log;
+use flagstone_publisher::log::{Actor, ActorKind, ChangeLog, Draft, Entity, EntityChange, Entry, EntryData};
+use flagstone_publisher::publish::Options;
+use flagstone_publisher::sqlite::SqliteStore;
+use flagstone_publisher::store::MemoryStore;
+
+use super::project::{flag, json, production, segment};
+
+/// 2026-12-02T12:00:00Z
+const NOW_MS: i64 = 1_796_212_800_000;
+/// Whom the entries are about, and who wrote them.
+const PERSON: &str = "user-canary-4711";
+const NAME: &str = "Mina Canary";
+const REASON: &str = "because canary asked";
+
+fn project() -> ProjectId {
+    ProjectId::parse("shop").unwrap()
+}
+
+struct Bench {
+    control: ControlPlane,
+    records: Arc<SqliteStore>,
+    directory: tempfile::TempDir,
+}
+
+impl Bench {
+    /// Entries 1 to 3: the project, `production`, and the flag `a`.
+    async fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let control = start(directory.path()).await;
+        let bench = Self { control: control.0, records: control.1, directory };
+        bench.write(Operation::CreateProject(json(r#"{"id":"shop"}"#))).await;
+        bench.write(Operation::CreateEnvironment(json(r#"{"id":"production"}"#))).await;
+        bench.write(Operation::CreateFlag(json(r#"{"key":"a","type":"bool"}"#))).await;
+        bench
+    }
+
+    async fn write(&self, operation: Operation) -> u64 {
+        self.control.write(operation, by("u_1")).await.unwrap().seq
+    }
+
+    async fn target(&self, user: &str) -> u64 {
+        let body = format!(r#"{{"on":true,"targets":{{"on":["{user}"]}},"fallthrough":{{"serve":"off"}}}}"#);
+        self.write(Operation::PutTargeting(production(), flag("a"), json(&body))).await
+    }
+
+    async fn erase(&self, what: Erasure) -> Result<Erased, ControlError> {
+        self.control.erase(&what, Write { actor_name: None, reason: None, ..by("u_op") }).await
+    }
+
+    async fn head(&self) -> u64 {
+        self.records.head(&project()).await.unwrap().unwrap().seq
+    }
+
+    /// Whether the bytes stand in the records' files, or in a checkpoint when it is unpacked.
+    async fn holds(&self, text: &str) -> bool {
+        let mut files = Vec::new();
+        for file in std::fs::read_dir(self.directory.path()).unwrap() {
+            let path = file.unwrap().path();
+            if path.file_name().unwrap().to_str().unwrap().starts_with("log.sqlite") {
+                files.push(std::fs::read(path).unwrap());
+            }
+        }
+        for mark in self.records.marks(&project()).await.unwrap() {
+            let stored = self.records.stored(&project(), mark.seq()).await.unwrap().unwrap();
+            files.push(mark.object.open(&stored, CAPS).unwrap());
+        }
+        files.iter().any(|bytes| bytes.windows(text.len()).any(|window| window == text.as_bytes()))
+    }
+}
+
+async fn start(place: &Path) -> (ControlPlane, Arc<SqliteStore>) {
+    let keys = Keys::open(place.join("keys"), &project(), NOW_MS).await.unwrap();
+    let records = Arc::new(SqliteStore::open(place.join("log.sqlite")).await.unwrap());
+    let ports = Ports {
+        log: records.clone(),
+        checkpoints: records.clone(),
+        publications: records.clone(),
+        store: Arc::new(MemoryStore::new()),
+        signer: Arc::new(keys.clone()),
+        clock: Arc::new(ManualClock::at(NOW_MS)),
+    };
+    (ControlPlane::new(project(), keys.root().clone(), ports, Options::default()), records)
+}
+
+fn by(actor: &str) -> Write {
+    Write {
+        actor: Actor { kind: ActorKind::User, id: actor.into(), via: "test".into() },
+        actor_name: Some(NAME.into()),
+        request_id: None,
+        request_bytes: b"request".to_vec(),
+        reason: Some(REASON.into()),
+        precondition: Precondition::Any,
+        confirm: false,
+        wait: true,
+    }
+}
+
+fn entries(seqs: impl IntoIterator<Item = u64>) -> Erasure {
+    Erasure::Entries(seqs.into_iter().collect())
+}
+
+async fn keep_checkpoint(bench: &Bench) {
+    let (mark, stored) = checkpoint::write(&bench.control.state().await.unwrap()).unwrap().unwrap();
+    assert!(bench.records.keep(&project(), &mark, &stored).await.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_entry_is_erased_once_everything_it_changed_has_a_later_entry() {
+    let bench = Bench::new().await;
+    let first = bench.target(PERSON).await;
+    let refused = bench.erase(entries([first])).await.unwrap_err();
+    let expected = vec!["flag/production/a".to_owned()];
+    assert!(
+        matches!(&refused, ControlError::NotYetSuperseded { seq, entities } if *seq == first && *entities == expected)
+    );
+    assert_eq!((refused.code(), refused.kind()), ("not-yet-superseded", Kind::Conflict));
+    assert_eq!(bench.head().await, first, "a refusal is not recorded");
+
+    let second = bench.target("u-2").await;
+    let erased = bench.erase(entries([first])).await.unwrap();
+    assert_eq!((erased.entries, erased.erased), (vec![second + 1], vec![first]));
+    let entry = bench.records.entry(&project(), first).await.unwrap().unwrap();
+    assert!(entry.data.is_none());
+    let says = bench.records.entry(&project(), second + 1).await.unwrap().unwrap();
+    assert_eq!(says.header.changes[0].entity, Entity::Erasure(first));
+    assert_eq!(says.header.actor.id, "u_op");
+    let verified = verify_log(&*bench.records, &project(), []).await.unwrap();
+    assert_eq!(verified.erased, BTreeSet::from([first]));
+
+    // Once more is nothing; what is not there is said.
+    assert_eq!(bench.erase(entries([first])).await.unwrap(), Erased::default());
+    assert_eq!(bench.erase(entries([99])).await.unwrap_err().code(), "entry-not-found");
+    assert_eq!(bench.head().await, second + 1);
+    // Reading over the hole goes on.
+    let history = bench.control.history(&production(), &flag("a"), None, 10).await.unwrap();
+    assert!(history.iter().any(|item| item.seq == first && item.to.is_none()));
+    assert_eq!(bench.control.state_at_seq(first).await.unwrap().seq(), first);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_left_of_a_person_in_any_file_of_the_records() {
+    let bench = Bench::new().await;
+    let first = bench.target(PERSON).await;
+    let include = json(&format!(r#"{{"include":["{PERSON}"]}}"#));
+    let second = bench.write(Operation::PutSegment(production(), segment("s"), include)).await;
+    keep_checkpoint(&bench).await;
+    assert!(bench.holds(PERSON).await);
+
+    let refused = bench.erase(Erasure::UserId(PERSON.into())).await.unwrap_err();
+    let expected = ["flag/production/a".to_owned(), "segment/production/s".to_owned()];
+    assert!(matches!(&refused, ControlError::StillInUse { entities } if *entities == expected), "{refused}");
+    assert_eq!((refused.code(), refused.kind()), ("still-in-use", Kind::Conflict));
+
+    bench.target("u-2").await;
+    bench.write(Operation::DeleteSegment(production(), segment("s"))).await;
+    keep_checkpoint(&bench).await;
+    let kept = bench.records.marks(&project()).await.unwrap().len();
+    assert_eq!(kept, 2);
+    let erased = bench.erase(Erasure::UserId(PERSON.into())).await.unwrap();
+    assert_eq!(erased.erased, [first, second]);
+    assert!(!bench.holds(PERSON).await);
+    assert!(bench.records.marks(&project()).await.unwrap().is_empty());
+    assert_eq!(bench.erase(Erasure::UserId(PERSON.into())).await.unwrap(), Erased::default());
+    verify_log(&*bench.records, &project(), []).await.unwrap();
+
+    // A process that starts now folds the holes to the same state.
+    let (again, _) = start(bench.directory.path()).await;
+    let (one, other) = (bench.control.state().await.unwrap(), again.state().await.unwrap());
+    assert_eq!(one.to_lines(), other.to_lines());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_actor_wrote_goes_and_what_still_stands_is_told() {
+    let bench = Bench::new().await;
+    let first = bench.target("u-1").await;
+    let write = Write { actor_name: None, reason: None, ..by("u_other") };
+    let off = bench.control.write(Operation::Switch(production(), flag("a"), false), write).await.unwrap();
+    assert!(bench.holds(NAME).await && bench.holds(REASON).await);
+    let erased = bench.erase(Erasure::Actor("u_1".into())).await.unwrap();
+    assert_eq!(erased.erased, [first]);
+    let kept: Vec<_> = erased.kept.iter().map(|kept| (kept.seq, kept.entities.join(" "))).collect();
+    let expected =
+        [(1, "project".to_owned()), (2, "environment/production".to_owned()), (3, "flag/a".to_owned())];
+    assert_eq!(kept, expected);
+    assert!(bench.holds(NAME).await, "what stands still names its author");
+
+    for (operation, _) in [
+        (Operation::PatchEnvironment(production(), json(r#"{"name":"P"}"#)), 0),
+        (Operation::PatchFlag(flag("a"), json(r#"{"owner":"team"}"#)), 0),
+    ] {
+        let write = Write { actor_name: None, reason: None, ..by("u_other") };
+        bench.control.write(operation, write).await.unwrap();
+    }
+    let erased = bench.erase(Erasure::Actor("u_1".into())).await.unwrap();
+    assert_eq!((erased.erased, erased.kept.len()), (vec![2, 3], 1));
+    assert!(bench.records.entry(&project(), off.seq).await.unwrap().unwrap().data.is_some());
+    verify_log(&*bench.records, &project(), []).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_erasure_that_a_crash_cut_off_is_finished_by_the_sweep() {
+    let bench = Bench::new().await;
+    let first = bench.target(PERSON).await;
+    bench.target("u-2").await;
+    keep_checkpoint(&bench).await;
+    // The entry is there, and the process is gone.
+    let head = bench.records.head(&project()).await.unwrap().unwrap();
+    let draft = Draft {
+        project: project(),
+        time_ms: NOW_MS,
+        actor: by("u_op").actor,
+        request_id: "r-1".into(),
+        request: Vec::new(),
+        changes: vec![EntityChange { entity: Entity::Erasure(first), revision: (0, 1), prior_seq: 0 }],
+        data: EntryData { states: vec![json("null")], ..EntryData::default() },
+    };
+    bench.records.append(&Entry::seal(draft, Some(&head)).unwrap()).await.unwrap();
+    assert!(bench.holds(PERSON).await);
+    let (next, _) = start(bench.directory.path()).await;
+    next.sweep().await.unwrap();
+    assert!(!bench.holds(PERSON).await);
+    assert!(bench.records.marks(&project()).await.unwrap().is_empty());
+    verify_log(&*bench.records, &project(), []).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_retried_erasure_is_one_entry() {
+    let bench = Bench::new().await;
+    let first = bench.target(PERSON).await;
+    bench.target("u-2").await;
+    let write = || Write { request_id: Some("erase-1".into()), ..by("u_op") };
+    let once = bench.control.erase(&entries([first]), write()).await.unwrap();
+    let head = bench.head().await;
+    assert_eq!(bench.control.erase(&entries([first]), write()).await.unwrap(), once);
+    let other = Write { request_bytes: b"another".to_vec(), ..write() };
+    assert_eq!(
+        bench.control.erase(&entries([first]), other).await.unwrap_err().code(),
+        "idempotency-key-reused"
+    );
+    assert_eq!(bench.head().await, head);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn more_entries_than_one_entry_can_name_are_erased_by_several() {
+    let bench = Bench::new().await;
+    let total = MAX_ERASED_AT_ONCE as u64 + 1;
+    for round in 0..=total {
+        bench.write(Operation::Switch(production(), flag("a"), round % 2 == 0)).await;
+    }
+    let erased = bench.erase(entries(4..4 + total)).await.unwrap();
+    assert_eq!(erased.erased, (4..4 + total).collect::<Vec<_>>());
+    assert_eq!(erased.entries.len(), 2);
+    let verified = verify_log(&*bench.records, &project(), []).await.unwrap();
+    assert_eq!(verified.erased.len() as u64, total);
+}
