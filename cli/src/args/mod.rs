@@ -21,8 +21,8 @@ pub(crate) use entities::{
     DefinitionArgs, EnvCreate, EnvEdit, EnvVerb, FlagArchive, FlagCreate, FlagEdit, FlagShow, FlagVerb,
     ListArgs, SegmentDelete, SegmentPut, SegmentShow, SegmentVerb,
 };
-pub(crate) use token::{KeyCreate, KeyVerb, TokenAccess, TokenCreate, TokenRevoke, TokenShow, TokenVerb};
 pub(crate) use records::{Erase, Publish};
+pub(crate) use token::{KeyCreate, KeyVerb, TokenAccess, TokenCreate, TokenRevoke, TokenShow, TokenVerb};
 
 pub(crate) use explain::{AuditUser, Explain};
 pub(crate) use operator::{Completions, Doctor, KeysShow, KeysVerb, Login, Logout};

@@ -131,9 +131,13 @@ fn a_tour_that_shows_something_else_is_noticed() {
     let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
     assert!(lines_fit(&lines("a … c\n…\nz"), &["a b c", "1", "2", "z"]));
     assert!(lines_fit(&lines("a\n…"), &["a"]));
-    for (shown, printed) in
-        [("a", vec![]), ("a", vec!["b"]), ("a … c", vec!["a b d"]), ("…\nz", vec!["y"]), ("a", vec!["a", "b"])]
-    {
+    for (shown, printed) in [
+        ("a", vec![]),
+        ("a", vec!["b"]),
+        ("a … c", vec!["a b d"]),
+        ("…\nz", vec!["y"]),
+        ("a", vec!["a", "b"]),
+    ] {
         assert!(!lines_fit(&lines(shown), &printed), "{shown} {printed:?}");
     }
 }

@@ -34,7 +34,7 @@ fn operations(contract: &Contract) -> Vec<(String, &'static str, String)> {
     all.collect()
 }
 
-/// The path with the examples of its parameters.
+/// The path with the examples of its parameters, and of those that a query must have.
 fn example_path(contract: &Contract, template: &str, operation: &str) -> String {
     let mut path = template.to_owned();
     for parameter in contract.parameters(template, operation) {
@@ -42,6 +42,10 @@ fn example_path(contract: &Contract, template: &str, operation: &str) -> String 
             let name = parameter["name"].as_str().unwrap();
             let example = parameter["example"].as_str().unwrap_or_else(|| panic!("{name} has no example"));
             path = path.replace(&format!("{{{name}}}"), example);
+        } else if parameter["in"] == "query" && parameter["required"] == true {
+            let name = parameter["name"].as_str().unwrap();
+            let example = parameter["example"].as_str().unwrap_or_else(|| panic!("{name} has no example"));
+            path = format!("{path}?{name}={example}");
         }
     }
     path

@@ -55,6 +55,10 @@ const TABLE: &[(&str, &str, &str, &str, Limited)] = &[
     ("DELETE", "E/segments/new", "", "editor", Inside),
     ("POST", "E/evaluate", r#"{"context":{}}"#, "viewer", Inside),
     ("POST", "E/explain", r#"{"context":{},"flag":"payments"}"#, "viewer", Inside),
+    ("GET", "E/flags/payments/audit?user_id=u", "", "viewer", Inside),
+    ("GET", "E/history", "", "viewer", Inside),
+    ("GET", "E/segments/beta/history", "", "viewer", Inside),
+    ("GET", "P/flags/payments/history", "", "viewer", Open),
     ("GET", "E/publication", "", "viewer", Inside),
     ("POST", "E/publish", "", "editor", Inside),
     ("POST", "E/restore", r#"{"seq":1}"#, "editor", Inside),
@@ -98,6 +102,7 @@ async fn every_documented_operation_has_a_row_among_the_rights_and_every_row_is_
 /// A path with `*` for each parameter.
 fn shape(path: &str) -> String {
     let known = ["flags", "environments", "log", "access", "tokens", "self", "segments", "keys"];
+    let path = path.split('?').next().unwrap();
     let words = path.split('/').enumerate().map(|(at, part)| {
         let named = at > 1
             && !part.is_empty()
