@@ -32,6 +32,7 @@ const TABLE: &[(&str, &str, &str, &str, Limited)] = &[
     ("POST", "P/environments", r#"{"id":"new"}"#, "admin", Closed),
     ("GET", "P/log", "", "viewer", Closed),
     ("POST", "P/changes", STAGING_CHANGE, "editor", Open),
+    ("POST", "P/erase", r#"{"seq":1}"#, "admin", Closed),
     ("GET", "P/access", "", "admin", Closed),
     ("GET", "P/tokens", "", "admin", Open),
     ("POST", "P/tokens", r#"{"name":"x","role":"viewer","environments":["staging"]}"#, "admin", Open),
@@ -101,7 +102,7 @@ async fn every_documented_operation_has_a_row_among_the_rights_and_every_row_is_
 
 /// A path with `*` for each parameter.
 fn shape(path: &str) -> String {
-    let known = ["flags", "environments", "log", "access", "tokens", "self", "segments", "keys"];
+    let known = ["flags", "environments", "log", "erase", "access", "tokens", "self", "segments", "keys"];
     let path = path.split('?').next().unwrap();
     let words = path.split('/').enumerate().map(|(at, part)| {
         let named = at > 1
