@@ -5,17 +5,20 @@ use std::io::{IsTerminal, stderr, stdin, stdout};
 use std::path::PathBuf;
 
 /// Settings of `serve`, and of the verbs that look after its directory.
-const SETTINGS: [&str; 12] = [
+const SETTINGS: [&str; 15] = [
+    "FLAGSTONE_BURST",
     "FLAGSTONE_CONFIG",
     "FLAGSTONE_DATA",
     "FLAGSTONE_HEARTBEAT_MS",
     "FLAGSTONE_LISTEN",
     "FLAGSTONE_LOG",
     "FLAGSTONE_LOG_FORMAT",
+    "FLAGSTONE_METRICS_ACCESS",
     "FLAGSTONE_PLAIN_HTTP",
     "FLAGSTONE_POLL_MS",
     "FLAGSTONE_PROJECT",
     "FLAGSTONE_PUBLIC_URL",
+    "FLAGSTONE_REQUESTS_PER_SECOND",
     "FLAGSTONE_TLS_CERT",
     "FLAGSTONE_TLS_KEY",
 ];

@@ -53,6 +53,16 @@ pub(crate) struct Serve {
     /// 300000].
     #[arg(long, value_name = "N")]
     pub(crate) heartbeat_ms: Option<String>,
+    /// How many requests a second each token may make, 1 to 1000000 [env: FLAGSTONE_REQUESTS_PER_SECOND, else 50].
+    #[arg(long, value_name = "N")]
+    pub(crate) requests_per_second: Option<String>,
+    /// How many of them at once, after a pause [env: FLAGSTONE_BURST, else twice as many].
+    #[arg(long, value_name = "N")]
+    pub(crate) burst: Option<String>,
+    /// Who may read /metrics: `everybody` or `token-holders` [env: FLAGSTONE_METRICS_ACCESS, else everybody where
+    /// it listens on loopback only, and token-holders elsewhere].
+    #[arg(long, value_name = "WHO")]
+    pub(crate) metrics_access: Option<String>,
     /// What is logged, such as `info` or `warn,flagstone_admin=debug` [env: FLAGSTONE_LOG, else info].
     #[arg(long, value_name = "LEVEL")]
     pub(crate) log_level: Option<String>,

@@ -390,6 +390,13 @@ fn settings_that_do_not_hold_are_refused_before_anything_is_made() {
         (&["--project", "acme", "--public-url", "http://flags.example/cdn"], "loopback"),
         (&["--project", "acme", "--poll-ms", "999"], "1000 to 3600000"),
         (&["--project", "acme", "--heartbeat-ms", "86400001"], "10000 to 86400000"),
+        (
+            &["--project", "acme", "--requests-per-second", "0"],
+            "limits.requests-per-second: 0 is not from 1 to 1000000",
+        ),
+        (&["--project", "acme", "--requests-per-second", "many"], "no number of requests"),
+        (&["--project", "acme", "--burst", "1000001"], "1 to 1000000"),
+        (&["--project", "acme", "--metrics-access", "nobody"], "neither `everybody` nor `token-holders`"),
         (&["--project", "acme", "--log-level", "a=b=c"], "log.level"),
         (&["--project", "No Project"], "project"),
         (&[], "project: it is not set"),
@@ -424,6 +431,57 @@ fn an_option_is_before_a_variable_and_a_variable_before_the_file() {
     assert_eq!(cdn(&[], &variable), "https://variable.example/cdn");
     assert_eq!(cdn(&option, &variable), "https://option.example/cdn");
     assert!(directory.path().join("data/log.sqlite").exists(), "a path in the file is relative to it");
+}
+
+/// The status of a read by whoever holds this token.
+fn status(served: &Served, path: &str, token: Option<&str>) -> u16 {
+    let host = served.api().replace("http://", "");
+    let mut stream = TcpStream::connect(&host).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let token = token.map(|token| format!("authorization: Bearer {token}\r\n")).unwrap_or_default();
+    let head = format!("GET {path} HTTP/1.1\r\nhost: x\r\n{token}connection: close\r\n\r\n");
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer.split(' ').nth(1).unwrap().parse().unwrap()
+}
+
+#[test]
+fn the_rate_of_tokens_and_the_readers_of_the_metrics_can_be_set_in_file_variable_and_option() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = directory.path().join("flagstone.toml");
+    let text = "[limits]\nrequests-per-second = 1\nburst = 1\n[metrics]\naccess = \"token-holders\"\n";
+    std::fs::write(&config, text).unwrap();
+    let start = |name: &str, arguments: &[&str], variables: &[(&str, &str)]| {
+        let mut command = serve(&directory.path().join(name));
+        command.args(arguments).envs(variables.iter().copied()).stderr(Stdio::null());
+        let mut process = Running::start(&mut command);
+        let ready = parse(&process.line().expect("it starts"));
+        Served { process, ready }
+    };
+    let config = ["--config", config.to_str().unwrap()];
+    // Sixty at once: within the burst of 100 that is the default, and far beyond one a second.
+    let slowed = |served: &Served| {
+        let token = served.token();
+        let flags = "/v1/projects/acme/flags";
+        (0..60).map(|_| status(served, flags, Some(&token))).filter(|status| *status == 429).count() > 0
+    };
+    let plain = start("plain", &[], &[]);
+    assert_eq!((status(&plain, "/metrics", None), slowed(&plain)), (200, false));
+    let file = start("file", &config, &[]);
+    assert_eq!(status(&file, "/metrics", None), 401);
+    assert_eq!(status(&file, "/metrics", Some(&file.token())), 200);
+    assert!(slowed(&file));
+    let variables = [
+        ("FLAGSTONE_REQUESTS_PER_SECOND", "1000"),
+        ("FLAGSTONE_BURST", "1000"),
+        ("FLAGSTONE_METRICS_ACCESS", "everybody"),
+    ];
+    let variable = start("variable", &config, &variables);
+    assert_eq!((status(&variable, "/metrics", None), slowed(&variable)), (200, false));
+    let options = ["--requests-per-second", "1", "--burst", "1", "--metrics-access", "token-holders"];
+    let option = start("option", &[&config[..], &options].concat(), &variables);
+    assert_eq!((status(&option, "/metrics", None), slowed(&option)), (401, true));
 }
 
 #[test]

@@ -5,7 +5,7 @@ mod follow;
 mod sample;
 
 use core::time::Duration;
-use flagstone_admin::{Limits, Rate};
+use flagstone_admin::{Limits, MetricsAccess, Rate};
 use std::process::ExitCode;
 
 use flagstone_model::key::ProjectId;
@@ -20,13 +20,16 @@ use crate::verbs::dev::banner::Ready;
 use crate::verbs::host::data::DataDirectory;
 use crate::verbs::host::doors::Doors;
 use crate::verbs::host::logs::{self, LogFormat};
-use crate::verbs::host::{self, Host, Sweeper};
+use crate::verbs::host::{self, Allowed, Host, Sweeper};
 use crate::verbs::stop;
 
 /// One person's own machine: only what runs wild is slowed down.
-const LIMITS: Limits = Limits {
-    token: Some(Rate { per_second: 1_000, burst: 2_000 }),
-    anonymous: Some(Rate { per_second: 1_000, burst: 2_000 }),
+const ALLOWED: Allowed = Allowed {
+    limits: Limits {
+        token: Some(Rate { per_second: 1_000, burst: 2_000 }),
+        anonymous: Some(Rate { per_second: 1_000, burst: 2_000 }),
+    },
+    metrics: MetricsAccess::Everybody,
 };
 /// The project of a data directory that `dev` made.
 const PROJECT: &str = "demo";
@@ -68,7 +71,7 @@ async fn serve(
     let keys = host.sdk_keys().await?;
 
     let stop = stop::Stop::listen();
-    let open = doors.open(&host.app(&token, &keys, LIMITS), None, MAX_CONNECTIONS);
+    let open = doors.open(&host.app(&token, &keys, ALLOWED), None, MAX_CONNECTIONS);
     let ready = Ready { address, token, project, pin: host.pin(), keys: keys.all(), data: args.data.clone() };
     ready.tell(screen, surroundings)?;
     if let Some(filter) = filter {

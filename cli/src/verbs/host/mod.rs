@@ -14,9 +14,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use axum::Router;
-use flagstone_admin::Limits;
 use flagstone_admin::auth::{AdminToken, Principal, ProjectTokens};
 use flagstone_admin::cdn::{self, ProjectSdkKeys};
+use flagstone_admin::{Limits, MetricsAccess};
 use flagstone_bundle::root::Pin;
 use flagstone_model::key::{EnvironmentId, ProjectId};
 use flagstone_publisher::access::AccessLog;
@@ -32,6 +32,13 @@ use crate::verbs::host::data::{DataDirectory, Tenancy};
 use crate::verbs::host::sdk_keys::SdkKeyFile;
 
 pub(in crate::verbs) use sweeper::Sweeper;
+
+/// How often somebody may ask, and who may read `/metrics`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::verbs) struct Allowed {
+    pub(in crate::verbs) limits: Limits,
+    pub(in crate::verbs) metrics: MetricsAccess,
+}
 
 /// One project on one machine, open and ready to be served.
 pub(in crate::verbs) struct Host {
@@ -95,14 +102,15 @@ impl Host {
     }
 
     /// Admin API and bucket under one address.
-    pub(in crate::verbs) fn app(&self, token: &str, keys: &Arc<SdkKeyFile>, limits: Limits) -> Router {
+    pub(in crate::verbs) fn app(&self, token: &str, keys: &Arc<SdkKeyFile>, allowed: Allowed) -> Router {
         let bootstrap = AdminToken::new(token, Principal::admin("admin"));
         let tokens = Arc::new(ProjectTokens::new(self.control.clone(), Some(bootstrap)));
         let keys = ProjectSdkKeys::new(self.control.clone(), Arc::<SdkKeyFile>::clone(keys));
         let options = flagstone_admin::Options {
             #[cfg(feature = "otel")]
             adopt: Some(traces::adopt),
-            limits,
+            limits: allowed.limits,
+            metrics: allowed.metrics,
             access: Some(Arc::clone(&self.access)),
             ..flagstone_admin::Options::default()
         };

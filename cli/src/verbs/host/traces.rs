@@ -87,6 +87,7 @@ mod tests {
 
     use axum::body::Body;
     use axum::http::Request;
+    use flagstone_admin::{Limits, MetricsAccess};
     use flagstone_publisher::publish::Options;
     use opentelemetry::SpanId;
     use opentelemetry_sdk::error::OTelSdkResult;
@@ -95,8 +96,8 @@ mod tests {
     use tracing_subscriber::layer::SubscriberExt;
 
     use super::*;
-    use crate::verbs::host::Host;
     use crate::verbs::host::data::DataDirectory;
+    use crate::verbs::host::{Allowed, Host};
     use crate::verbs::init;
 
     #[derive(Debug, Clone, Default)]
@@ -124,7 +125,8 @@ mod tests {
         let host =
             Host::open(directory.path(), project, Options::default(), DataDirectory::share).await.unwrap();
         init::project(&host, None).await.unwrap();
-        let app = host.app("fat_canary", &host.sdk_keys().await.unwrap());
+        let allowed = Allowed { limits: Limits::NONE, metrics: MetricsAccess::Everybody };
+        let app = host.app("fat_canary", &host.sdk_keys().await.unwrap(), allowed);
 
         let asked = app.clone().oneshot(post("environments", r#"{"id":"production"}"#)).await.unwrap();
         assert_eq!(asked.status(), 201);

@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use crate::failure::{Failure, closest};
 use crate::verbs::LogFormat;
+use crate::verbs::serve::allowed::Readers;
 
 /// Largest configuration file, in bytes.
 const MAX_BYTES: u64 = 64 * 1024;
@@ -27,6 +28,8 @@ pub(super) struct FileWire {
     pub(super) publish: PublishWire,
     #[serde(default)]
     pub(super) limits: LimitsWire,
+    #[serde(default)]
+    pub(super) metrics: MetricsWire,
 }
 
 /// One address, or several.
@@ -63,6 +66,14 @@ pub(super) struct PublishWire {
 pub(super) struct LimitsWire {
     pub(super) connections: Option<u32>,
     pub(super) grace_seconds: Option<u32>,
+    pub(super) requests_per_second: Option<u32>,
+    pub(super) burst: Option<u32>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct MetricsWire {
+    pub(super) access: Option<Readers>,
 }
 
 impl FileWire {
@@ -119,12 +130,15 @@ mod tests {
     fn every_setting_can_stand_in_the_file() {
         let text = "listen = ['127.0.0.1:1', '[::1]:2']\ndata = 'd'\nproject = 'acme'\npublic-url = 'https://x/cdn'\n\
                     plain-http = 'loopback'\n[tls]\ncert = 'c'\nkey = 'k'\n[log]\nlevel = 'warn'\nformat = 'json'\n\
-                    [publish]\npoll-ms = 1000\nheartbeat-ms = 60000\n[limits]\nconnections = 10\ngrace-seconds = 3\n";
+                    [publish]\npoll-ms = 1000\nheartbeat-ms = 60000\n[limits]\nconnections = 10\ngrace-seconds = 3\n\
+                    requests-per-second = 7\nburst = 8\n[metrics]\naccess = 'token-holders'\n";
         let file = FileWire::parse(text, Path::new("f.toml")).unwrap();
         assert!(matches!(file.listen, Some(Listen::Several(all)) if all.len() == 2));
         assert_eq!(file.publish.heartbeat_ms, Some(60_000));
         assert_eq!(file.log.format, Some(LogFormat::Json));
         assert_eq!(file.limits.grace_seconds, Some(3));
+        assert_eq!((file.limits.requests_per_second, file.limits.burst), (Some(7), Some(8)));
+        assert_eq!(file.metrics.access, Some(Readers::TokenHolders));
     }
 
     #[test]

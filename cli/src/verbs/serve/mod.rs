@@ -1,10 +1,10 @@
 //! `serve`: what `dev` runs, for real use on one machine.
 
+mod allowed;
 mod file;
 mod ready;
 pub(in crate::verbs) mod settings;
 
-use flagstone_admin::Limits;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
@@ -59,7 +59,8 @@ async fn serve(
     let keys = host.sdk_keys().await?;
 
     let stop = Stop::listen();
-    let open = doors.open(&host.app(&token, &keys, Limits::DEFAULT), acceptor.as_ref(), settings.connections);
+    let open =
+        doors.open(&host.app(&token, &keys, settings.allowed), acceptor.as_ref(), settings.connections);
     let public_url = settings.public_url.clone().unwrap_or_else(|| of_first(&addresses));
     let ready = Ready {
         addresses,

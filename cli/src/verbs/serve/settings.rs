@@ -13,7 +13,9 @@ use crate::args::Serve;
 use crate::failure::{Failure, closest};
 use crate::surroundings::Surroundings;
 use crate::verbs::LogFormat;
+use crate::verbs::host::Allowed;
 use crate::verbs::host::public::PublicUrl;
+use crate::verbs::serve::allowed;
 use crate::verbs::serve::file::{FileWire, Listen};
 
 const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
@@ -61,6 +63,7 @@ pub(in crate::verbs) struct Settings {
     pub(in crate::verbs) options: Options,
     pub(in crate::verbs) connections: usize,
     pub(in crate::verbs) grace: Duration,
+    pub(in crate::verbs) allowed: Allowed,
     /// Which file was read, and where each other value is from, for `doctor`.
     pub(in crate::verbs) sources: Vec<(&'static str, Source)>,
 }
@@ -86,13 +89,13 @@ impl core::fmt::Display for Source {
 }
 
 /// Takes the first value there is, and notes where it is from.
-struct Chosen<'s> {
+pub(super) struct Chosen<'s> {
     surroundings: &'s Surroundings,
     sources: Vec<(&'static str, Source)>,
 }
 
 impl Chosen<'_> {
-    fn of<T>(
+    pub(super) fn of<T>(
         &mut self,
         name: &'static str,
         option: Option<T>,
@@ -115,7 +118,7 @@ impl Chosen<'_> {
     }
 }
 
-fn invalid(name: &str, why: &str) -> Failure {
+pub(super) fn invalid(name: &str, why: &str) -> Failure {
     Failure::usage(format!("{name}: {why}"))
 }
 
@@ -206,6 +209,7 @@ impl Settings {
         within("limits.connections", Some(connections), &(1..=MAX_CONNECTIONS))?;
         let grace = file.limits.grace_seconds.unwrap_or(DEFAULT_GRACE_SECONDS);
         within("limits.grace-seconds", Some(grace), &(0..=MAX_GRACE_SECONDS))?;
+        let allowed = allowed::read(args, &mut chosen, &file.limits, &file.metrics, &listen)?;
         Ok(Self {
             listen,
             data,
@@ -217,12 +221,13 @@ impl Settings {
             options,
             connections: usize::try_from(connections).unwrap_or(usize::MAX),
             grace: Duration::from_secs(grace.into()),
+            allowed,
             sources: chosen.sources,
         })
     }
 }
 
-fn within<T: PartialOrd + core::fmt::Display>(
+pub(super) fn within<T: PartialOrd + core::fmt::Display>(
     name: &str,
     value: Option<T>,
     range: &core::ops::RangeInclusive<T>,
