@@ -146,7 +146,7 @@ pub fn router_with(control: ControlPlane, tokens: Arc<dyn Tokens>, options: Opti
     let metrics = Arc::new(Metrics::new());
     control.observe(Arc::<Metrics>::clone(&metrics));
     let log = options.access.unwrap_or_else(|| Arc::new(MemoryAccessLog::new()));
-    let recorder = Recorder::new(control.project().clone(), log);
+    let recorder = Recorder::new(control.project().clone(), log, Arc::clone(&metrics));
     let limiter = Arc::new(Limiter::new(options.limits));
     let service = Service { control, tokens, metrics: Arc::clone(&metrics), limiter, recorder };
     let add = |router: Router<Service>, (path, methods): (String, _)| router.route(&path, methods);

@@ -35,6 +35,7 @@ pub(crate) struct Metrics {
     durations: Family<RouteLabels, Histogram>,
     refusals: Family<CodeLabels, Counter>,
     rate_limited: Counter,
+    access_lost: Counter,
     appends: Family<AppendLabels, Counter>,
     stages: Family<StageLabels, Histogram>,
     stage_failures: Family<FailureLabels, Counter>,
@@ -108,6 +109,7 @@ impl Metrics {
             durations,
             refusals: Family::default(),
             rate_limited: Counter::default(),
+            access_lost: Counter::default(),
             appends: Family::default(),
             stages,
             stage_failures: Family::default(),
@@ -130,6 +132,11 @@ impl Metrics {
             metrics.refusals.clone(),
         );
         registry.register("rate_limited", "Requests that were one too many", metrics.rate_limited.clone());
+        registry.register(
+            "access_records_lost",
+            "Uses and refusals that could not be recorded",
+            metrics.access_lost.clone(),
+        );
         registry.register(
             "log_appends",
             "Entries that were to be appended to the log",
@@ -188,6 +195,11 @@ impl Metrics {
             }
             _ => {}
         }
+    }
+
+    /// Counts a use or a refusal that could not be recorded; how many there were by now.
+    pub(crate) fn lost(&self) -> u64 {
+        self.access_lost.inc().saturating_add(1)
     }
 
     /// The text, with what the streams are like now.

@@ -1,7 +1,6 @@
 //! What becomes of the access log: uses of writes, sign-ins, and refusals.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::extract::Request;
 use axum::http::StatusCode;
@@ -12,6 +11,7 @@ use tracing::Instrument as _;
 
 use crate::access::{RequestId, method};
 use crate::call::via;
+use crate::metrics::Metrics;
 use crate::problem::ProblemCode;
 
 /// The entry of the change log that a request made, in the extensions of its answer.
@@ -23,7 +23,7 @@ pub(crate) struct Made(pub(crate) u64);
 pub(crate) struct Recorder {
     project: ProjectId,
     log: Arc<dyn AccessLog>,
-    lost: Arc<AtomicU64>,
+    metrics: Arc<Metrics>,
 }
 
 /// What is known of a request before it is answered.
@@ -82,8 +82,8 @@ pub(crate) fn is_refusal(status: StatusCode) -> bool {
 }
 
 impl Recorder {
-    pub(crate) fn new(project: ProjectId, log: Arc<dyn AccessLog>) -> Self {
-        Self { project, log, lost: Arc::default() }
+    pub(crate) fn new(project: ProjectId, log: Arc<dyn AccessLog>, metrics: Arc<Metrics>) -> Self {
+        Self { project, log, metrics }
     }
 
     /// The log that it writes.
@@ -97,7 +97,7 @@ impl Recorder {
         let recording = async move {
             let done = recorder.log.record(&recorder.project, &access, Bounds::DEFAULT).await;
             if let Err(error) = done {
-                let lost = recorder.lost.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+                let lost = recorder.metrics.lost();
                 tracing::error!(
                     target: "flagstone_admin",
                     code = error.code(),

@@ -1,10 +1,16 @@
 //! The access log and the rate limit: who used what, who was refused, and who asked too often.
 
+use std::sync::Arc;
+
+use async_trait::async_trait;
 use axum::http::StatusCode;
 use flagstone_admin::{Limits, Options, Rate};
 use flagstone_model::json::Json;
+use flagstone_model::key::ProjectId;
+use flagstone_publisher::access::{Access, AccessLog, AccessRow, Bounds};
+use flagstone_publisher::storage::StorageError;
 
-use crate::world::{World, get, post};
+use crate::world::{Ask, World, get, post};
 
 const ACCESS: &str = "/v1/projects/demo/access";
 const SELF: &str = "/v1/projects/demo/tokens/self";
@@ -100,4 +106,50 @@ async fn each_token_has_its_own_rate_and_nobody_one_together() {
     world.expect(StatusCode::OK, get("/healthz").authorization(None)).await;
     let rows = rows(&world, 0).await;
     assert!(rows.iter().any(|row| row.contains("429 rate-limited")), "{rows:?}");
+}
+
+/// An access log on a disk that is full.
+#[derive(Debug)]
+struct Full;
+
+#[async_trait]
+impl AccessLog for Full {
+    async fn record(&self, _: &ProjectId, _: &Access, _: Bounds) -> Result<(), StorageError> {
+        Err(StorageError::Busy)
+    }
+
+    async fn read(&self, _: &ProjectId, _: u64, _: usize) -> Result<Vec<AccessRow>, StorageError> {
+        Err(StorageError::Busy)
+    }
+
+    async fn newest(&self, _: &ProjectId) -> Result<u64, StorageError> {
+        Err(StorageError::Busy)
+    }
+}
+
+#[tokio::test]
+async fn an_access_log_that_fails_changes_no_answer_and_what_it_lost_is_counted() {
+    let mut world = World::with_flags().await;
+    let (_, viewer) = world.token(r#"{"name":"x","role":"viewer"}"#).await;
+    let on = "/v1/projects/demo/environments/production/flags/payments/on";
+    let anonymous = Some(Rate { per_second: 1, burst: 1 });
+    let limits = Limits { token: None, anonymous };
+    world.serve(Options { limits, access: Some(Arc::new(Full)), ..Options::default() });
+    let before = world.log_head().await.unwrap();
+    let told = world.expect(StatusCode::OK, post(on, "")).await.json();
+    assert_eq!(told.member("seq").and_then(Json::as_integer), i64::try_from(before + 1).ok(), "{told}");
+    assert_eq!(world.log_head().await, Some(before + 1), "the write is whole");
+    world.expect(StatusCode::OK, get(SELF).by(&viewer)).await;
+    let refused = |ask: Ask, status, code: &'static str| {
+        let world = &world;
+        async move { assert_eq!(world.expect(status, ask).await.code(), code) }
+    };
+    refused(post(on, "").by(&viewer), StatusCode::FORBIDDEN, "forbidden").await;
+    refused(get(FLAGS).authorization(None), StatusCode::UNAUTHORIZED, "unauthenticated").await;
+    refused(get(FLAGS).authorization(None), StatusCode::TOO_MANY_REQUESTS, "rate-limited").await;
+    assert_eq!(world.log_head().await, Some(before + 1));
+    // A read that answers from it says that it cannot, and is none of the five.
+    assert_eq!(world.ask(get(ACCESS)).await.status, StatusCode::SERVICE_UNAVAILABLE);
+    let text = world.expect(StatusCode::OK, get("/metrics").authorization(None)).await.text();
+    assert!(text.contains("\nflagstone_access_records_lost_total 5\n"), "{text}");
 }
