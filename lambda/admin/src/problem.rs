@@ -271,6 +271,7 @@ fn title(code: &str) -> &'static str {
         "already-exists" => "there is one already",
         "archive-differs" | "log-behind" | "unclaimed-manifest" => "the stream stands still",
         "entry-not-found" => "no such entry",
+        "data-erased" => "has been erased",
         "not-yet-superseded" | "still-in-use" => "in use",
         "builder-older" => "a newer builder built it",
         "busy" => "too busy",

@@ -15,6 +15,7 @@ use flagstone_model::key::{EnvironmentId, FlagKey};
 use super::ControlPlane;
 use super::error::ControlError;
 use super::explain::Compiled;
+use super::holes::Holes;
 use super::view::When;
 use crate::log::{Actor, Entity, Entry};
 use crate::state::State;
@@ -33,7 +34,7 @@ pub struct Alteration {
     pub time: Instant,
     /// What made it.
     pub by: AlteredBy,
-    /// The details before; `None` if there was no such flag.
+    /// The details before; `None` if there was no such flag, or if what they depend on has been erased.
     pub from: Option<Json<'static>>,
     /// The details after.
     pub to: Option<Json<'static>>,
@@ -97,7 +98,8 @@ impl ControlPlane {
     ) -> Result<Alterations, ControlError> {
         let when = before.map_or(when, |(time, _)| When::at(Instant::from_millis(time)));
         let (last, mut end) = self.moment(when).await?;
-        let subject = Subject { environment, flag, context };
+        let holes = Holes::of(&*self.inner.folded.state().await?);
+        let subject = Subject { environment, flag, context, holes: &holes };
         let mut items: Vec<Alteration> = Vec::new();
         let mut high = last.seq();
         while high > 0 {
@@ -164,22 +166,33 @@ struct Subject<'a> {
     environment: &'a EnvironmentId,
     flag: &'a FlagKey,
     context: &'a Context,
+    holes: &'a Holes,
 }
 
 impl Subject<'_> {
-    fn compiled(self, state: &State) -> Option<Compiled> {
+    fn compiled(self, state: &State) -> Option<Known> {
         let environment = state.environment(self.environment.as_str())?;
-        Some(Compiled::of(environment, self.flag))
+        let compiled = Compiled::of(environment, self.flag);
+        let whole = self.holes.check_reach(environment, &compiled.reach).is_ok();
+        Some(Known { compiled, whole })
     }
 
-    fn answer(self, compiled: Option<&Compiled>, at: Instant) -> Answer {
-        let compiled = compiled.filter(|compiled| compiled.has(self.flag));
-        compiled
+    fn answer(self, known: Option<&Known>, at: Instant) -> Answer {
+        let known = known.filter(|known| known.whole && known.compiled.has(self.flag));
+        known
+            .map(|known| &known.compiled)
             .map(|compiled| compiled.snapshot.evaluate(self.flag.as_str(), None, self.context, at).to_json())
     }
 }
 
-/// Details, if there is such a flag.
+/// What the flag depends on.
+struct Known {
+    compiled: Compiled,
+    /// Whether nothing of it has been erased.
+    whole: bool,
+}
+
+/// Details, if there is such a flag, and nothing that they depend on has been erased.
 type Answer = Option<Json<'static>>;
 
 /// Whether two answers give somebody something else: another value, variation, or rule.
@@ -194,7 +207,7 @@ fn differ(a: &Answer, b: &Answer) -> bool {
 /// A walk through time: what is compiled, what it answers, and since when.
 struct Walk<'a> {
     subject: Subject<'a>,
-    compiled: Option<Compiled>,
+    known: Option<Known>,
     /// Moments at which the answer may change by itself.
     points: Vec<Instant>,
     answer: Answer,
@@ -204,10 +217,10 @@ struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     fn from(subject: Subject<'a>, state: &State, now: Instant) -> Self {
-        let compiled = subject.compiled(state);
-        let points = compiled.as_ref().map(points).unwrap_or_default();
-        let answer = subject.answer(compiled.as_ref(), now);
-        Self { subject, compiled, points, answer, now, alterations: Vec::new() }
+        let known = subject.compiled(state);
+        let points = known.as_ref().map(|known| points(&known.compiled)).unwrap_or_default();
+        let answer = subject.answer(known.as_ref(), now);
+        Self { subject, known, points, answer, now, alterations: Vec::new() }
     }
 
     /// An entry, already folded into `state`.
@@ -218,8 +231,8 @@ impl<'a> Walk<'a> {
         }
         let time = Instant::from_millis(entry.header.time_ms.max(self.now.millis()));
         self.pass(time);
-        self.compiled = self.subject.compiled(state);
-        self.points = self.compiled.as_ref().map(points).unwrap_or_default();
+        self.known = self.subject.compiled(state);
+        self.points = self.known.as_ref().map(|known| points(&known.compiled)).unwrap_or_default();
         let data = entry.read_data().ok().flatten();
         let (actor_name, reason) = data.map_or((None, None), |data| (data.actor_name, data.reason));
         let actor = entry.header.actor.clone();
@@ -230,7 +243,7 @@ impl<'a> Walk<'a> {
     fn touched(&self, entry: &Entry) -> Vec<String> {
         let Subject { environment, flag, .. } = self.subject;
         let reaches = |reached: Reached| {
-            self.compiled.as_ref().is_some_and(|compiled| compiled.reach.lines.contains_key(&reached))
+            self.known.as_ref().is_some_and(|known| known.compiled.reach.lines.contains_key(&reached))
         };
         let concerns = |entity: &Entity| match entity {
             Entity::Flag(key) => key == flag || reaches(Reached::Flag(key.as_str().into())),
@@ -239,7 +252,7 @@ impl<'a> Walk<'a> {
             }
             Entity::Segment(of, key) => of == environment && reaches(Reached::Segment(key.as_str().into())),
             // A new environment has its flags.
-            Entity::Environment(of) => of == environment && self.compiled.is_none(),
+            Entity::Environment(of) => of == environment && self.known.is_none(),
             _ => false,
         };
         let touched = entry.header.changes.iter().map(|change| &change.entity);
@@ -282,7 +295,7 @@ impl<'a> Walk<'a> {
     }
 
     fn answer_at(&self, at: Instant) -> Answer {
-        self.subject.answer(self.compiled.as_ref(), at)
+        self.subject.answer(self.known.as_ref(), at)
     }
 
     /// The answer at a moment, and an alteration if it is another one.

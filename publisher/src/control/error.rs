@@ -75,6 +75,12 @@ pub enum ControlError {
         /// The newest entry.
         newest: u64,
     },
+    /// What is asked for was left by an entry whose data has been erased.
+    #[error("entry {seq} left this as it was then, and its data has been erased")]
+    DataErased {
+        /// Which entry.
+        seq: u64,
+    },
     /// The entry could not be made.
     #[error(transparent)]
     Seal(SealError),
@@ -138,6 +144,7 @@ impl ControlError {
             Self::Random => "no-randomness",
             Self::AtInFuture => "at-in-future",
             Self::SeqBeyondHead { .. } => "seq-beyond-head",
+            Self::DataErased { .. } => "data-erased",
             Self::Seal(error) => error.code(),
             Self::Log(error) => error.code(),
             Self::Fold(error) => error.code(),
@@ -167,7 +174,7 @@ impl ControlError {
                 Refusal::At { .. } | Refusal::Fold(_) => Kind::Internal,
             },
             Self::AtInFuture | Self::SeqBeyondHead { .. } => Kind::Invalid,
-            Self::Build(_) | Self::EntryNotFound { .. } => Kind::NotFound,
+            Self::Build(_) | Self::EntryNotFound { .. } | Self::DataErased { .. } => Kind::NotFound,
             Self::AlreadyCreated { .. } | Self::NotYetSuperseded { .. } | Self::StillInUse { .. } => {
                 Kind::Conflict
             }

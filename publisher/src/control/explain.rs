@@ -43,7 +43,9 @@ impl ControlPlane {
         let found = environment_of(&state, environment)?;
         let live = found.live_flag(flag.as_str());
         let live = live.ok_or_else(|| Refusal::no_flag(&state, flag.as_str()))?;
-        let told = Compiled::of(found, flag).explain(flag, context, at);
+        let compiled = Compiled::of(found, flag);
+        self.holes(&state).await?.check_reach(found, &compiled.reach)?;
+        let told = compiled.explain(flag, context, at);
         let version = self.inner.publications.read(&self.stream(environment)).await?.version();
         Ok(Explained { version, seq: state.seq(), at, on: live.targeting.authored.on, told })
     }

@@ -10,6 +10,7 @@ mod erase;
 mod error;
 mod explain;
 mod folded;
+mod holes;
 mod mint;
 mod publication;
 mod read;

@@ -109,7 +109,7 @@ impl ControlPlane {
 
     /// All flags that are not archived, by key.
     pub async fn flags(&self) -> Result<Vec<Entity>, ControlError> {
-        Ok(self.view(When::NOW).await?.flags())
+        self.view(When::NOW).await?.flags()
     }
 
     /// One flag's definition, an archived one's too.
@@ -119,7 +119,7 @@ impl ControlPlane {
 
     /// All environments, by id.
     pub async fn environments(&self) -> Result<Vec<Entity>, ControlError> {
-        Ok(self.view(When::NOW).await?.environments())
+        self.view(When::NOW).await?.environments()
     }
 
     /// One environment.
@@ -254,7 +254,8 @@ impl ControlPlane {
 
     /// Evaluates one flag or all flags of an environment for a context, as the log has them, or had them then.
     ///
-    /// A time also decides schedules and ramps. An entry without a time means the moment it was written.
+    /// A time also decides schedules and ramps. An entry without a time means the moment it was written. If data that
+    /// the answer depends on has been erased, nobody knows it: [`ControlError::DataErased`].
     pub async fn evaluate(
         &self,
         environment: &EnvironmentId,
@@ -264,6 +265,11 @@ impl ControlPlane {
     ) -> Result<Evaluated, ControlError> {
         let (state, now) = self.moment(when).await?;
         let found = environment_of(&state, environment)?;
+        let holes = self.holes(&state).await?;
+        match flag {
+            Some(key) => holes.check_reach(found, &found.reach(key))?,
+            None => holes.check_all(found)?,
+        }
         let snapshot = self.compiled(&state, environment, found)?;
         let evaluated = |key: &str, on: bool| {
             let mut members = String::new();
@@ -340,7 +346,13 @@ fn history(links: &[Link], untouched: Option<Json<'static>>) -> impl Iterator<It
             (Some(from), Some(to)) => differences(from, to),
             _ => Vec::new(),
         };
-        let summary = summary(&link.entity, from.as_ref(), to.as_ref(), &changes);
+        let summary = match (&link.state, before.map(|before| &before.state)) {
+            (None, _) => "erased".to_owned(),
+            (Some(state), Some(None)) if !state.is_null() => {
+                "changed; what was there before is erased".to_owned()
+            }
+            _ => summary(&link.entity, from.as_ref(), to.as_ref(), &changes),
+        };
         let header = &link.entry.header;
         HistoryItem {
             seq: link.seq,

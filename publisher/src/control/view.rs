@@ -8,6 +8,7 @@ use flagstone_model::key::{EnvironmentId, FlagKey, SegmentKey};
 
 use super::ControlPlane;
 use super::error::ControlError;
+use super::holes::Holes;
 use super::read::{Entity, environment_of};
 use crate::state::State;
 use crate::state::change::Refusal;
@@ -51,16 +52,21 @@ impl From<Option<Instant>> for When {
 #[derive(Debug, Clone)]
 pub struct View {
     state: Arc<State>,
+    holes: Holes,
 }
 
 impl ControlPlane {
     /// The entities, now or as they were. A time to come is refused: nobody knows what is there.
+    ///
+    /// What has been erased is refused where it is read, as [`ControlError::DataErased`].
     pub async fn view(&self, when: When) -> Result<View, ControlError> {
         let now = self.inner.clock.now_ms();
         if when.at.is_some_and(|at| at.millis() > now) {
             return Err(ControlError::AtInFuture);
         }
-        Ok(View { state: self.moment(when).await?.0 })
+        let (state, _) = self.moment(when).await?;
+        let holes = self.holes(&state).await?;
+        Ok(View { state, holes })
     }
 
     /// The state that is meant, and the time it is evaluated at.
@@ -91,54 +97,62 @@ impl View {
     }
 
     /// All flags that are not archived, by key.
-    pub fn flags(&self) -> Vec<Entity> {
+    pub fn flags(&self) -> Result<Vec<Entity>, ControlError> {
         let live = self.state.flags().iter().filter(|(_, flag)| !flag.definition.archived);
-        live.map(|(key, flag)| entity(key.as_str(), flag.revision, &flag.definition.to_json())).collect()
+        live.map(|(key, flag)| {
+            self.holes.check(flag.seq)?;
+            Ok(entity(key.as_str(), flag.revision, &flag.definition.to_json()))
+        })
+        .collect()
     }
 
     /// One flag's definition, an archived one's too.
     pub fn flag(&self, key: &FlagKey) -> Result<Entity, ControlError> {
         let flag = self.state.flag(key.as_str());
         let flag = flag.ok_or_else(|| Refusal::no_flag(&self.state, key.as_str()))?;
+        self.holes.check(flag.seq)?;
         Ok(entity(key.as_str(), flag.revision, &flag.definition.to_json()))
     }
 
     /// All environments, by id.
-    pub fn environments(&self) -> Vec<Entity> {
-        let all = self.state.environments();
-        all.map(|(id, found)| entity(id.as_str(), found.revision, &found.environment.to_json())).collect()
+    pub fn environments(&self) -> Result<Vec<Entity>, ControlError> {
+        self.state.environments().map(|(id, _)| self.environment(id)).collect()
     }
 
     /// One environment.
     pub fn environment(&self, id: &EnvironmentId) -> Result<Entity, ControlError> {
         let found = environment_of(&self.state, id)?;
+        self.holes.check(found.seq)?;
         Ok(entity(id.as_str(), found.revision, &found.environment.to_json()))
     }
 
     /// The targeting of every flag in an environment, by key.
     pub fn targetings(&self, environment: &EnvironmentId) -> Result<Vec<Entity>, ControlError> {
         let live = environment_of(&self.state, environment)?.live_flags();
-        Ok(live
-            .map(|(key, flag)| entity(key.as_str(), flag.revision(), &flag.targeting.authored.to_json()))
-            .collect())
+        live.map(|(key, flag)| {
+            self.holes.check_flag(flag)?;
+            Ok(entity(key.as_str(), flag.revision(), &flag.targeting.authored.to_json()))
+        })
+        .collect()
     }
 
     /// One flag's targeting in an environment.
     pub fn targeting(&self, environment: &EnvironmentId, flag: &FlagKey) -> Result<Entity, ControlError> {
         let found = environment_of(&self.state, environment)?.live_flag(flag.as_str());
         let found = found.ok_or_else(|| Refusal::no_flag(&self.state, flag.as_str()))?;
+        self.holes.check_flag(found)?;
         Ok(entity(flag.as_str(), found.revision(), &found.targeting.authored.to_json()))
     }
 
     /// The segments of an environment, by key.
     pub fn segments(&self, environment: &EnvironmentId) -> Result<Vec<Entity>, ControlError> {
         let live = environment_of(&self.state, environment)?.live_segments();
-        Ok(live
-            .filter_map(|(key, found)| {
-                let segment = found.segment.as_ref()?;
-                Some(entity(key.as_str(), found.revision, &segment.to_json()))
-            })
-            .collect())
+        live.filter_map(|(key, found)| {
+            let segment = found.segment.as_ref()?;
+            let known = self.holes.check(found.seq);
+            Some(known.map(|()| entity(key.as_str(), found.revision, &segment.to_json())))
+        })
+        .collect()
     }
 
     /// One segment.
@@ -146,6 +160,7 @@ impl View {
         let found = environment_of(&self.state, environment)?;
         let segment = found.live_segment(key.as_str()).zip(found.segments.get(key));
         let (segment, place) = segment.ok_or_else(|| Refusal::no_segment(found, key.as_str()))?;
+        self.holes.check(place.seq)?;
         Ok(entity(key.as_str(), place.revision, &segment.to_json()))
     }
 }

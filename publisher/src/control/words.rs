@@ -20,8 +20,7 @@ pub(super) fn summary(
     differences: &[Difference],
 ) -> String {
     match (from, to) {
-        (_, None) if matches!(entity, Entity::Segment(..)) => return "deleted, or erased".to_owned(),
-        (_, None) => return "erased".to_owned(),
+        (_, None) => return "deleted".to_owned(),
         (None, Some(_)) if matches!(entity, Entity::Targeting(..)) => return "targeted".to_owned(),
         (None, Some(_)) => return "created".to_owned(),
         _ => {}
@@ -317,6 +316,6 @@ mod tests {
         let segment = Entity::parse("segment/production/beta").unwrap();
         let nothing = Json::Object(Vec::new());
         assert_eq!(summary(&segment, None, Some(&nothing), &[]), "created");
-        assert_eq!(summary(&segment, Some(&nothing), None, &[]), "deleted, or erased");
+        assert_eq!(summary(&segment, Some(&nothing), None, &[]), "deleted");
     }
 }

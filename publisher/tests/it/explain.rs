@@ -4,7 +4,7 @@ use flagstone_model::context::Context;
 use flagstone_model::instant::Instant;
 use flagstone_model::json::Json;
 use flagstone_publisher::clock::Clock;
-use flagstone_publisher::control::{AlteredBy, Operation, When, Write};
+use flagstone_publisher::control::{AlteredBy, ControlError, Erasure, Kind, Operation, When, Write};
 use flagstone_publisher::log::Entity;
 
 use super::control::{Bench, NOW_MS, request};
@@ -205,11 +205,99 @@ async fn a_history_says_in_words_and_member_by_member_what_changed() {
     let of = Entity::Segment(production(), segment("s"));
     let items = bench.control.history_of(of, None, 10).await.unwrap();
     let summaries: Vec<_> = items.iter().map(|item| item.summary.as_str()).collect();
-    assert_eq!(
-        summaries,
-        ["deleted, or erased", "inclusion of u-2 added, inclusion of u-1 removed", "created"]
-    );
+    assert_eq!(summaries, ["deleted", "inclusion of u-2 added, inclusion of u-1 removed", "created"]);
     assert_eq!(items[0].to, None);
     let unknown = bench.control.history_of(Entity::Flag(flag("nobody")), None, 10).await.unwrap_err();
     assert_eq!(unknown.code(), "flag-not-found");
+}
+
+/// The flag `a` asks for the segment `s`, whose first state has been erased; the entries of its two states.
+async fn erased_segment() -> (Bench, u64, u64) {
+    let bench = Bench::new().await;
+    bench.create("a").await;
+    bench.create("other").await;
+    let put = |body: &str| Operation::PutSegment(production(), segment("s"), json(body));
+    bench.write(Operation::PutTargeting(production(), flag("a"), json(TARGETINGS[0]))).await.unwrap();
+    bench.write(Operation::PutSegment(production(), segment("s"), json(SEGMENTS[0]))).await.unwrap();
+    let asks = Operation::PutTargeting(production(), flag("a"), json(TARGETINGS[1]));
+    bench.clock.advance(HOUR_MS);
+    bench.write(asks).await.unwrap();
+    bench.clock.advance(HOUR_MS);
+    let first = bench.write(put(r#"{"include":["u-1","u-9"]}"#)).await.unwrap().seq;
+    bench.clock.advance(HOUR_MS);
+    let second = bench.write(put(r#"{"include":["u-2"]}"#)).await.unwrap().seq;
+    let erased = bench.control.erase(&Erasure::UserId("u-9".into()), request(None, "")).await.unwrap();
+    assert_eq!(erased.erased, [first]);
+    bench.clock.advance(HOUR_MS);
+    (bench, first, second)
+}
+
+fn is_erased<T: std::fmt::Debug>(read: Result<T, ControlError>, by: u64) {
+    let refused = read.unwrap_err();
+    assert!(matches!(refused, ControlError::DataErased { seq } if seq == by), "{refused}");
+    assert_eq!((refused.code(), refused.kind()), ("data-erased", Kind::NotFound));
+}
+
+#[tokio::test]
+async fn what_has_been_erased_is_refused_and_never_told_as_something_else() {
+    let (bench, first, second) = erased_segment().await;
+    let context = &contexts()[0];
+    let (env, a, other, s) = (production(), flag("a"), flag("other"), segment("s"));
+    let control = &bench.control;
+    let then = When::seq(first);
+    let view = control.view(then).await.unwrap();
+    is_erased(view.segment(&env, &s), first);
+    is_erased(view.segments(&env), first);
+    is_erased(control.evaluate(&env, Some("a"), context, then).await, first);
+    is_erased(control.evaluate(&env, None, context, then).await, first);
+    is_erased(control.explain(&env, &a, context, then).await, first);
+    is_erased(
+        control.explain(&env, &a, context, When::at(Instant::from_millis(NOW_MS + 5 * HOUR_MS / 2))).await,
+        first,
+    );
+    // What does not depend on it is known, and so is what was there before and after.
+    assert_eq!(view.targetings(&env).unwrap().len(), 2);
+    assert_eq!(view.flags().unwrap().len(), 2);
+    assert!(view.targeting(&env, &a).is_ok() && view.flag(&a).is_ok());
+    assert!(control.evaluate(&env, Some("other"), context, then).await.is_ok());
+    assert!(control.explain(&env, &other, context, then).await.is_ok());
+    for known in [When::seq(first - 1), When::seq(second), When::NOW] {
+        assert!(control.view(known).await.unwrap().segment(&env, &s).is_ok());
+        assert!(control.explain(&env, &a, context, known).await.is_ok());
+    }
+}
+
+#[tokio::test]
+async fn an_audit_leaves_what_has_been_erased_open() {
+    let (bench, first, second) = erased_segment().await;
+    let altered = bench
+        .control
+        .alterations(&production(), &flag("a"), &contexts()[0], When::NOW, None, 100)
+        .await
+        .unwrap();
+    let by = |item: &flagstone_publisher::control::Alteration| match &item.by {
+        AlteredBy::Entry { seq, .. } => *seq,
+        _ => 0,
+    };
+    let variation = |details: &Option<Json<'static>>| {
+        details.as_ref().map(|told| told.member("variation").and_then(Json::as_str).unwrap().to_owned())
+    };
+    let told: Vec<_> = altered
+        .items
+        .iter()
+        .take(2)
+        .map(|item| (by(item), variation(&item.from), variation(&item.to)))
+        .collect();
+    assert_eq!(told, [(second, None, Some("off".into())), (first, Some("on".into()), None)]);
+}
+
+#[tokio::test]
+async fn a_history_tells_what_is_erased_from_what_was_deleted_or_made() {
+    let (bench, ..) = erased_segment().await;
+    bench.write(Operation::PutTargeting(production(), flag("a"), json(TARGETINGS[0]))).await.unwrap();
+    bench.write(Operation::DeleteSegment(production(), segment("s"))).await.unwrap();
+    let of = Entity::Segment(production(), segment("s"));
+    let items = bench.control.history_of(of, None, 10).await.unwrap();
+    let summaries: Vec<_> = items.iter().map(|item| item.summary.as_str()).collect();
+    assert_eq!(summaries, ["deleted", "changed; what was there before is erased", "erased", "created"]);
 }

@@ -13,7 +13,7 @@ pub(crate) async fn list(State(service): State<Service>, call: Call) -> Answer {
     let query = call.query(&["limit", "cursor", "at", "seq"])?;
     let page = query.page(call.path())?;
     let past = Past::of(&service, &query).await?;
-    Ok(answer::entities(call.path(), &page, None, past.view.flags(), past.seq))
+    Ok(answer::entities(call.path(), &page, None, past.view.flags()?, past.seq))
 }
 
 pub(crate) async fn create(State(service): State<Service>, call: Call) -> Answer {

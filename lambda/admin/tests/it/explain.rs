@@ -159,3 +159,27 @@ async fn segments_definitions_and_environments_have_histories_in_words() {
     let missing = world.expect(StatusCode::NOT_FOUND, get(&format!("{E}/segments/nobody/history"))).await;
     assert_eq!(missing.code(), "segment-not-found");
 }
+
+#[tokio::test]
+async fn a_time_of_which_the_data_has_been_erased_is_refused() {
+    let world = World::with_flags().await;
+    let targeting = |user: &str| {
+        format!(r#"{{"on":true,"targets":{{"on":["{user}"]}},"fallthrough":{{"serve":"off"}}}}"#)
+    };
+    let path = format!("{E}/flags/dark-mode");
+    let first = world.expect(StatusCode::OK, put(&path, &targeting("user-4711"))).await;
+    let seq = first.json().member("seq").and_then(Json::as_integer).unwrap();
+    world.expect(StatusCode::OK, put(&path, &targeting("user-2"))).await;
+    world.expect(StatusCode::OK, post("/v1/projects/demo/erase", r#"{"user_id":"user-4711"}"#)).await;
+    let body = format!(r#"{{"flag":"dark-mode","context":{{"targetingKey":"u"}},"seq":{seq}}}"#);
+    for request in [
+        get(&format!("{path}?seq={seq}")),
+        get(&format!("{E}/flags?seq={seq}")),
+        post(&format!("{E}/evaluate"), &body),
+        post(&format!("{E}/explain"), &body),
+    ] {
+        let refused = world.expect(StatusCode::NOT_FOUND, request).await;
+        assert_eq!(refused.code(), "data-erased");
+    }
+    world.expect(StatusCode::OK, get(&format!("{path}/audit?user_id=u"))).await;
+}
