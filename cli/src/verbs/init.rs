@@ -145,7 +145,7 @@ fn tell(host: &Host, made: &Made, public_url: &PublicUrl, screen: &Screen) -> Re
     }
     screen.line(format!("\n{}", screen.paint(Paint::Bold, "Next:")))?;
     screen.line(format!("  flagstone serve --project {} --data {}", host.project, data.display()))?;
-    screen.line(format!("  flagstone login URL < {}", token_file.display()))?;
+    screen.line(format!("  flagstone login URL --project {} < {}", host.project, token_file.display()))?;
     screen.line(format!(
         "  keep {} and root.key elsewhere, offline: who has root.key may replace every other key",
         data.join("keys").display()

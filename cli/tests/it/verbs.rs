@@ -325,3 +325,15 @@ fn a_token_and_a_key_are_made_shown_once_and_revoked() {
     let access = dev.run(&["token", "access"]);
     assert!(access.out.contains("/tokens/{token}") && !access.out.contains(&secret), "{}", access.out);
 }
+
+#[test]
+fn what_init_says_to_do_next_names_the_project() {
+    let place = tempfile::tempdir().unwrap();
+    let data = place.path().join("data");
+    let mut command = flagstone();
+    command.args(["init", "--project", "acme", "--env", "production", "--data"]).arg(&data);
+    let output = command.output().unwrap();
+    let told = String::from_utf8(output.stdout).unwrap();
+    // Without it `login` asks for the default project, which is not there.
+    assert!(told.contains("login URL --project acme"), "{told}");
+}
