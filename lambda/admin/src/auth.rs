@@ -12,8 +12,8 @@ use flagstone_model::digest::Digest;
 use flagstone_model::instant::Instant;
 use flagstone_model::key::EnvironmentId;
 use flagstone_publisher::author::Role;
-use flagstone_publisher::control::ControlPlane;
-use flagstone_publisher::log::ActorKind;
+use flagstone_publisher::control::{ControlPlane, token_named_in};
+use flagstone_publisher::log::{ActorKind, TokenId};
 
 use tracing::Instrument as _;
 
@@ -110,11 +110,27 @@ impl AuthError {
     }
 }
 
+/// A token as somebody presents it: the id that its text names, and the SHA-256 of the text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Presented {
+    /// The id, which is no secret; `None`: its text names none.
+    pub id: Option<TokenId>,
+    /// What is compared.
+    pub sha256: Digest,
+}
+
+impl Presented {
+    /// What there is to know of a token's text.
+    pub fn of(text: &[u8]) -> Self {
+        Self { id: token_named_in(text), sha256: Digest::of(text) }
+    }
+}
+
 /// Knows tokens, by their SHA-256 only.
 #[async_trait]
 pub trait Tokens: Send + Sync {
-    /// Whose token has this SHA-256, if it is anybody's.
-    async fn authenticate(&self, token_sha256: &Digest) -> Result<Option<Principal>, AuthError>;
+    /// Whose token this is, if it is anybody's. What it costs does not grow with the tokens there are.
+    async fn authenticate(&self, token: &Presented) -> Result<Option<Principal>, AuthError>;
 }
 
 /// One token that may do everything.
@@ -133,8 +149,8 @@ impl AdminToken {
 
 #[async_trait]
 impl Tokens for AdminToken {
-    async fn authenticate(&self, token_sha256: &Digest) -> Result<Option<Principal>, AuthError> {
-        Ok(same(&self.sha256, token_sha256).then(|| self.principal.clone()))
+    async fn authenticate(&self, token: &Presented) -> Result<Option<Principal>, AuthError> {
+        Ok(same(&self.sha256, &token.sha256).then(|| self.principal.clone()))
     }
 }
 
@@ -162,16 +178,18 @@ impl core::fmt::Debug for ProjectTokens {
 
 #[async_trait]
 impl Tokens for ProjectTokens {
-    async fn authenticate(&self, token_sha256: &Digest) -> Result<Option<Principal>, AuthError> {
+    async fn authenticate(&self, token: &Presented) -> Result<Option<Principal>, AuthError> {
         // First, so that it works though the log does not answer.
         if let Some(bootstrap) = &self.bootstrap
-            && let Some(principal) = bootstrap.authenticate(token_sha256).await?
+            && let Some(principal) = bootstrap.authenticate(token).await?
         {
             return Ok(Some(principal));
         }
-        let found = self.control.token_by_sha256(token_sha256).await;
+        // What names no token is nobody's: neither the log is asked, nor any token compared.
+        let Some(id) = &token.id else { return Ok(None) };
+        let found = self.control.token_with(id, &token.sha256).await;
         let found = found.map_err(|error| AuthError::Unavailable { source: error.into() })?;
-        Ok(found.map(|(id, token)| Principal {
+        Ok(found.map(|token| Principal {
             kind: ActorKind::Token,
             id: id.to_string(),
             name: Some(token.name),
@@ -280,7 +298,7 @@ async fn principal(service: &Service, headers: &HeaderMap) -> Result<Principal, 
     let Some(token) = bearer(headers) else {
         return Err(Problem::unauthenticated("send `Authorization: Bearer TOKEN`", CHALLENGE));
     };
-    match service.tokens.authenticate(&Digest::of(token)).await {
+    match service.tokens.authenticate(&Presented::of(token)).await {
         Ok(Some(principal)) => Ok(principal),
         Ok(None) => Err(Problem::unauthenticated("the token is not known", CHALLENGE_INVALID)),
         Err(error) => {

@@ -19,6 +19,13 @@ const TOKEN_KIND: &str = "fat";
 /// What the text of an SDK key begins with.
 const SDK_KEY_KIND: &str = "fsk";
 
+/// The id that the text of a token names, if it is of the form `fat_{id}_{secret}`.
+pub fn token_named_in(text: &[u8]) -> Option<TokenId> {
+    let text = core::str::from_utf8(text).ok()?;
+    let (id, secret) = text.strip_prefix(TOKEN_KIND)?.strip_prefix('_')?.rsplit_once('_')?;
+    TokenId::parse(id).ok().filter(|_| !secret.is_empty())
+}
+
 impl ControlPlane {
     /// Makes a token. Its text is in the answer and nowhere else.
     ///
@@ -78,19 +85,16 @@ impl ControlPlane {
         found.ok_or_else(|| Refusal::TokenNotFound { id: id.to_string() }.into())
     }
 
-    /// The token with this SHA-256, unless it is revoked or expired.
-    pub async fn token_by_sha256(&self, sha256: &Digest) -> Result<Option<(TokenId, Token)>, ControlError> {
+    /// The token of this id if it has this SHA-256, unless it is revoked or expired.
+    ///
+    /// The id is no secret ([`token_named_in`] a token's text); the digests are compared in a time that tells nothing
+    /// of where they differ.
+    pub async fn token_with(&self, id: &TokenId, sha256: &Digest) -> Result<Option<Token>, ControlError> {
         let state = self.state().await?;
-        let now_ms = self.now_ms();
-        // Every one is compared, each in a time that tells nothing of where it differs.
-        let mut found = None;
-        for (id, token) in state.tokens() {
-            if same(&token.sha256, sha256) {
-                found = Some((id, token));
-            }
-        }
-        let live = found.filter(|(_, token)| is_live(&token.authored, now_ms));
-        Ok(live.map(|(id, token)| (id.clone(), token.authored.clone())))
+        let token = state.token(id).and_then(|token| token.credential.as_ref());
+        let presented = token.filter(|token| same(&token.sha256, sha256));
+        let live = presented.filter(|token| is_live(&token.authored, self.now_ms()));
+        Ok(live.map(|token| token.authored.clone()))
     }
 
     /// The SDK keys of an environment that are not revoked, by id.
@@ -141,4 +145,29 @@ fn shown<T: Authored>(id: &str, state: &CredentialState<T>) -> Option<Entity> {
 fn same(a: &Digest, b: &Digest) -> bool {
     let differing = a.as_bytes().iter().zip(b.as_bytes()).fold(0, |bits, (a, b)| bits | (a ^ b));
     core::hint::black_box(differing) == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_of_a_token_names_its_id() {
+        let named = |text: &str| token_named_in(text.as_bytes()).map(|id| id.to_string());
+        assert_eq!(named("fat_t_abc27_secret"), Some("t_abc27".to_owned()));
+        for none in [
+            "",
+            "fat_",
+            "fat_t_abc27",
+            "fat_t_abc27_",
+            "fat_t__secret",
+            "t_abc27_secret",
+            "fsk_t_abc27_secret",
+            "fat_t_a_b_c",
+            "fat_k_abc27_secret",
+        ] {
+            assert_eq!(named(none), None, "{none}");
+        }
+        assert_eq!(token_named_in(b"fat_t_a\xff_secret"), None);
+    }
 }

@@ -29,6 +29,7 @@ use flagstone_bundle::root::Root;
 use flagstone_model::key::{EnvironmentId, ProjectId, ViewId};
 
 pub use alterations::{Alteration, AlterationPlace, Alterations, AlteredBy, MAX_AUDITED_ENTRIES};
+pub use credential::token_named_in;
 pub use difference::{Change, Difference};
 pub use erase::{Erased, Erasure, Kept, MAX_ERASED_AT_ONCE};
 pub use error::{ControlError, Kind};

@@ -1,5 +1,7 @@
 //! Tokens: made once, told once, revoked and expired at once.
 
+use std::sync::atomic::Ordering;
+
 use axum::http::StatusCode;
 use flagstone_model::digest::Digest;
 use flagstone_model::json::Json;
@@ -184,4 +186,32 @@ async fn a_stale_revocation_is_refused() {
     assert_eq!(world.expect(StatusCode::PRECONDITION_FAILED, ask).await.code(), "stale-revision");
     let ask = delete(&format!("{TOKENS}/{id}")).header("if-match", "\"1\"");
     world.expect(StatusCode::OK, ask).await;
+}
+
+#[tokio::test]
+async fn a_text_that_names_no_token_is_refused_without_asking_the_log() {
+    let world = World::new().await;
+    let (id, token) = world.token(r#"{"name":"a","role":"viewer"}"#).await;
+    let (other, _) = world.token(r#"{"name":"b","role":"viewer"}"#).await;
+    let secret = token.rsplit('_').next().unwrap();
+    let wrong = [
+        format!("fat_{other}_{secret}"),
+        format!("fat_{id}_{secret}a"),
+        format!("fat_{id}_a"),
+        format!("{token}_"),
+        format!("fat_{}_{secret}", id.to_uppercase()),
+        secret.to_owned(),
+    ];
+    for text in &wrong {
+        let told = world.expect(StatusCode::UNAUTHORIZED, get(SELF).by(text)).await;
+        assert_eq!(told.code(), "unauthenticated", "the secret of one token opens none else");
+    }
+    world.log.is_blocked.store(true, Ordering::SeqCst);
+    for text in &wrong[3..] {
+        world.expect(StatusCode::UNAUTHORIZED, get(SELF).by(text)).await;
+    }
+    world.expect(StatusCode::OK, get(SELF)).await;
+    world.expect(StatusCode::SERVICE_UNAVAILABLE, get(SELF).by(&token)).await;
+    world.log.is_blocked.store(false, Ordering::SeqCst);
+    world.expect(StatusCode::OK, get(SELF).by(&token)).await;
 }
