@@ -1,6 +1,7 @@
 //! Schedules in words, for people: what was written, what is the case now, and what comes next.
 
 use flagstone_model::instant::Instant;
+use flagstone_model::json::Json;
 
 use super::bucket::{Ramp, Window};
 use super::moment::Moment;
@@ -54,6 +55,23 @@ pub fn describe(targeting: &Targeting, now: Instant) -> Vec<Described> {
         Described { of, plan, now }
     });
     told.collect()
+}
+
+/// The ramp of a fallthrough in a few words: ``ramp of `on`: 1 % … 50 %``; `None` if it has none.
+pub fn ramp_in_brief(fallthrough: &Json<'_>) -> Option<String> {
+    fallthrough.member("ramp")?;
+    // No time is told, so that it is all the same which zone the targeting has.
+    let targeting = Json::object([
+        ("on", Json::from(true)),
+        ("time_zone", Json::from("UTC")),
+        ("fallthrough", fallthrough.clone()),
+    ]);
+    let targeting = Targeting::parse(&targeting).ok()?;
+    let Some(Fallthrough::Ramp { ramp: to, .. }) = &targeting.fallthrough else { return None };
+    let points = &to.ramp.points;
+    let ends = points.first().into_iter().chain(points.last().filter(|_| points.len() > 1));
+    let shares: Vec<_> = ends.map(|(_, parts)| percent(*parts)).collect();
+    Some(format!("ramp of {}: {}", served(to), shares.join(" … ")))
 }
 
 /// Tells points in time, one after another.
@@ -178,8 +196,6 @@ fn of_ramp(ramp: &Ramp, now: Instant) -> String {
 
 #[cfg(test)]
 mod tests {
-    use flagstone_model::json::Json;
-
     use super::*;
 
     fn told(members: &str, now: &str) -> Vec<[String; 3]> {
@@ -225,6 +241,20 @@ mod tests {
         assert!(one(&three, "2026-12-01T11:30:00Z")[1].ends_with(
             "linear from 1 % at 1 Dec 00:00 UTC to 50 % at 2 Dec 00:00 +01:00 to 50.5 % at 3 Dec 00:00:30 UTC"
         ));
+    }
+
+    #[test]
+    fn a_ramp_in_brief_is_where_it_begins_and_where_it_ends() {
+        let told = |text: &str| ramp_in_brief(&Json::parse(text.as_bytes()).unwrap());
+        let steps = r#"[["2026-12-02T10:00","1%"],["2026-12-03T10:00","10%"],["2027-01-04T10:00","50%"]]"#;
+        let ramp = |serve: &str, steps: &str| format!(r#"{{"ramp":{{{serve},"steps":{steps}}}}}"#);
+        let brief = told(&ramp(r#""serve":"on""#, steps));
+        assert_eq!(brief.as_deref(), Some("ramp of `on`: 1 % … 50 %"));
+        let split = r#""rollout":{"weights":{"a":"33.3%","b":"66.7%"}}"#;
+        let brief = told(&ramp(split, r#"[["2026-12-02T10:00Z","0.5%"]]"#));
+        assert_eq!(brief.as_deref(), Some("ramp of a split of 33.3 % `a`, 66.7 % `b`: 0.5 %"));
+        assert_eq!(told(r#"{"serve":"on"}"#), None);
+        assert_eq!(told(r#"{"ramp":7}"#), None);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use flagstone_model::json::Json;
 
 use super::difference::{Change, Difference};
+use crate::author::words::ramp_in_brief;
 use crate::log::Entity;
 
 /// Parts of a summary that are told; the rest is counted.
@@ -202,7 +203,7 @@ fn served(fallthrough: Option<&Json<'_>>) -> String {
         Some(weights) => {
             joined(weights.iter().map(|(variation, weight)| format!("{variation} {}", percent(Some(weight)))))
         }
-        None => "something else".to_owned(),
+        None => ramp_in_brief(fallthrough).unwrap_or_else(|| "something else".to_owned()),
     }
 }
 
@@ -269,6 +270,11 @@ mod tests {
                 r#"{"fallthrough":{"serve":"off"}}"#,
                 r#"{"fallthrough":{"rollout":{"weights":{"on":25500,"off":74500}}}}"#,
                 "fallthrough off → on 25.5 %, off 74.5 %",
+            ),
+            (
+                r#"{"fallthrough":{"serve":"on"}}"#,
+                r#"{"fallthrough":{"ramp":{"serve":"on","steps":[["2026-12-02T10:00","1%"],["2026-12-03T10:00","10%"],["2026-12-04T10:00","50%"]],"time_zone":"Europe/Berlin"}}}"#,
+                "fallthrough on → ramp of `on`: 1 % … 50 %",
             ),
             (r#"{"fallthrough":{"serve":"a"}}"#, r#"{"fallthrough":{"serve":"b"}}"#, "fallthrough a → b"),
             ("{}", r#"{"targets":{"neural":["u-7"]}}"#, "target u-7 → neural added"),
