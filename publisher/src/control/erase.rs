@@ -13,6 +13,8 @@ use crate::state::change::Edit;
 
 /// Most entries that one entry erases, so that its header stays within its limit.
 pub const MAX_ERASED_AT_ONCE: usize = 100;
+/// The members below which a number is a targeting key, and not a share or a time.
+const KEY_LISTS: [&str; 4] = ["targets", "deny", "include", "exclude"];
 /// Entries read from the log at a time.
 const PAGE: usize = 1_000;
 
@@ -100,17 +102,23 @@ impl ControlPlane {
         Ok(done)
     }
 
-    /// Does what entries say that is not done: a crash came between.
+    /// Does what entries say that is not done: a crash came between, or the store was busy.
     pub(super) async fn finish_erasures(&self) -> Result<(), ControlError> {
         let state = self.state().await?;
-        let checked = self.inner.erased_through();
+        let (log, checked) = (self.inner.folded.log(), self.inner.erased_through());
+        let mut last = None;
         for (erased, by) in state.erasures().filter(|(_, by)| *by > checked) {
-            let log = self.inner.folded.log();
             let is_there = log.entry(self.project(), erased).await?.is_some_and(|entry| entry.data.is_some());
             if is_there && let Some(entry) = log.entry(self.project(), by).await? {
                 tracing::warn!(seq = erased, by, "an erasure that was cut off is finished");
                 self.finish(&entry).await?;
             }
+            last = Some(erased);
+        }
+        if let Some(erased) = last {
+            // That an entry has no data does not show that the store has no older copy of it. To erase is to do both,
+            // so it is done once more until it succeeds; once is enough for all of them.
+            log.erase(self.project(), erased).await?;
         }
         self.inner.erased_through_now(state.seq());
         Ok(())
@@ -208,19 +216,24 @@ fn mentioning(entry: &Entry, text: &str) -> Vec<String> {
     }
     let Some(data) = entry.read_data().ok().flatten() else { return Vec::new() };
     let changes = entry.header.changes.iter().zip(&data.states);
-    changes.filter(|(_, state)| holds(state, text)).map(|(change, _)| change.entity.to_string()).collect()
+    let found = changes.filter(|(_, state)| holds(state, text, false));
+    found.map(|(change, _)| change.entity.to_string()).collect()
 }
 
 fn contains(bytes: &[u8], part: &[u8]) -> bool {
     bytes.windows(part.len()).any(|window| window == part)
 }
 
-/// Whether a text anywhere in it is this one; names of members are no texts of people.
-fn holds(json: &Json<'_>, text: &str) -> bool {
+/// Whether a text anywhere in it is this one, or a number where keys are `listed`; names of members are no texts of
+/// people.
+fn holds(json: &Json<'_>, text: &str, listed: bool) -> bool {
     match json {
         Json::String(found) => found == text,
-        Json::Array(elements) => elements.iter().any(|element| holds(element, text)),
-        Json::Object(members) => members.iter().any(|(_, value)| holds(value, text)),
+        Json::Number(_) => listed && json.to_string() == text,
+        Json::Array(elements) => elements.iter().any(|element| holds(element, text, listed)),
+        Json::Object(members) => members
+            .iter()
+            .any(|(name, value)| holds(value, text, listed || KEY_LISTS.contains(&name.as_ref()))),
         _ => false,
     }
 }

@@ -7,7 +7,7 @@ use flagstone_model::key::{EnvironmentId, FlagKey};
 
 use super::ControlPlane;
 use super::error::ControlError;
-use super::write::{Write, authored, invalid, named_seq};
+use super::write::{Write, authored, erased, invalid, named_seq};
 use crate::author::Change;
 use crate::log::{Entity, EntityChange, Entry};
 use crate::state::change::{self, Edit, Refusal, Terms};
@@ -137,7 +137,8 @@ impl ControlPlane {
         Ok(changed)
     }
 
-    /// The environment that a restore brings back. Entries never change, so it is read before writers are held up.
+    /// The environment that a restore brings back, read before writers are held up. What of it was erased meanwhile,
+    /// [`edits`] finds in the state that it is restored to.
     async fn older(
         &self,
         several: &Several,
@@ -156,8 +157,7 @@ impl ControlPlane {
         for seq in wanted.into_iter().filter(|seq| *seq > 0) {
             let entry = folded.log().entry(folded.project(), seq).await?;
             if entry.is_none_or(|entry| entry.data.is_none()) {
-                let detail = format!("what entry {seq} wrote here has been erased");
-                return Err(invalid("/seq", &detail));
+                return Err(erased(seq));
             }
         }
         Ok(Some(then))
@@ -189,10 +189,23 @@ fn edits(
     Ok(match (several, older) {
         (Several::Changes(changes), _) => change::change_several(state, changes, terms)?,
         (Several::RestoreEnvironment(id, _), Some(older)) => {
+            if let Some(seq) = state.environment(id.as_str()).and_then(|now| unknown(state, now, older)) {
+                return Err(erased(seq));
+            }
             change::restore_environment(state, id, older, terms)?
         }
         (Several::RestoreEnvironment(..), None) => Vec::new(),
     })
+}
+
+/// The first entry that wrote what an environment was then and that is erased by now: a fold over it keeps what was
+/// before. The entry that says so is appended before anything is deleted, so whoever appends next has decided it.
+fn unknown(state: &State, now: &EnvironmentState, then: &EnvironmentState) -> Option<u64> {
+    let erased: BTreeSet<u64> = state.erasures().map(|(erased, _)| erased).collect();
+    let flags = now.live_flags().filter_map(|(key, _)| then.flags.get(key));
+    let flags = flags.filter(|flag| flag.edits > 0).map(|flag| flag.seq);
+    let segments = now.segments.iter().filter_map(|(key, _)| then.segments.get(key)).map(|found| found.seq);
+    flags.chain(segments).filter(|seq| erased.contains(seq)).min()
 }
 
 /// The environments that an entry changes.

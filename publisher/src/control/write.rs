@@ -118,14 +118,20 @@ impl ControlPlane {
     /// Once this answers `Ok` the change is in the log for good, whatever becomes of its publication. A request whose
     /// id is in the log already is answered from its entry and written no second time.
     pub async fn write(&self, operation: Operation, write: Write) -> Result<Written, ControlError> {
-        // Entries never change, so what a restore brings back is read before writers are held up.
+        // What a restore brings back is read before writers are held up. That it was not erased since is seen in the
+        // state that the entry follows: the entry that erases comes before the erasing.
         let older = match &operation {
             Operation::RestoreTargeting(environment, flag, body) => {
                 Some(self.targeting_as_of(environment, flag, body).await?)
             }
             _ => None,
         };
-        let edits = |state: &State| edits(state, &operation, older.as_ref(), self.terms(&write));
+        let edits = |state: &State| {
+            if let Some((seq, _)) = &older {
+                not_erased(state, *seq)?;
+            }
+            edits(state, &operation, older.as_ref().map(|(_, older)| older), self.terms(&write))
+        };
         // Each operation changes its entity, though perhaps to what it was.
         let nothing = || SealError::from(HeaderError::Member { member: "changes" });
         let (entry, state) = self.append(edits, &write).await?.ok_or_else(nothing)?;
@@ -237,13 +243,13 @@ impl ControlPlane {
         }
     }
 
-    /// The settled targeting of a flag as it stood at the seq that `{"seq"}` names.
+    /// The settled targeting of a flag as it stood at the seq that `{"seq"}` names, and the entry that wrote it.
     async fn targeting_as_of(
         &self,
         environment: &EnvironmentId,
         flag: &FlagKey,
         body: &Json<'_>,
-    ) -> Result<Json<'static>, ControlError> {
+    ) -> Result<(u64, Json<'static>), ControlError> {
         let state = self.state().await?;
         let seq = named_seq(&state, body)?;
         let entity = Entity::Targeting(environment.clone(), flag.clone());
@@ -251,7 +257,8 @@ impl ControlPlane {
         let Some(link) = written else {
             return Err(invalid("/seq", "nobody had targeted the flag here by then"));
         };
-        link.state.ok_or_else(|| invalid("/seq", "what was written then has been erased"))
+        let seq = link.seq;
+        link.state.map(|state| (seq, state)).ok_or_else(|| erased(seq))
     }
 
     /// The answer that an entry gives: the same when it was just written and when it is found again.
@@ -289,6 +296,17 @@ pub(super) fn named_seq(state: &State, body: &Json<'_>) -> Result<u64, ControlEr
     let seq = body.member("seq").and_then(Json::as_integer).and_then(|seq| u64::try_from(seq).ok());
     let seq = seq.filter(|seq| (1..=state.seq()).contains(seq));
     seq.ok_or_else(|| invalid("/seq", "the seq of an entry of this log is wanted here"))
+}
+
+/// An entry that is to be restored from is not erased as far as a state knows. The entry that says so is appended before
+/// anything is deleted, so whoever appends next has decided it.
+fn not_erased(state: &State, seq: u64) -> Result<(), ControlError> {
+    if state.place(&Entity::Erasure(seq)).0 == 0 { Ok(()) } else { Err(erased(seq)) }
+}
+
+/// What is to be restored is gone for good.
+pub(super) fn erased(seq: u64) -> ControlError {
+    invalid("/seq", &format!("what entry {seq} wrote here has been erased"))
 }
 
 /// The request is not what it should be, at this JSON Pointer.

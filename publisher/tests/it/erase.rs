@@ -1,21 +1,26 @@
 //! Erasing: what may go, what stays, and that nothing is left of it.
 
 use std::collections::BTreeSet;
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
+use async_trait::async_trait;
 use flagstone_model::key::ProjectId;
 use flagstone_publisher::checkpoint::{self, CAPS, Checkpoints};
 use flagstone_publisher::clock::ManualClock;
 use flagstone_publisher::control::{
     ControlError, ControlPlane, Erased, Erasure, Kind, MAX_ERASED_AT_ONCE, Operation, Ports, Precondition,
-    Write,
+    Several, Write,
 };
 use flagstone_publisher::keys::Keys;
 use flagstone_publisher::log::verify::verify_log;
-use flagstone_publisher::log::{Actor, ActorKind, ChangeLog, Draft, Entity, EntityChange, Entry, EntryData};
+use flagstone_publisher::log::{
+    Actor, ActorKind, Appended, ChangeLog, Draft, Entity, EntityChange, Entry, EntryData, Head, LogError,
+};
 use flagstone_publisher::publish::Options;
 use flagstone_publisher::sqlite::SqliteStore;
+use flagstone_publisher::storage::StorageError;
 use flagstone_publisher::store::MemoryStore;
 
 use super::project::{flag, json, production, segment};
@@ -86,15 +91,76 @@ impl Bench {
 async fn start(place: &Path) -> (ControlPlane, Arc<SqliteStore>) {
     let keys = Keys::open(place.join("keys"), &project(), NOW_MS).await.unwrap();
     let records = Arc::new(SqliteStore::open(place.join("log.sqlite")).await.unwrap());
+    (plane(&keys, records.clone(), &records), records)
+}
+
+/// A control plane over a log that goes to these records.
+fn plane(keys: &Keys, log: Arc<dyn ChangeLog>, records: &Arc<SqliteStore>) -> ControlPlane {
     let ports = Ports {
-        log: records.clone(),
+        log,
         checkpoints: records.clone(),
         publications: records.clone(),
         store: Arc::new(MemoryStore::new()),
         signer: Arc::new(keys.clone()),
         clock: Arc::new(ManualClock::at(NOW_MS)),
     };
-    (ControlPlane::new(project(), keys.root().clone(), ports, Options::default()), records)
+    ControlPlane::new(project(), keys.root().clone(), ports, Options::default())
+}
+
+/// A log in which something happens in between.
+struct Eventful {
+    records: Arc<SqliteStore>,
+    path: PathBuf,
+    /// Erased by another process just before the next append.
+    erased_first: Mutex<Option<(ControlPlane, u64)>>,
+    /// Whether the next erasure finds somebody who reads, so that the write-ahead log can not be cut.
+    busy: AtomicBool,
+}
+
+impl Eventful {
+    fn new(bench: &Bench) -> Arc<Self> {
+        let path = bench.directory.path().join("log.sqlite");
+        let (erased_first, busy) = Default::default();
+        Arc::new(Self { records: bench.records.clone(), path, erased_first, busy })
+    }
+
+    async fn start(self: &Arc<Self>, bench: &Bench) -> ControlPlane {
+        let keys = Keys::open(bench.directory.path().join("keys"), &project(), NOW_MS).await.unwrap();
+        plane(&keys, self.clone(), &bench.records)
+    }
+}
+
+#[async_trait]
+impl ChangeLog for Eventful {
+    async fn append(&self, entry: &Entry) -> Result<Appended, LogError> {
+        let first = self.erased_first.lock().unwrap().take();
+        if let Some((other, seq)) = first {
+            other.erase(&entries([seq]), by("u_op")).await.unwrap();
+        }
+        self.records.append(entry).await
+    }
+
+    async fn read(&self, project: &ProjectId, after: u64, limit: usize) -> Result<Vec<Entry>, LogError> {
+        ChangeLog::read(&*self.records, project, after, limit).await
+    }
+
+    async fn head(&self, project: &ProjectId) -> Result<Option<Head>, LogError> {
+        self.records.head(project).await
+    }
+
+    async fn entry(&self, project: &ProjectId, seq: u64) -> Result<Option<Entry>, LogError> {
+        self.records.entry(project, seq).await
+    }
+
+    async fn erase(&self, project: &ProjectId, seq: u64) -> Result<(), LogError> {
+        if !self.busy.swap(false, Ordering::SeqCst) {
+            return self.records.erase(project, seq).await;
+        }
+        let file = rusqlite::Connection::open(&self.path).unwrap();
+        file.execute("UPDATE entry SET salt = NULL, data = NULL WHERE seq = ?1", [seq.cast_signed()])
+            .unwrap();
+        Err(StorageError::Busy.into())
+    }
 }
 
 fn by(actor: &str) -> Write {
@@ -267,4 +333,82 @@ async fn more_entries_than_one_entry_can_name_are_erased_by_several() {
     assert_eq!(erased.entries.len(), 2);
     let verified = verify_log(&*bench.records, &project(), []).await.unwrap();
     assert_eq!(verified.erased.len() as u64, total);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_busy_store_kept_of_an_erasure_goes_with_a_later_sweep() {
+    let bench = Bench::new().await;
+    let first = bench.target(PERSON).await;
+    bench.target("u-2").await;
+    let log = Eventful::new(&bench);
+    let control = log.start(&bench).await;
+    log.busy.store(true, Ordering::SeqCst);
+    let refused = control.erase(&entries([first]), by("u_op")).await.unwrap_err();
+    assert_eq!(refused.code(), "storage-busy");
+    assert!(bench.records.entry(&project(), first).await.unwrap().unwrap().data.is_none());
+    assert!(bench.holds(PERSON).await, "older pages stand in the write-ahead log");
+
+    log.busy.store(true, Ordering::SeqCst);
+    control.sweep().await.unwrap();
+    assert!(bench.holds(PERSON).await, "still busy");
+    control.sweep().await.unwrap();
+    assert!(!bench.holds(PERSON).await);
+    verify_log(&*bench.records, &project(), []).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_erased_while_it_was_restored_is_not_brought_back() {
+    let bench = Bench::new().await;
+    let log = Eventful::new(&bench);
+    let control = log.start(&bench).await;
+    let body = |seq: u64| json(&format!(r#"{{"seq":{seq}}}"#));
+    for whole in [false, true] {
+        let first = bench.target(PERSON).await;
+        let second = bench.target("u-2").await;
+        // It is there when the restore looks, and gone before the restore has its entry.
+        let (other, _) = start(bench.directory.path()).await;
+        *log.erased_first.lock().unwrap() = Some((other, first));
+        let write = Write { wait: false, ..by("u_1") };
+        let refused = if whole {
+            control.change(&Several::RestoreEnvironment(production(), body(first)), &write).await.err()
+        } else {
+            let operation = Operation::RestoreTargeting(production(), flag("a"), body(first));
+            control.write(operation, write.clone()).await.err()
+        };
+        let refused = refused.unwrap();
+        assert_eq!(refused.code(), "invalid-request", "{refused}");
+        assert_eq!(bench.head().await, second + 1, "the erasure is the last entry");
+        assert!(!bench.holds(PERSON).await);
+        // And so it is when it was erased before.
+        let refused = if whole {
+            control.change(&Several::RestoreEnvironment(production(), body(first)), &write).await.err()
+        } else {
+            let operation = Operation::RestoreTargeting(production(), flag("a"), body(first));
+            control.write(operation, write).await.err()
+        };
+        assert_eq!(refused.unwrap().code(), "invalid-request");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_that_expires_and_a_key_that_is_a_number_are_found() {
+    let bench = Bench::new().await;
+    let listed = |key: &str| {
+        let targets = format!(r#"{{"on":[{{"key":{key},"until":"2027-01-01T00:00:00Z"}}]}}"#);
+        json(&format!(r#"{{"on":true,"targets":{targets},"fallthrough":{{"serve":"off"}}}}"#))
+    };
+    let mut seqs = Vec::new();
+    for key in [format!("\"{PERSON}\""), "4711".to_owned()] {
+        seqs.push(bench.write(Operation::PutTargeting(production(), flag("a"), listed(&key))).await);
+    }
+    // Shares are no keys, though they are the same number.
+    let split = json(r#"{"on":true,"fallthrough":{"rollout":{"weights":{"on":4711,"off":95289}}}}"#);
+    let refused = bench.erase(Erasure::UserId("4711".into())).await.unwrap_err();
+    assert_eq!(refused.code(), "still-in-use");
+    bench.write(Operation::PutTargeting(production(), flag("a"), split)).await;
+    for (key, seq) in [(PERSON, seqs[0]), ("4711", seqs[1])] {
+        let erased = bench.erase(Erasure::UserId(key.into())).await.unwrap();
+        assert_eq!(erased.erased, [seq], "{key}");
+    }
+    assert!(!bench.holds(PERSON).await);
 }
