@@ -2,6 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use flagstone_model::key::ProjectId;
+use flagstone_publisher::checkpoint::{self, Checkpoints as _};
+use flagstone_publisher::log::ChangeLog as _;
+use flagstone_publisher::sqlite::SqliteStore;
+use flagstone_publisher::state::State;
+
 use crate::support::*;
 
 /// A data directory with a few changes, which nobody uses any more.
@@ -299,4 +305,69 @@ fn an_erased_entry_is_a_hole_that_verifies_and_is_named() {
     let ran = audit(directory.path());
     assert_eq!(ran.code, 0, "{}", ran.out);
     assert_eq!(at(&ran.json(), &["erased"]).to_string(), format!("[{seq}]"));
+}
+
+/// Keeps a checkpoint of the state after the entry `seq`, as somebody wrote it whose lines went through `forge`.
+fn keep_checkpoint(directory: &Path, seq: u64, forge: impl Fn(&str) -> String) {
+    let project = ProjectId::parse("demo").unwrap();
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let store = SqliteStore::open(directory.join("log.sqlite")).await.unwrap();
+        let mut state = State::new(project.clone());
+        for entry in store.read(&project, 0, usize::try_from(seq).unwrap()).await.unwrap() {
+            state.apply(&entry).unwrap();
+        }
+        assert_eq!(state.seq(), seq);
+        let lines = String::from_utf8(state.to_lines().unwrap()).unwrap();
+        let forged = State::from_lines(&project, forge(&lines).as_bytes()).unwrap();
+        let (mark, stored) = checkpoint::write(&forged).unwrap().unwrap();
+        assert!(store.keep(&project, &mark, &stored).await.unwrap());
+    });
+}
+
+#[test]
+fn a_checkpoint_that_is_not_what_the_log_gives_is_named() {
+    let directory = data();
+    keep_checkpoint(directory.path(), 12, str::to_owned);
+    keep_checkpoint(directory.path(), 14, str::to_owned);
+    let ran = audit(directory.path());
+    assert_eq!(ran.code, 0, "{}", ran.out);
+    assert_eq!(number(&ran.json(), &["checkpoints"]), 2);
+
+    // Its digest and its place in the log are right; it says that a flag is on that was switched off.
+    let forged = std::cell::Cell::new(0);
+    keep_checkpoint(directory.path(), 15, |lines| {
+        let of_flag = |line: &str| line.contains(r#""entity":"flag/production/welcome-banner""#);
+        let number = lines.lines().position(of_flag).unwrap();
+        forged.set(number + 1);
+        let line = lines.lines().nth(number).unwrap();
+        assert!(line.contains(r#""on":false"#), "{line}");
+        lines.replace(line, &line.replace(r#""on":false"#, r#""on":true"#))
+    });
+    keep_checkpoint(directory.path(), 16, |lines| {
+        lines.lines().filter(|line| !line.contains(r#""request""#)).collect::<Vec<_>>().join("\n")
+    });
+    let ran = audit(directory.path());
+    assert_eq!((ran.code, ran.err.as_str()), (1, ""), "{}", ran.out);
+    let told = ran.json();
+    assert_eq!((number(&told, &["seq"]), text(&told, &["code"]).as_str()), (15, "checkpoint-differs"));
+    assert!(text(&told, &["detail"]).contains(&format!("line {} ", forged.get())), "{told}");
+
+    for (statement, seq, code) in [
+        ("DELETE FROM checkpoint WHERE seq = 15", 16, "checkpoint-differs"),
+        ("UPDATE checkpoint SET hash = zeroblob(32) WHERE seq = 14", 14, "checkpoint-foreign"),
+        ("UPDATE checkpoint SET stored = zeroblob(size) WHERE seq = 12", 12, "checkpoint-damaged"),
+        ("DELETE FROM checkpoint WHERE seq < 16; UPDATE checkpoint SET seq = 99", 99, "checkpoint-foreign"),
+    ] {
+        let file = rusqlite::Connection::open(directory.path().join("log.sqlite")).unwrap();
+        file.execute_batch(statement).unwrap();
+        drop(file);
+        let ran = audit(directory.path());
+        let told = ran.json();
+        assert_eq!(ran.code, 1, "{statement}: {told}");
+        assert_eq!(
+            (number(&told, &["seq"]), text(&told, &["code"]).as_str()),
+            (seq, code),
+            "{statement}: {told}"
+        );
+    }
 }

@@ -86,6 +86,12 @@ pub enum CheckpointFault {
     /// The log has another hash at this entry, or ends before it.
     #[error("the log has another hash there")]
     Foreign,
+    /// It is of that entry of the log, and not what the log folds to.
+    #[error("its line {line} is not what the log gives")]
+    Differs {
+        /// The first line that differs, from 1.
+        line: usize,
+    },
 }
 
 impl CheckpointFault {
@@ -96,6 +102,7 @@ impl CheckpointFault {
             Self::Damaged(_) => "checkpoint-damaged",
             Self::State(fault) => fault.code(),
             Self::Foreign => "checkpoint-foreign",
+            Self::Differs { .. } => "checkpoint-differs",
         }
     }
 }
@@ -114,6 +121,28 @@ pub fn read(project: &ProjectId, mark: &Mark, stored: Option<&[u8]>) -> Result<S
     let lines = mark.object.open(stored, CAPS)?;
     let state = State::from_lines(project, &lines)?;
     if state.head() == Some(&mark.head) { Ok(state) } else { Err(CheckpointFault::Foreign) }
+}
+
+/// Compares a checkpoint with the state that the log folds to from its first entry: what an audit asks. Bytes that
+/// are those of their mark prove nothing to it, for whoever wrote them wrote the mark too.
+///
+/// # Errors
+///
+/// What [`read`] finds; [`CheckpointFault::Foreign`] if the state stands at another entry; and
+/// [`CheckpointFault::Differs`].
+pub fn compare(folded: &State, mark: &Mark, stored: &[u8]) -> Result<(), CheckpointFault> {
+    if folded.head() != Some(&mark.head) {
+        return Err(CheckpointFault::Foreign);
+    }
+    let found = read(folded.id(), mark, Some(stored))?;
+    let lines = |state: &State| state.to_lines().unwrap_or_default();
+    let (found, folded) = (lines(&found), lines(folded));
+    if found == folded {
+        return Ok(());
+    }
+    let of = |lines: &[u8]| lines.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect::<Vec<_>>();
+    let same = of(&found).iter().zip(&of(&folded)).take_while(|(one, other)| one == other).count();
+    Err(CheckpointFault::Differs { line: same.saturating_add(1) })
 }
 
 /// Keeps the checkpoints of projects.

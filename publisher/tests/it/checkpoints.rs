@@ -8,7 +8,8 @@ use flagstone_model::instant::Instant;
 use flagstone_model::key::{EnvironmentId, ProjectId, ViewId};
 use flagstone_publisher::build::build;
 use flagstone_publisher::checkpoint::{
-    self, Checkpoints, MAX_TAIL_ENTRIES, MemoryCheckpoints, conformance, read, write,
+    self, CheckpointFault, Checkpoints, MAX_TAIL_ENTRIES, MemoryCheckpoints, compare, conformance, read,
+    write,
 };
 use flagstone_publisher::clock::ManualClock;
 use flagstone_publisher::control::{ControlPlane, Ports};
@@ -424,22 +425,32 @@ async fn an_old_state_is_folded_from_the_checkpoint_before_it() {
     assert_eq!(control.state_at_seq(9_999).await.unwrap().seq(), 3_000);
 }
 
-#[tokio::test]
-async fn a_file_of_the_first_layout_gets_checkpoints_when_it_is_opened() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("data.sqlite");
-    let project = Project::new();
-    drop(SqliteStore::open(&path).await.unwrap());
-    let connection = rusqlite::Connection::open(&path).unwrap();
-    connection
-        .execute_batch("DROP TABLE checkpoint; DROP TABLE checkpoint_pointer; PRAGMA user_version = 1;")
-        .unwrap();
-    drop(connection);
-    let only_read = SqliteStore::open_read_only(&path).await.unwrap();
-    assert!(only_read.marks(project.state.id()).await.unwrap().is_empty());
-    drop(only_read);
-    let store = SqliteStore::open(&path).await.unwrap();
+#[test]
+fn a_checkpoint_with_a_right_digest_and_another_state_is_found() {
+    let mut project = Project::new();
+    project.create(r#"{"key":"a","type":"bool"}"#);
+    project.put("a", r#"{"on":true}"#);
     let (mark, stored) = write(&project.state).unwrap().unwrap();
-    assert!(store.keep(project.state.id(), &mark, &stored).await.unwrap());
-    assert_eq!(store.marks(project.state.id()).await.unwrap(), [mark]);
+    compare(&project.state, &mark, &stored).unwrap();
+
+    let lines = String::from_utf8(project.state.to_lines().unwrap()).unwrap();
+    let number = lines.lines().position(|line| line.contains(r#""entity":"flag/production/a""#)).unwrap() + 1;
+    let line = lines.lines().nth(number - 1).unwrap();
+    let last = lines.lines().last().unwrap();
+    let before = project.refolded();
+    for (forged, differs) in [
+        (lines.replace(line, &line.replace(r#""on":true"#, r#""on":false"#)), number),
+        (lines.replace(&format!("{last}\n"), ""), lines.lines().count()),
+    ] {
+        let forged = State::from_lines(before.id(), forged.as_bytes()).unwrap();
+        let (mark, stored) = write(&forged).unwrap().unwrap();
+        read(before.id(), &mark, Some(&stored)).unwrap();
+        let fault = compare(&before, &mark, &stored).unwrap_err();
+        assert!(matches!(fault, CheckpointFault::Differs { line } if line == differs), "{fault}");
+        assert_eq!(fault.code(), "checkpoint-differs");
+    }
+    // The right bytes, at another entry; other bytes.
+    let earlier = fold(State::new(before.id().clone()), &project.entries[..2]);
+    assert_eq!(compare(&earlier, &mark, &stored).unwrap_err().code(), "checkpoint-foreign");
+    assert_eq!(compare(&before, &mark, &stored[1..]).unwrap_err().code(), "checkpoint-damaged");
 }

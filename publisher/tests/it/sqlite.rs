@@ -3,7 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use flagstone_bundle::container::{Encoding, StoredObject};
+use flagstone_model::digest::Digest;
 use flagstone_model::key::ProjectId;
+use flagstone_publisher::checkpoint::{Checkpoints as _, Mark};
 use flagstone_publisher::log::conformance::draft;
 use flagstone_publisher::log::verify::{VerifyError, verify_log};
 use flagstone_publisher::log::{self, Appended, ChangeLog, Damage, Entry, LogError};
@@ -121,7 +124,139 @@ async fn a_file_of_a_later_release_is_one_clear_error() {
     connection.pragma_update(None, "user_version", 99).unwrap();
     drop(connection);
     let error = SqliteStore::open(&path).await.unwrap_err();
-    assert!(matches!(error, StorageError::Newer { found: 99, known: 2, .. }), "{error:?}");
+    assert!(matches!(error, StorageError::Newer { found: 99, known: 3, .. }), "{error:?}");
+}
+
+/// The tables of layout 1, as the release that wrote it made them.
+const LAYOUT_1: &str = "
+CREATE TABLE entry (
+    project TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    hash BLOB NOT NULL,
+    header BLOB NOT NULL,
+    salt BLOB,
+    data BLOB,
+    PRIMARY KEY (project, seq)
+) STRICT;
+CREATE TRIGGER entry_stays BEFORE DELETE ON entry
+BEGIN SELECT RAISE(ABORT, 'entries are never deleted'); END;
+CREATE TRIGGER entry_is_only_erased BEFORE UPDATE ON entry
+WHEN NEW.project IS NOT OLD.project OR NEW.seq IS NOT OLD.seq OR NEW.hash IS NOT OLD.hash
+    OR NEW.header IS NOT OLD.header OR NEW.salt IS NOT NULL OR NEW.data IS NOT NULL
+BEGIN SELECT RAISE(ABORT, 'entries are never changed'); END;
+CREATE TABLE publication (
+    project TEXT NOT NULL,
+    environment TEXT NOT NULL,
+    view TEXT NOT NULL,
+    serial INTEGER NOT NULL,
+    claim BLOB,
+    covered_seq INTEGER NOT NULL,
+    covered_hash BLOB,
+    wanted_seq INTEGER NOT NULL,
+    announced_serial INTEGER NOT NULL,
+    lease_holder TEXT,
+    lease_until_ms INTEGER,
+    PRIMARY KEY (project, environment, view)
+) STRICT;
+INSERT INTO publication VALUES ('shop', 'production', 'server', 0, NULL, 0, NULL, 7, 0, NULL, NULL);
+PRAGMA application_id = 1179404115;
+PRAGMA user_version = 1;
+";
+
+/// What layout 2 added, with a checkpoint that was forgotten: its pointer stays.
+const LAYOUT_2: &str = "
+CREATE TABLE checkpoint (
+    project TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    hash BLOB NOT NULL,
+    time_ms INTEGER NOT NULL,
+    sha256 BLOB NOT NULL,
+    size INTEGER NOT NULL,
+    raw_size INTEGER NOT NULL,
+    stored BLOB NOT NULL,
+    PRIMARY KEY (project, seq)
+) STRICT;
+CREATE TABLE checkpoint_pointer (
+    project TEXT NOT NULL PRIMARY KEY,
+    seq INTEGER NOT NULL
+) STRICT;
+INSERT INTO checkpoint VALUES ('shop', 2, zeroblob(32), 5, zeroblob(32), 3, 9, x'010203');
+INSERT INTO checkpoint_pointer VALUES ('shop', 4);
+PRAGMA user_version = 2;
+";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_of_earlier_layouts_keep_what_they_have_and_get_what_they_lack() {
+    let one = Entry::seal(draft(&shop(), 1, "one"), None).unwrap();
+    let two = Entry::seal(draft(&shop(), 2, "two"), Some(&one.head())).unwrap();
+    let three = Entry::seal(draft(&shop(), 3, "three"), Some(&two.head())).unwrap();
+    for layout in 1..=2 {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("data.sqlite");
+        let connection = Connection::open(&path).unwrap();
+        connection.execute_batch("PRAGMA journal_mode = WAL").unwrap();
+        connection.execute_batch(LAYOUT_1).unwrap();
+        if layout == 2 {
+            connection.execute_batch(LAYOUT_2).unwrap();
+        }
+        for entry in [&one, &two] {
+            let data = entry.data.as_ref().unwrap();
+            let row = (
+                "shop",
+                entry.seq().cast_signed(),
+                entry.hash.as_bytes(),
+                &entry.header_bytes,
+                data.salt,
+                &data.bytes,
+            );
+            connection.execute("INSERT INTO entry VALUES (?1, ?2, ?3, ?4, ?5, ?6)", row).unwrap();
+        }
+        drop(connection);
+
+        let read_only = SqliteStore::open_read_only(&path).await.unwrap();
+        assert_eq!(read_only.marks(&shop()).await.unwrap().len(), layout - 1);
+        assert_eq!(verify_log(&read_only, &shop(), []).await.unwrap().head, Some(two.head()));
+        drop(read_only);
+
+        let store = handle(&path);
+        assert_eq!(ChangeLog::read(&*store, &shop(), 0, 10).await.unwrap(), [one.clone(), two.clone()]);
+        let stream = publication::conformance::stream("production");
+        let stream = flagstone_bundle::manifest::Stream { project: shop(), ..stream };
+        assert_eq!(Publications::read(&*store, &stream).await.unwrap().wanted_seq, 7);
+        assert_eq!(store.append(&three).await.unwrap(), Appended::Written);
+        let marks = store.marks(&shop()).await.unwrap();
+        assert_eq!(marks.iter().map(Mark::seq).collect::<Vec<_>>(), [2][..layout - 1]);
+        let mark = Mark {
+            head: three.head(),
+            object: StoredObject {
+                encoding: Encoding::Zstd,
+                sha256: Digest::from_bytes([1; 32]),
+                size: 1,
+                raw_size: 1,
+            },
+        };
+        assert_eq!(store.keep(&shop(), &mark, b"x").await.unwrap(), layout == 1, "the pointer is at 4");
+        assert_eq!(access_tables(&path), (3, 2));
+        drop(store);
+        // Once more is nothing; a layout that is not known yet is left alone.
+        assert_eq!(
+            ChangeLog::read(&*handle(&path), &shop(), 2, 10).await.unwrap(),
+            std::slice::from_ref(&three)
+        );
+        let connection = Connection::open(&path).unwrap();
+        connection.execute_batch("PRAGMA user_version = 4; PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+        drop(connection);
+        assert_eq!(refusal(&path).await.code(), "newer-file");
+    }
+}
+
+/// The layout of a file, and how many tables of layout 3 it has.
+fn access_tables(path: &Path) -> (i64, i64) {
+    let connection = Connection::open(path).unwrap();
+    let number = |sql: &str| connection.query_row(sql, [], |row| row.get(0)).unwrap();
+    let tables =
+        "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name IN ('access', 'access_total')";
+    (number("PRAGMA user_version"), number(tables))
 }
 
 #[tokio::test]

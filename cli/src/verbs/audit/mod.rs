@@ -1,9 +1,10 @@
 //! `audit verify`: the log, the archive, and what is announced have to agree (FORMAT T-4.1, T-4.4).
 //!
-//! It reads, in this order, what is announced, what is claimed, and the log: each was written after the one that is
-//! read after it, so that a program that goes on writing meanwhile causes no fault.
+//! It reads, in this order, what is announced, what is claimed, which checkpoints there are, and the log: each was
+//! written after the one that is read after it, so that a program that goes on writing meanwhile causes no fault.
 
 mod bucket;
+mod checkpoints;
 mod streams;
 
 use core::fmt::Display;
@@ -27,6 +28,7 @@ use crate::progress::Progress;
 use crate::screen::{Paint, Screen};
 use crate::surroundings::Surroundings;
 use crate::verbs::audit::bucket::Bucket;
+use crate::verbs::audit::checkpoints::Kept;
 use crate::verbs::audit::streams::{Checks, Told};
 use crate::verbs::block_on;
 
@@ -83,6 +85,7 @@ pub(super) struct Proved {
     project: ProjectId,
     chain: VerifiedChain,
     streams: Vec<Told>,
+    checkpoints: Kept,
 }
 
 impl Proved {
@@ -171,6 +174,7 @@ async fn check(data: &Path, project: ProjectId) -> Result<Proved, Fault> {
         .await
         .map_err(|error| Fault::new(error.code(), error))?;
     let mut checks = Checks::new(announced, &bucket, &store, &project).await?;
+    let mut checkpoints = Kept::read(&store, &project).await?;
     let chain = verify_log(&store, &project, []).await.map_err(|error| match error {
         VerifyError::Fault(fault) => Fault::of_entry(fault.code(), fault.seq, &fault.what),
         other => Fault::new(other.code(), other),
@@ -179,13 +183,19 @@ async fn check(data: &Path, project: ProjectId) -> Result<Proved, Fault> {
         let detail = format!("there is no entry of project `{project}` in the log");
         return Err(Fault { code: "project-not-found".to_owned(), detail, seq: None, object: None });
     }
-    fold(&store, &project, &mut checks).await?;
+    fold(&store, &project, &mut checks, &mut checkpoints).await?;
+    checkpoints.finish()?;
     let streams = checks.finish(chain.head.map_or(0, |head| head.seq))?;
-    Ok(Proved { project, chain, streams })
+    Ok(Proved { project, chain, streams, checkpoints })
 }
 
 /// Folds the log from entry 1 and lets the checks see each state.
-async fn fold(log: &SqliteStore, project: &ProjectId, checks: &mut Checks) -> Result<(), Fault> {
+async fn fold(
+    log: &SqliteStore,
+    project: &ProjectId,
+    checks: &mut Checks,
+    checkpoints: &mut Kept,
+) -> Result<(), Fault> {
     let mut state = State::new(project.clone());
     loop {
         let page: Vec<Entry> = ChangeLog::read(log, project, state.seq(), PAGE)
@@ -199,12 +209,13 @@ async fn fold(log: &SqliteStore, project: &ProjectId, checks: &mut Checks) -> Re
                 .apply(entry)
                 .map_err(|error| Fault::of_entry(error.code(), entry.seq(), with_causes(&error)))?;
             checks.see(entry, &state)?;
+            checkpoints.see(log, &state).await?;
         }
     }
 }
 
 fn tell(proved: &Proved, screen: &Screen) -> Result<(), Failure> {
-    let Proved { project, chain, streams } = proved;
+    let Proved { project, chain, streams, checkpoints } = proved;
     let (seq, hash) = proved.head();
     if screen.is_json() {
         return screen.json(&Json::object([
@@ -213,6 +224,7 @@ fn tell(proved: &Proved, screen: &Screen) -> Result<(), Failure> {
             ("entries", Json::from(seq)),
             ("head", Json::object([("seq", Json::from(seq)), ("hash", Json::from(hash))])),
             ("erased", chain.erased.iter().map(|seq| Json::from(*seq)).collect()),
+            ("checkpoints", Json::from(checkpoints.compared())),
             ("streams", streams.iter().map(Told::to_json).collect()),
         ]));
     }
@@ -224,6 +236,12 @@ fn tell(proved: &Proved, screen: &Screen) -> Result<(), Failure> {
     if !chain.erased.is_empty() {
         let erased: Vec<_> = chain.erased.iter().map(ToString::to_string).collect();
         screen.line(format!("  erased    {}", erased.join(", ")))?;
+    }
+    if checkpoints.compared() > 0 {
+        screen.line(format!("  checkpoints {} are what the log gives", checkpoints.compared()))?;
+    }
+    for remark in checkpoints.remarks() {
+        screen.note(remark);
     }
     for stream in streams {
         screen.line(format!("  {}", stream.to_text()))?;
