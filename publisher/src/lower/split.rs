@@ -40,19 +40,21 @@ struct Bucketing<'a> {
     rollout: Option<&'a Rollout>,
     /// The ramp that says who gets to the rollout.
     gate: Option<&'a RampTo>,
+    /// What is served to those a ramp without a rollout has reached.
+    ramped: Option<&'a VariationKey>,
 }
 
 impl<'a> Bucketing<'a> {
     fn of_rollout(rule: &'a str, at: String, rollout: &'a Rollout) -> Self {
         let Rollout { by, salt, .. } = rollout;
-        Self { rule, at, by, salt: salt.as_deref(), rollout: Some(rollout), gate: None }
+        Self { rule, at, by, salt: salt.as_deref(), rollout: Some(rollout), gate: None, ramped: None }
     }
 
     fn of_ramp(rule: &'a str, at: String, ramp: &'a RampTo) -> Self {
         match &ramp.serve {
-            Served::Variation(_) => {
+            Served::Variation(served) => {
                 let RampTo { by, salt, .. } = ramp;
-                Self { rule, at, by, salt: salt.as_deref(), rollout: None, gate: None }
+                Self { rule, at, by, salt: salt.as_deref(), rollout: None, gate: None, ramped: Some(served) }
             }
             Served::Rollout(rollout) => Self { gate: Some(ramp), ..Self::of_rollout(rule, at, rollout) },
         }
@@ -125,8 +127,9 @@ impl Splits {
 
     /// Settles salts and ranges for `targeting`, from what was settled `before`.
     ///
-    /// A rule keeps its salt unless its author names another, and then its ranges move as few units as possible. A
-    /// new salt or another unit starts afresh. `taken` are the salts in use elsewhere in the environment.
+    /// A rule keeps its salt unless its author names another, and then its ranges move as few units as possible; a
+    /// rollout in the place of a ramp to a variation begins as if all had that. A new salt or another unit starts
+    /// afresh. `taken` are the salts in use elsewhere in the environment.
     pub fn settle(
         flag: &FlagKey,
         targeting: &Targeting,
@@ -152,7 +155,7 @@ impl Splits {
         for bucketing in bucketings(targeting) {
             let earlier = earlier(before, bucketing.rule);
             let (kept_salt, kept_gate) = bucketing.kept(earlier.as_ref());
-            let Bucketing { rule, at, by, salt, rollout, gate } = bucketing;
+            let Bucketing { rule, at, by, salt, rollout, gate, .. } = bucketing;
             let default = default_salt(flag, rule);
             let ramp =
                 gate.map(|gate| choose(gate.salt.as_deref(), kept_gate, format!("{default}.{RAMP_SALT}")));
@@ -164,7 +167,12 @@ impl Splits {
             }
             let ranges = rollout.map_or(Ok(Vec::new()), |rollout| {
                 let same = earlier.filter(|(earlier, split)| earlier.by == by && split.salt == salt);
-                relayout(same.as_ref().map_or(&[], |(_, split)| &split.ranges), &rollout.parts())
+                let ranges = same.map_or_else(Vec::new, |(earlier, split)| match earlier.ramped {
+                    // A ramp grows from bucket 0 up: as much of its variation as there is to be stays there.
+                    Some(variation) => vec![Range { start: 0, end: BUCKETS, variation: variation.clone() }],
+                    None => split.ranges.clone(),
+                });
+                relayout(&ranges, &rollout.parts())
             });
             match ranges {
                 Ok(ranges) => {

@@ -266,6 +266,8 @@ fn an_edit_that_takes_a_running_ramp_from_some_it_has_reached_asks_first() {
         ramp(&format!(r#""ramp":{{"serve":"a","salt":"new",{}}}"#, steps("50%"))),
         ramp(&format!(r#""ramp":{{"serve":"a","by":"org.key",{}}}"#, steps("50%"))),
         ramp(r#""rollout":{"weights":{"a":"49.999%","b":"50.001%"}}"#),
+        ramp(r#""rollout":{"salt":"new","weights":{"a":"60%","b":"40%"}}"#),
+        ramp(r#""rollout":{"by":"org.key","weights":{"a":"60%","b":"40%"}}"#),
         ramp(r#""serve":"b""#),
         r#"{"on":true,"off":"off"}"#.to_owned(),
     ] {
@@ -280,6 +282,7 @@ fn an_edit_that_takes_a_running_ramp_from_some_it_has_reached_asks_first() {
     for kept in [
         ramp(&format!(r#""ramp":{{"serve":"a",{}}}"#, steps("50%"))),
         ramp(r#""rollout":{"weights":{"a":"50%","b":"50%"}}"#),
+        ramp(r#""rollout":{"salt":"new","weights":{"a":"100%"}}"#),
         ramp(r#""serve":"a""#),
     ] {
         assert!(project.try_put_with("x", &kept, now).is_ok(), "{kept}");
@@ -287,6 +290,43 @@ fn an_edit_that_takes_a_running_ramp_from_some_it_has_reached_asks_first() {
     // Before it began nobody is in; a kill switch never asks.
     assert!(project.try_put_with("x", &ramp(r#""serve":"b""#), at("2026-11-30T23:59:59Z")).is_ok());
     assert!(change::switch(&project.state, &production(), &flag("x"), false, now).is_ok());
+}
+
+#[test]
+fn who_a_ramp_has_reached_stays_in_when_a_rollout_takes_its_place() {
+    let now = instant("2026-12-02T12:00:00Z");
+    let units: Vec<String> = (0..400).map(|n| format!("u-{n}")).collect();
+    let who = |project: &Project, variation: &str| -> Vec<String> {
+        let snapshot = compiled(project);
+        units.iter().filter(|unit| served(&snapshot, unit, now) == variation).cloned().collect()
+    };
+    // Whatever the order of their keys.
+    for (variation, other) in [("a", "b"), ("b", "a")] {
+        for percent in [30, 60, 100] {
+            let mut project = project();
+            project.put(
+                "x",
+                &format!(
+                    r#"{{"on":true,"off":"{other}","fallthrough":{{"ramp":{{"serve":"{variation}","steps":[["2026-12-01T00:00:00Z","30%"],["2026-12-09T00:00:00Z","90%"]]}},"serve":"{other}"}}}}"#
+                ),
+            );
+            let before = who(&project, variation);
+            assert!((80..160).contains(&before.len()), "{}", before.len());
+            let body = json(&format!(r#"{{"variation":"{variation}","percent":{percent}}}"#));
+            let edits = change::roll_out(
+                &project.state,
+                &production(),
+                &flag("x"),
+                &body,
+                at("2026-12-02T12:00:00Z"),
+            );
+            project.record(edits.unwrap());
+            let after = who(&project, variation);
+            let lost: Vec<_> = before.iter().filter(|unit| !after.contains(unit)).collect();
+            assert!(lost.is_empty(), "{percent} % of {variation}: {} lost", lost.len());
+            assert_eq!(percent == 30, after.len() == before.len());
+        }
+    }
 }
 
 fn pause(project: &Project, body: &str, now: &str) -> Result<Vec<change::Edit>, change::Refusal> {

@@ -8,7 +8,8 @@ use flagstone_model::limits::BUCKETS;
 use super::targeting::Place;
 use super::{Confirmation, Edit, Refusal, Terms};
 use crate::author::{
-    By, Fallthrough, Plan, Problem, ROLLOUT_RULE, RampTo, Served, Targeting, Then, Weight, code, pointer,
+    By, Fallthrough, Plan, Problem, ROLLOUT_RULE, RampTo, Rollout, Served, Targeting, Then, Weight, code,
+    pointer,
 };
 use crate::lower::Splits;
 use crate::state::{SettledTargeting, State};
@@ -174,8 +175,15 @@ fn keeps(
         reached if same_units(&to.by) => reached,
         _ => 0,
     };
-    let of_weight = |weights: &std::collections::BTreeMap<VariationKey, Weight>| match &ramp.serve {
-        Served::Variation(serve) => weights.get(serve).map_or(0, |weight| weight.parts()),
+    let of_rollout = |rollout: &Rollout| match &ramp.serve {
+        Served::Variation(serve) if rollout.weights.get(serve) == Some(&Weight::ALL) => BUCKETS,
+        Served::Variation(serve) if same_units(&rollout.by) => {
+            let reached = ramp.ramp.reached(now);
+            let ranges = after.splits.of_rule(rule).map(|split| split.ranges.iter());
+            let own = ranges.into_iter().flatten().filter(|range| range.variation == *serve);
+            own.map(|range| range.end.min(reached).saturating_sub(range.start)).sum()
+        }
+        Served::Variation(_) => 0,
         Served::Rollout(_) => BUCKETS,
     };
     let of_constant = |variation: &VariationKey| if serves_all(variation) { BUCKETS } else { 0 };
@@ -183,14 +191,14 @@ fn keeps(
         return match &after.authored.fallthrough {
             None => 0,
             Some(Fallthrough::Serve(variation)) => of_constant(variation),
-            Some(Fallthrough::Rollout { rollout, .. }) => of_weight(&rollout.weights),
+            Some(Fallthrough::Rollout { rollout, .. }) => of_rollout(rollout),
             Some(Fallthrough::Ramp { ramp, .. }) => of_ramp(ramp),
         };
     }
     match after.authored.rules.iter().find(|after| after.id.as_str() == rule).map(|rule| &rule.then) {
         None => 0,
         Some(Then::Serve(variation)) => of_constant(variation),
-        Some(Then::Rollout(rollout)) => of_weight(&rollout.weights),
+        Some(Then::Rollout(rollout)) => of_rollout(rollout),
         Some(Then::Ramp(ramp)) => of_ramp(ramp),
     }
 }
