@@ -1,0 +1,64 @@
+//! `token create`: what its holder may do, and where.
+
+use crate::support::*;
+
+/// A verb by the holder of a token.
+fn by(dev: &Dev, token: &str, arguments: &[&str]) -> (i32, String) {
+    let mut command = dev.command();
+    command.env("FLAGSTONE_TOKEN", token).arg("--json").args(arguments);
+    let output = command.output().unwrap();
+    let err = String::from_utf8(output.stderr).unwrap();
+    let code = if output.status.success() {
+        String::new()
+    } else {
+        text(&parse(err.lines().last().expect("an error")), &["error", "code"])
+    };
+    (output.status.code().unwrap(), code)
+}
+
+fn refused(code: &str) -> (i32, String) {
+    (1, code.to_owned())
+}
+
+#[test]
+fn a_token_limited_to_an_environment_is_refused_in_others_and_nothing_changes() {
+    let directory = tempfile::tempdir().unwrap();
+    let dev = Dev::start(directory.path());
+    dev.done(&["flag", "create", "ck"]);
+    let made = dev.done(&["token", "create", "--name", "web", "--role", "editor", "--only", "staging"]);
+    let (id, token) = (text(&made, &["id"]), text(&made, &["token"]));
+    assert_eq!(at(&made, &["environments"]).to_string(), r#"["staging"]"#);
+    let done = (0, String::new());
+    assert_eq!(by(&dev, &token, &["on", "ck", "--env", "staging"]), done);
+    assert_eq!(by(&dev, &token, &["on", "ck", "--env", "production"]), refused("forbidden"));
+    assert_eq!(by(&dev, &token, &["history", "ck", "--env", "production"]), refused("forbidden"));
+    assert_eq!(by(&dev, &token, &["publish", "--env", "production"]), refused("forbidden"));
+    assert_eq!(by(&dev, &token, &["flag", "create", "mine"]), refused("forbidden"));
+    assert_eq!(
+        by(&dev, &token, &["token", "create", "--name", "x", "--role", "admin"]),
+        refused("forbidden")
+    );
+    let on = |environment: &str| {
+        let shown = dev.done(&["explain", "ck", "--user", "u", "--env", environment]);
+        at(&shown, &["on"]).as_bool()
+    };
+    assert_eq!((on("staging"), on("production")), (Some(true), Some(false)));
+    dev.done(&["token", "revoke", &id]);
+    assert_eq!(by(&dev, &token, &["on", "ck", "--env", "staging"]), refused("unauthenticated"));
+}
+
+#[test]
+fn a_viewer_reads_and_an_unknown_environment_makes_no_token() {
+    let directory = tempfile::tempdir().unwrap();
+    let dev = Dev::start(directory.path());
+    let ran = dev.run(&["--json", "token", "create", "--name", "x", "--role", "viewer", "--only", "stagin"]);
+    assert_eq!((ran.code, text(&ran.error(), &["code"]).as_str()), (1, "invalid-request"));
+    let made = dev.done(&["token", "create", "--name", "dashboard", "--role", "viewer"]);
+    let token = text(&made, &["token"]);
+    assert_eq!(by(&dev, &token, &["history", "welcome-banner"]), (0, String::new()));
+    assert_eq!(by(&dev, &token, &["off", "welcome-banner"]), refused("forbidden"));
+    let listed = dev.done(&["token", "list"]);
+    let secret = token.rsplit('_').next().unwrap();
+    assert!(listed.to_string().contains("dashboard") && !listed.to_string().contains(secret));
+    assert_eq!(by(&dev, &token.replace(secret, "wrong"), &["flag", "list"]), refused("unauthenticated"));
+}
