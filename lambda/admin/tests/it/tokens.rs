@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use axum::http::StatusCode;
 use flagstone_model::digest::Digest;
 use flagstone_model::json::Json;
+use flagstone_publisher::log::ChangeLog as _;
 
 use crate::world::{NOW_MS, TOKEN, Told, World, delete, get, post};
 
@@ -214,4 +215,34 @@ async fn a_text_that_names_no_token_is_refused_without_asking_the_log() {
     world.expect(StatusCode::SERVICE_UNAVAILABLE, get(SELF).by(&token)).await;
     world.log.is_blocked.store(false, Ordering::SeqCst);
     world.expect(StatusCode::OK, get(SELF).by(&token)).await;
+}
+
+#[tokio::test]
+async fn a_clock_that_jumps_back_an_hour_turns_no_time_of_the_log_back_and_ends_tokens_at_their_instant() {
+    const HOUR_MS: i64 = 3_600_000;
+    let world = World::with_flags().await;
+    let ends = world.token(r#"{"name":"a","role":"editor","expires":"2026-11-21T12:00:01Z"}"#).await.1;
+    let on = "/v1/projects/demo/environments/production/flags/payments/on";
+    let time_of_head = async || world.log.inner.head(&world.project).await.unwrap().unwrap().time_ms;
+    world.clock.set(NOW_MS + HOUR_MS);
+    world.expect(StatusCode::OK, post(on, "")).await;
+    assert_eq!(time_of_head().await, NOW_MS + HOUR_MS);
+    world.expect(StatusCode::UNAUTHORIZED, get(SELF).by(&ends)).await;
+    let life = r#"{"name":"b","role":"viewer","expires":"2026-11-21T13:00:01Z"}"#;
+    let (id, later) = world.token(life).await;
+
+    world.clock.set(NOW_MS);
+    let off = on.replace("/on", "/off");
+    world.expect(StatusCode::OK, post(&off, "").by(&ends)).await;
+    assert_eq!(time_of_head().await, NOW_MS + HOUR_MS, "an entry is never older than the one before it");
+    world.expect(StatusCode::OK, get(SELF).by(&later)).await;
+    let revoked = world.ask(delete(&format!("{TOKENS}/{id}"))).await.status;
+    assert_eq!(revoked, StatusCode::OK);
+    world.expect(StatusCode::UNAUTHORIZED, get(SELF).by(&later)).await;
+    assert_eq!(time_of_head().await, NOW_MS + HOUR_MS);
+
+    world.clock.set(NOW_MS + HOUR_MS + 1);
+    world.expect(StatusCode::OK, post(on, "")).await;
+    assert_eq!(time_of_head().await, NOW_MS + HOUR_MS + 1);
+    world.expect(StatusCode::UNAUTHORIZED, get(SELF).by(&ends)).await;
 }
