@@ -371,3 +371,41 @@ fn a_checkpoint_that_is_not_what_the_log_gives_is_named() {
         );
     }
 }
+
+#[test]
+fn what_an_operator_purged_with_its_archived_manifests_is_remarked() {
+    let directory = data();
+    let bucket = directory.path().join("bucket");
+    let mut archive: Vec<_> = std::fs::read_dir(production(directory.path()).join("m"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    archive.sort_by_key(|path| path.file_name().unwrap().to_str().unwrap()[2..].parse::<u64>().unwrap());
+    let newest = archive.pop().unwrap();
+    assert!(!archive.is_empty());
+    for path in &archive {
+        std::fs::remove_file(path).unwrap();
+    }
+    let left: Vec<String> = files(&bucket)
+        .into_iter()
+        .filter(|(path, _)| path.components().any(|part| part.as_os_str() == "e"))
+        .map(|(_, bytes)| String::from_utf8(bytes).unwrap())
+        .collect();
+    let mut purged = 0;
+    for (path, _) in files(&bucket.join("closed/demo/v1")) {
+        let kind = path.parent().unwrap().file_name().unwrap().to_str().unwrap().to_owned();
+        let digest = path.file_name().unwrap().to_str().unwrap().split('.').next().unwrap().to_owned();
+        if ["s", "d"].contains(&kind.as_str()) && !left.iter().any(|manifest| manifest.contains(&digest)) {
+            std::fs::remove_file(path).unwrap();
+            purged += 1;
+        }
+    }
+    assert!(purged > 0);
+    let ran = audit(directory.path());
+    assert_eq!(ran.code, 0, "{}", ran.out);
+    assert!(ran.out.contains("older versions were claimed and never archived"), "{}", ran.out);
+
+    // The newest one has to be there.
+    std::fs::remove_file(newest).unwrap();
+    assert_eq!(fault(directory.path()), "archive-missing");
+}
