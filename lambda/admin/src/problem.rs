@@ -16,6 +16,11 @@ const TYPE_PREFIX: &str = "urn:flagstone:problem:";
 /// Most problems of one document that are listed one by one.
 const MAX_LISTED: usize = 100;
 
+/// What is told of a disk without room. Its path is nobody's business.
+const NO_SPACE: &str = "no space is left where data is kept; try again when there is some";
+/// When a write may be tried again that found no room, in seconds.
+const FULL_RETRY_S: u32 = 60;
+
 /// The media type of a problem document.
 pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
 
@@ -29,6 +34,7 @@ pub(crate) mod code {
     pub(crate) const NOT_FOUND: &str = "not-found";
     pub(crate) const PROJECT_NOT_FOUND: &str = "project-not-found";
     pub(crate) const RATE_LIMITED: &str = "rate-limited";
+    pub(crate) const STORAGE_FULL: &str = "storage-full";
     pub(crate) const TOO_LARGE: &str = "too-large";
     pub(crate) const UNAUTHENTICATED: &str = "unauthenticated";
     pub(crate) const UNSUPPORTED_MEDIA_TYPE: &str = "unsupported-media-type";
@@ -183,6 +189,14 @@ impl From<ControlError> for Problem {
                 );
                 return Self::busy(retry_after_s);
             }
+            Kind::Internal if error.code() == code::STORAGE_FULL => {
+                tracing::error!(target: "flagstone_admin", code = error.code(), "no space is left");
+                return Self {
+                    code: code::STORAGE_FULL,
+                    detail: NO_SPACE.to_owned(),
+                    ..Self::busy(FULL_RETRY_S)
+                };
+            }
             Kind::Internal => {
                 tracing::error!(
                     target: "flagstone_admin",
@@ -296,6 +310,7 @@ fn title(code: &str) -> &'static str {
         "schedule-in-past" => "all of the schedule is over",
         "schedule-overlap" => "points in time do not follow one another",
         "segment-not-found" => "no such segment",
+        "storage-full" => "no space is left",
         "stale-revision" => "changed in the meantime",
         "token-not-found" => "no such token",
         "too-large" => "too large",
@@ -306,5 +321,22 @@ fn title(code: &str) -> &'static str {
         "unsupported-media-type" => "not JSON",
         "unsupported-test" => "not supported yet",
         _ => "the request was refused",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use flagstone_publisher::log::LogError;
+    use flagstone_publisher::storage::StorageError;
+
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_as_such_and_its_path_is_not() {
+        let full = StorageError::Full { path: "/canary".into() };
+        let problem = Problem::from(ControlError::from(LogError::from(full)));
+        assert_eq!((problem.status, problem.code), (StatusCode::SERVICE_UNAVAILABLE, "storage-full"));
+        assert!(!problem.detail.contains("canary"));
+        assert_eq!(title(problem.code), "no space is left");
     }
 }
