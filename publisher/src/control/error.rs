@@ -169,6 +169,7 @@ impl ControlError {
                 | Refusal::KeyRetired
                 | Refusal::NeedsConfirmation { .. }
                 | Refusal::RampShrinks { .. }
+                | Refusal::RolloutShrinks { .. }
                 | Refusal::TooManyTokens
                 | Refusal::TooManyKeys => Kind::Conflict,
                 Refusal::At { .. } | Refusal::Fold(_) => Kind::Internal,

@@ -8,7 +8,7 @@ use flagstone_model::key::{FlagKey, SegmentKey, VariationKey};
 use flagstone_model::limits;
 use flagstone_publisher::author::{Condition, FlagTest, Targeting, Then};
 use flagstone_publisher::lower::salt::seed;
-use flagstone_publisher::state::change::{self, Refusal, Terms};
+use flagstone_publisher::state::change::{self, Confirmation, Refusal, Terms};
 use proptest::prelude::*;
 
 use crate::project::{Project, flag, json, production, segment, told};
@@ -57,7 +57,8 @@ fn grounded() -> impl Strategy<Value = Targeting> {
 
 /// Puts a targeting; `None` if generated salts happen to collide.
 fn put(project: &mut Project, targeting: &Targeting) -> Option<()> {
-    match project.try_put("x", &targeting.to_json().to_string()) {
+    let confirmed = Terms { confirmation: Confirmation::Given, ..Terms::default() };
+    match project.try_put_with("x", &targeting.to_json().to_string(), confirmed) {
         Ok(edits) => project.record(edits),
         Err(refusal) if refusal.code() == COLLISION => return None,
         Err(refusal) => panic!("{refusal:?}"),

@@ -329,6 +329,36 @@ fn who_a_ramp_has_reached_stays_in_when_a_rollout_takes_its_place() {
     }
 }
 
+#[test]
+fn a_ramp_that_takes_a_rollouts_place_asks_before_somebody_loses_what_that_serves() {
+    let now = at("2026-12-02T12:00:00Z");
+    let confirmed = Terms { confirmation: Confirmation::Given, ..now };
+    let put = |then: &str| format!(r#"{{"on":true,"off":"off","fallthrough":{{{then}}}}}"#);
+    let ramp = |serve: &str, share: &str| {
+        put(&format!(
+            r#""ramp":{{"serve":"{serve}","steps":[["2026-12-01T00:00:00Z","{share}"],["2026-12-09T00:00:00Z","100%"]]}}"#
+        ))
+    };
+    let mut project = project();
+    // Of `a` and `b`, `b` lies on top: a ramp reaches it last.
+    project.put("x", &put(r#""rollout":{"weights":{"a":"60%","b":"40%"}}"#));
+    let refused = project.try_put_with("x", &ramp("b", "70%"), now).unwrap_err();
+    assert_eq!(refused.code(), "needs-confirmation");
+    let told = "`b` is served to 40% by the rollout of `rollout`, of whom only 10% would be in the ramp now";
+    assert!(refused.to_string().starts_with(told), "{refused}");
+    assert_eq!(
+        project.try_put_with("x", &ramp("a", "59.999%"), now).unwrap_err().code(),
+        "needs-confirmation"
+    );
+    assert!(project.try_put_with("x", &ramp("b", "70%"), confirmed).is_ok());
+    project.record(change::switch(&project.state, &production(), &flag("x"), false, now).unwrap());
+    assert!(project.try_put_with("x", &ramp("b", "70%"), now).is_ok(), "nobody is served anything");
+    project.record(change::switch(&project.state, &production(), &flag("x"), true, now).unwrap());
+    for kept in [ramp("a", "60%"), ramp("b", "100%"), ramp("off", "1%")] {
+        assert!(project.try_put_with("x", &kept, now).is_ok(), "{kept}");
+    }
+}
+
 fn pause(project: &Project, body: &str, now: &str) -> Result<Vec<change::Edit>, change::Refusal> {
     change::pause_ramp(&project.state, &production(), &flag("x"), &json(body), at(now))
 }

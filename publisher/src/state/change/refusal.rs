@@ -97,6 +97,22 @@ pub enum Refusal {
         /// The share that would stay.
         to: String,
     },
+    /// A ramp takes the place of a rollout and would not reach all that were served by that, and nobody has said that
+    /// they should lose it.
+    #[error(
+        "`{variation}` is served to {from} by the rollout of `{rule}`, of whom only {to} would be in the ramp now; \
+         confirm that the others should lose it"
+    )]
+    RolloutShrinks {
+        /// The id of its rule; `rollout` is the fallthrough.
+        rule: String,
+        /// What the ramp serves.
+        variation: String,
+        /// The share that is served it.
+        from: String,
+        /// The share of these that would stay.
+        to: String,
+    },
     /// The state can not take the change: a fault of the program.
     #[error(transparent)]
     Fold(#[from] FoldError),
@@ -120,7 +136,9 @@ impl Refusal {
             Self::TooManyTokens => "too-many-tokens",
             Self::TooManyKeys => "too-many-keys",
             Self::StaleRevision { .. } => "stale-revision",
-            Self::NeedsConfirmation { .. } | Self::RampShrinks { .. } => "needs-confirmation",
+            Self::NeedsConfirmation { .. } | Self::RampShrinks { .. } | Self::RolloutShrinks { .. } => {
+                "needs-confirmation"
+            }
             Self::At { refusal, .. } => refusal.code(),
             Self::Fold(error) => error.code(),
         }

@@ -138,7 +138,8 @@ pub(super) fn past(authored: &Targeting, before: &Targeting, now: Instant) -> Ve
     told.collect()
 }
 
-/// Asks if a ramp that runs would lose some of those it has reached.
+/// Asks if a ramp that runs would lose some of those it has reached, or one that takes the place of a rollout some of
+/// those that served.
 pub(super) fn ask_before_shrinking(
     after: &SettledTargeting,
     before: &SettledTargeting,
@@ -152,7 +153,45 @@ pub(super) fn ask_before_shrinking(
             return Err(Refusal::RampShrinks { rule: rule.to_owned(), from, to });
         }
     }
+    // Where the flag is off its rollouts serve nobody.
+    let replacing = before.authored.on.then(|| ramps(&after.authored)).into_iter().flatten();
+    for (rule, ramp) in replacing {
+        let Served::Variation(variation) = &ramp.serve else { continue };
+        let Some(by) = rolled_out(&before.authored, rule) else { continue };
+        let Some(split) = before.splits.of_rule(rule) else { continue };
+        let kept = after.splits.of_rule(rule).is_some_and(|now| now.salt == split.salt) && *by == ramp.by;
+        let reached = match ramp.ramp.reached(now) {
+            BUCKETS => BUCKETS,
+            reached if kept => reached,
+            _ => 0,
+        };
+        let own = split.ranges.iter().filter(|range| range.variation == *variation);
+        let (from, to) = own.fold((0_u64, 0_u64), |(from, to), range| {
+            let width = range.end.saturating_sub(range.start);
+            let stays = range.end.min(reached).saturating_sub(range.start);
+            (from.saturating_add(width), to.saturating_add(stays))
+        });
+        if to < from {
+            let (from, to) = (share(from).to_string(), share(to).to_string());
+            let (rule, variation) = (rule.to_owned(), variation.to_string());
+            return Err(Refusal::RolloutShrinks { rule, variation, from, to });
+        }
+    }
     Ok(())
+}
+
+/// What is bucketed by the rollout that a rule is, without a ramp.
+fn rolled_out<'a>(targeting: &'a Targeting, rule: &str) -> Option<&'a By> {
+    if rule == ROLLOUT_RULE {
+        return match &targeting.fallthrough {
+            Some(Fallthrough::Rollout { rollout, .. }) => Some(&rollout.by),
+            _ => None,
+        };
+    }
+    match &targeting.rules.iter().find(|own| own.id.as_str() == rule)?.then {
+        Then::Rollout(rollout) => Some(&rollout.by),
+        _ => None,
+    }
 }
 
 /// How many of those a ramp has reached are served the same by what stands in its place, of 100 000.
