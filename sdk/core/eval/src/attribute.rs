@@ -72,11 +72,16 @@ impl Default for Strings {
 }
 
 impl AttributeTest {
+    // One function, called from where conditions are: with its parts inlined and itself not, it is what it was before
+    // explanations asked for the parts.
+    #[inline(never)]
     pub(crate) fn truth(&self, context: &Context) -> Truth {
         self.unreplaced(context).or_absent(self.absent)
     }
 
     /// The truth before `absent` takes the place of *unknown*.
+    #[expect(clippy::inline_always, reason = "the hot path is counted in instructions")]
+    #[inline(always)]
     pub(crate) fn unreplaced(&self, context: &Context) -> Truth {
         let attribute = context.resolve(&self.path);
         let exists = self.exists.map_or(Truth::True, |wanted| Truth::from(attribute.is_some() == wanted));
@@ -94,6 +99,8 @@ impl AttributeTest {
         exists.min(tested)
     }
 
+    #[expect(clippy::inline_always, reason = "the hot path is counted in instructions")]
+    #[inline(always)]
     fn scalar(&self, value: &Attribute) -> Truth {
         Truth::all(self.tests.iter().map(|test| test.truth(value)))
     }
