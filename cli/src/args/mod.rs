@@ -331,14 +331,14 @@ pub(crate) enum AuditVerb {
 Example:
   flagstone audit verify --data .flagstone
 
-Checks the chain from entry 1, folds it, compares the log heads that manifests were signed with, the claims, and the
-content that the log gives with what is announced. Tells the first fault: which entry or object, and what is wrong.
+Checks the chain from entry 1, folds it, compares the checkpoints, the log heads that manifests were signed with, the
+claims, and the content that the log gives with what is announced. Tells the first fault: which entry or object, and what is wrong.
 A program may be using the directory meanwhile.")]
 pub(crate) struct AuditVerify {
-    /// The data directory of `flagstone dev`.
+    /// The data directory of `flagstone dev` or `flagstone serve`.
     #[arg(long, value_name = "DIR", default_value = ".flagstone")]
     pub(crate) data: PathBuf,
-    /// The project [env: FLAGSTONE_PROJECT, else demo].
+    /// The project [env: FLAGSTONE_PROJECT, else that of the directory].
     #[arg(long, value_name = "PROJECT")]
     pub(crate) project: Option<ProjectId>,
 }

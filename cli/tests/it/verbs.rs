@@ -327,7 +327,7 @@ fn a_token_and_a_key_are_made_shown_once_and_revoked() {
 }
 
 #[test]
-fn what_init_says_to_do_next_names_the_project() {
+fn what_init_made_is_found_by_what_comes_next() {
     let place = tempfile::tempdir().unwrap();
     let data = place.path().join("data");
     let mut command = flagstone();
@@ -336,4 +336,9 @@ fn what_init_says_to_do_next_names_the_project() {
     let told = String::from_utf8(output.stdout).unwrap();
     // Without it `login` asks for the default project, which is not there.
     assert!(told.contains("login URL --project acme"), "{told}");
+    let data = data.to_str().unwrap();
+    let proved = run(&["audit", "verify", "--data", data]);
+    assert!(proved.code == 0 && proved.out.contains("the log of acme"), "{} {}", proved.out, proved.err);
+    let other = run(&["--json", "audit", "verify", "--data", data, "--project", "demo"]);
+    assert_eq!((other.code, text(&other.json(), &["code"]).as_str()), (1, "project-not-found"));
 }

@@ -112,7 +112,9 @@ pub(super) fn verify(
     surroundings: &Surroundings,
     screen: &Screen,
 ) -> Result<ExitCode, Failure> {
-    let project = api::project(args.project.as_ref(), surroundings)?;
+    let of_data = || if surroundings.project.is_none() { only_project(&args.data) } else { None };
+    let named = args.project.clone().or_else(of_data);
+    let project = api::project(named.as_ref(), surroundings)?;
     let log = args.data.join("log.sqlite");
     if let Err(error) = std::fs::File::open(&log) {
         let why = match error.kind() {
@@ -144,6 +146,13 @@ pub(super) fn verify(
             Ok(ExitCode::FAILURE)
         }
     }
+}
+
+/// The project of a data directory that holds one, as every directory of `dev` and `serve` does.
+fn only_project(data: &Path) -> Option<ProjectId> {
+    let mut names = std::fs::read_dir(data.join("bucket/open")).ok()?;
+    let only = names.next()?.ok()?.file_name();
+    if names.next().is_some() { None } else { ProjectId::parse(only.to_str()?).ok() }
 }
 
 /// Whether anybody uses the log.

@@ -27,8 +27,9 @@ pub(crate) async fn create(State(service): State<Service>, call: Call) -> Answer
         without_own(call.json(Media::Json)?.into_owned(), &["key", "id", "revision", "seq", "publication"]);
     let token = Token::parse(&body).map_err(|problems| ControlError::from(Refusal::from(problems)))?;
     let principal = call.principal();
-    if token.role > principal.role || !is_within(principal, &token) {
-        let detail = "a token makes no token that may do more, or act in more environments, than itself";
+    if token.role > principal.role || !is_within(principal, &token) || outlives(principal, &token) {
+        let detail =
+            "a token makes no token that may do more, act in more environments, or end later than itself";
         return Err(Problem::new(StatusCode::FORBIDDEN, code::FORBIDDEN, detail));
     }
     let terms = call.creation(None).await?;
@@ -83,6 +84,11 @@ pub(crate) async fn revoke(State(service): State<Service>, call: Call) -> Answer
 
 fn token_id(call: &Call) -> Result<TokenId, Problem> {
     TokenId::parse(call.raw_parameter("token")).map_err(|error| Problem::parameter("token", error))
+}
+
+/// Whether a token would still work when that of its maker has ended.
+fn outlives(principal: &Principal, token: &Token) -> bool {
+    principal.expires.is_some_and(|end| token.expires.is_none_or(|expires| expires > end))
 }
 
 /// Whether a token reaches no further than somebody does.

@@ -166,6 +166,21 @@ async fn nobody_gives_away_more_than_is_theirs() {
 }
 
 #[tokio::test]
+async fn a_token_that_ends_makes_none_that_goes_on() {
+    let world = World::new().await;
+    let (_, ending) = world.token(r#"{"name":"e","role":"admin","expires":"2027-06-01T00:00:00Z"}"#).await;
+    for body in [
+        r#"{"name":"x","role":"viewer"}"#,
+        r#"{"name":"x","role":"viewer","expires":"2027-06-01T00:00:01Z"}"#,
+    ] {
+        let told = world.expect(StatusCode::FORBIDDEN, post(TOKENS, body).by(&ending)).await;
+        assert_eq!(told.code(), "forbidden", "{body}");
+    }
+    let same = r#"{"name":"x","role":"viewer","expires":"2027-06-01T00:00:00Z"}"#;
+    world.expect(StatusCode::CREATED, post(TOKENS, same).by(&ending)).await;
+}
+
+#[tokio::test]
 async fn the_bootstrap_token_works_though_the_log_does_not_answer_and_no_token_can_end_it() {
     let world = World::new().await;
     let (_, token) = world.token(r#"{"name":"a","role":"admin"}"#).await;
