@@ -11,9 +11,10 @@ use crate::{Service, answer};
 
 pub(crate) async fn list(State(service): State<Service>, call: Call) -> Answer {
     let query = call.query(&["limit", "cursor", "at", "seq"])?;
-    let page = query.page(call.path())?;
     let past = Past::of(&service, &query).await?;
-    Ok(answer::entities(call.path(), &page, None, past.view.flags()?, past.seq))
+    let list = past.list(&call);
+    let page = query.page(&list)?;
+    Ok(answer::entities(&list, &page, None, past.view.flags()?, past.seq))
 }
 
 pub(crate) async fn create(State(service): State<Service>, call: Call) -> Answer {

@@ -38,6 +38,12 @@ impl Past {
         Self::of(service, &call.query(&PARAMETERS)?).await
     }
 
+    /// The list that cursors of an answer belong to: the path, and the entry where it was read, so that no page mixes
+    /// what was with what is.
+    pub(crate) fn list(&self, call: &Call) -> String {
+        self.seq.map_or_else(|| call.path().to_owned(), |seq| format!("{}@{seq}", call.path()))
+    }
+
     /// The answer to reading one entity. One of an earlier time has no tag: it never changes, and nothing can be
     /// written over it.
     pub(crate) fn answer(

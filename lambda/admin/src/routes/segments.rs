@@ -11,11 +11,12 @@ use crate::{Service, answer};
 
 pub(crate) async fn list(State(service): State<Service>, call: Call) -> Answer {
     let query = call.query(&["limit", "cursor", "at", "seq"])?;
-    let page = query.page(call.path())?;
     let environment = call.environment()?;
     let past = Past::of(&service, &query).await?;
+    let list = past.list(&call);
+    let page = query.page(&list)?;
     let segments = past.view.segments(&environment)?;
-    Ok(answer::entities(call.path(), &page, Some(&environment), segments, past.seq))
+    Ok(answer::entities(&list, &page, Some(&environment), segments, past.seq))
 }
 
 pub(crate) async fn read(State(service): State<Service>, call: Call) -> Answer {

@@ -70,6 +70,10 @@ async fn entities_are_read_as_an_earlier_entry_left_them() {
         assert_eq!(member(&told, "seq"), before.to_string(), "{list}");
         let cursor = told.member("next").and_then(Json::as_str).map(ToOwned::to_owned);
         if let Some(cursor) = cursor {
+            for elsewhere in [String::new(), format!("seq={}&", before - 1)] {
+                let mixed = format!("{list}?{elsewhere}limit=1&cursor={cursor}");
+                world.expect(StatusCode::BAD_REQUEST, get(&mixed)).await;
+            }
             let more = format!("{list}?seq={before}&limit=1&cursor={cursor}");
             world.expect(StatusCode::OK, get(&more)).await;
         }
