@@ -123,6 +123,8 @@ fn a_plan_is_made_as_it_was_shown_or_not_at_all() {
     assert_eq!(text(&other.error(), &["code"]), "other-project");
     fs::write(&plan, "{}").unwrap();
     assert_eq!(dev.run(&["apply", &plan, "--yes"]).code, 2);
+    let directory = dev.run(&["apply", &files, "--yes"]);
+    assert!(directory.code == 2 && directory.err.contains("--dir"), "{}", directory.err);
     assert_eq!(dev.run(&out).code, 2, "a file that is no plan is not written over");
 }
 

@@ -44,6 +44,10 @@ impl Document {
     /// Reads a plan that `plan --out` wrote.
     pub(super) fn read(file: &Path) -> Result<Self, Failure> {
         let wrong = |detail: String| Failure::usage(format!("{}: {detail}", file.display()));
+        if file.is_dir() {
+            let hint = format!("`flagstone apply --dir {}` applies the files in it", file.display());
+            return Err(wrong("a directory, and no plan".to_owned()).hint(hint));
+        }
         let bytes = std::fs::read(file).map_err(|error| wrong(error.to_string()))?;
         let json = Json::parse(&bytes).map_err(|error| wrong(format!("no plan: {error}")))?.into_owned();
         if json.member("format").and_then(Json::as_str) != Some(FORMAT) {
