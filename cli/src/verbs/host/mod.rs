@@ -109,10 +109,11 @@ impl Host {
         let options = flagstone_admin::Options {
             #[cfg(feature = "otel")]
             adopt: Some(traces::adopt),
+            #[cfg(not(feature = "otel"))]
+            adopt: None,
             limits: allowed.limits,
             metrics: allowed.metrics,
             access: Some(Arc::clone(&self.access)),
-            ..flagstone_admin::Options::default()
         };
         flagstone_admin::router_with(self.control.clone(), tokens, options)
             .merge(cdn::router(Arc::clone(&self.bucket), Arc::new(keys)))
