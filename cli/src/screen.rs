@@ -100,6 +100,11 @@ impl Screen {
         self.line(json)
     }
 
+    /// A list as one JSON line on standard output.
+    pub(crate) fn items(&self, items: Vec<Json<'_>>) -> Result<(), Failure> {
+        self.json(&Json::object([("items", Json::Array(items))]))
+    }
+
     /// A table without a frame on standard output; the first row is its head.
     pub(crate) fn table(&self, rows: &[Vec<String>]) -> Result<(), Failure> {
         let columns = rows.iter().map(Vec::len).max().unwrap_or_default();

@@ -19,7 +19,7 @@ pub(super) async fn list(
     let api = Api::new(&args.api, surroundings)?;
     let environments = api.list(&api.in_project("environments")).await?;
     if screen.is_json() {
-        return screen.json(&Json::object([("items", Json::Array(environments))]));
+        return screen.items(environments);
     }
     for environment in &environments {
         screen.line(told::text(environment, "key"))?;

@@ -94,7 +94,7 @@ pub(super) async fn list(
     let api = Api::new(&args.api, surroundings)?;
     let definitions = api.list(&api.in_project("flags")).await?;
     if screen.is_json() {
-        return screen.json(&Json::object([("items", Json::Array(definitions))]));
+        return screen.items(definitions);
     }
     let targetings = api.list(&api.in_environment("flags")).await?;
     let state = |key: &str| {

@@ -19,7 +19,7 @@ pub(super) async fn list(
     let api = Api::new(&args.api, surroundings)?;
     let segments = api.list(&api.in_environment("segments")).await?;
     if screen.is_json() {
-        return screen.json(&Json::object([("items", Json::Array(segments))]));
+        return screen.items(segments);
     }
     let count = |segment: &Json<'_>, name: &str| {
         segment.member(name).and_then(Json::as_array).map_or(0, <[_]>::len).to_string()

@@ -45,7 +45,7 @@ pub(super) async fn list(
     let api = Api::new(&args.api, surroundings)?;
     let tokens = api.list(&api.in_project("tokens")).await?;
     if screen.is_json() {
-        return screen.json(&Json::object([("items", Json::Array(tokens))]));
+        return screen.items(tokens);
     }
     let mut rows = vec![["ID", "NAME", "ROLE", "ONLY", "EXPIRES"].map(str::to_owned).to_vec()];
     for token in &tokens {
@@ -129,7 +129,7 @@ pub(super) async fn list_keys(
     let api = Api::new(&args.api, surroundings)?;
     let keys = api.list(&api.in_environment("keys")).await?;
     if screen.is_json() {
-        return screen.json(&Json::object([("items", Json::Array(keys))]));
+        return screen.items(keys);
     }
     let mut rows = vec![["ID", "NAME", "CREATED"].map(str::to_owned).to_vec()];
     let row =

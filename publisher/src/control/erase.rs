@@ -62,16 +62,20 @@ impl ControlPlane {
     /// nothing was erased.
     pub async fn erase(&self, what: &Erasure, write: Write) -> Result<Erased, ControlError> {
         let state = self.state().await?;
+        let (mut write, mut done) = (write, Erased::default());
         if let Some(id) = &write.request_id
             && let Some(recorded) = state.requests().find(&write.actor.id, id)
         {
             let entry = self.inner.folded.log().entry(self.project(), recorded.seq).await?;
-            return match entry {
-                Some(entry) if recorded.is(&write.request_bytes) != Some(false) => self.finish(&entry).await,
-                _ => Err(ControlError::KeyReused),
-            };
+            let entry = entry.filter(|_| recorded.is(&write.request_bytes) != Some(false));
+            let entry = entry.ok_or(ControlError::KeyReused)?;
+            done = self.finish(&entry).await?;
+            if entry.header.changes.len() < MAX_ERASED_AT_ONCE {
+                return Ok(done);
+            }
+            // The first of several, perhaps: what the try before did not get to follows now.
+            write.request_id = None;
         }
-        let mut done = Erased::default();
         let chosen = match what {
             Erasure::Entries(seqs) => self.named(&state, seqs).await?,
             Erasure::Actor(id) => {
@@ -85,7 +89,6 @@ impl ControlPlane {
             Erasure::UserId(key) => self.of_user(&state, key).await?,
         };
         let seqs: Vec<u64> = chosen.iter().map(Entry::seq).collect();
-        let mut write = write;
         for part in seqs.chunks(MAX_ERASED_AT_ONCE) {
             let edits = |state: &State| {
                 let edit = |seq: &u64| Edit::of(state, Entity::Erasure(*seq), &Json::Null);
@@ -96,7 +99,7 @@ impl ControlPlane {
                 done.entries.extend(finished.entries);
                 done.erased.extend(finished.erased);
             }
-            // Only the first entry is found again by the request's id; the rest is found by asking again.
+            // Only the first entry is found again by the request's id; a retry goes on from there.
             write.request_id = None;
         }
         Ok(done)

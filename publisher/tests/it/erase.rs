@@ -336,6 +336,29 @@ async fn more_entries_than_one_entry_can_name_are_erased_by_several() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_retry_of_a_large_erasure_goes_on_where_the_first_try_was_cut_off() {
+    let bench = Bench::new().await;
+    let total = MAX_ERASED_AT_ONCE as u64 + 1;
+    for round in 0..=total {
+        bench.write(Operation::Switch(production(), flag("a"), round % 2 == 0)).await;
+    }
+    let log = Eventful::new(&bench);
+    let control = log.start(&bench).await;
+    let write = || Write { request_id: Some("once".to_owned()), ..by("u_op") };
+    log.busy.store(true, Ordering::SeqCst);
+    let refused = control.erase(&entries(4..4 + total), write()).await.unwrap_err();
+    assert_eq!(refused.code(), "storage-busy");
+
+    let erased = control.erase(&entries(4..4 + total), write()).await.unwrap();
+    assert_eq!(erased.erased, (4..4 + total).collect::<Vec<_>>());
+    assert_eq!(erased.entries.len(), 2);
+    let verified = verify_log(&*bench.records, &project(), []).await.unwrap();
+    assert_eq!(verified.erased.len() as u64, total);
+    let again = control.erase(&entries(4..4 + total), write()).await.unwrap();
+    assert_eq!(again.entries, erased.entries[..1], "what is erased is not erased again");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_busy_store_kept_of_an_erasure_goes_with_a_later_sweep() {
     let bench = Bench::new().await;
     let first = bench.target(PERSON).await;

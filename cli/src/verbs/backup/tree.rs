@@ -17,7 +17,14 @@ pub(super) struct Partial {
 impl Partial {
     /// A directory beside the one that is wanted, which must not be there yet, or be empty.
     pub(super) fn beside(wanted: &Path) -> Result<Self, Failure> {
-        let taken = match fs::read_dir(wanted) {
+        // `backup/` is `backup`: with the slash, what is beside it would be inside of it.
+        let wanted: PathBuf = wanted.components().collect();
+        let Some(last) = wanted.file_name() else {
+            return Err(Failure::usage(format!("{} names no new directory", wanted.display())));
+        };
+        let mut name = last.to_owned();
+        name.push(format!(".partial-{}", std::process::id()));
+        let taken = match fs::read_dir(&wanted) {
             Ok(mut entries) => entries.next().is_some(),
             Err(error) if error.kind() == ErrorKind::NotFound => false,
             Err(_) => true,
@@ -26,9 +33,7 @@ impl Partial {
             let detail = format!("{} is there already, and is not an empty directory", wanted.display());
             return Err(Failure::refused("not-empty", detail).hint("name a directory that is not there yet"));
         }
-        let mut name = wanted.as_os_str().to_owned();
-        name.push(format!(".partial-{}", std::process::id()));
-        let partial = Self { path: name.into(), name: wanted.to_path_buf(), finished: false };
+        let partial = Self { path: wanted.with_file_name(name), name: wanted, finished: false };
         make_private_directory(&partial.path).map_err(|error| unwritable(&partial.path, &error))?;
         Ok(partial)
     }
@@ -118,4 +123,24 @@ pub(super) fn copy_file(from: &Path, to: &Path) -> Result<u64, Failure> {
         Ok(bytes)
     };
     write().map_err(|error: io::Error| unwritable(to, &error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slash_after_the_name_changes_nothing() {
+        let place = tempfile::tempdir().unwrap();
+        let wanted = place.path().join("backup");
+        fs::create_dir_all(&wanted).unwrap();
+        let partial = Partial::beside(&place.path().join("backup/")).unwrap();
+        assert_eq!(partial.path().parent(), Some(place.path()));
+        fs::write(partial.path().join("file"), "x").unwrap();
+        partial.finish().unwrap();
+        assert_eq!(fs::read(wanted.join("file")).unwrap(), b"x");
+        for nameless in ["/", ".."] {
+            assert!(Partial::beside(Path::new(nameless)).is_err());
+        }
+    }
 }

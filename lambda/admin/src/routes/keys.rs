@@ -5,7 +5,7 @@ use axum::http::header::ETAG;
 use flagstone_publisher::control::Operation;
 use flagstone_publisher::log::SdkKeyId;
 
-use super::{Answer, Subject, authored, created, plain, revision, without_own, write};
+use super::{Answer, Subject, authored, created, plain, revision, run_on, without_own, write};
 use crate::call::{Call, Media};
 use crate::problem::Problem;
 use crate::{Service, answer};
@@ -25,8 +25,7 @@ pub(crate) async fn create(State(service): State<Service>, call: Call) -> Answer
     let terms = call.creation(None).await?;
     let (control, of) = (service.control.clone(), environment.clone());
     let waited = terms.wait;
-    let done = tokio::spawn(async move { control.create_sdk_key(&of, body, terms).await }).await;
-    let (written, minted) = done.map_err(|_| Problem::internal())??;
+    let (written, minted) = run_on(async move { control.create_sdk_key(&of, body, terms).await }).await?;
     let secret = ("sdk_key", minted.text);
     let response = answer::told_once(minted.id.as_str(), Some(&environment), waited, written, secret);
     Ok(created(response, &call, minted.id.as_str()))

@@ -9,7 +9,7 @@ use flagstone_publisher::control::{ControlError, Operation};
 use flagstone_publisher::log::TokenId;
 use flagstone_publisher::state::change::Refusal;
 
-use super::{Answer, Subject, created, plain, revision, without_own, write};
+use super::{Answer, Subject, created, plain, revision, run_on, without_own, write};
 use crate::auth::{Principal, outside};
 use crate::call::{Call, Media};
 use crate::problem::{Problem, code};
@@ -35,8 +35,7 @@ pub(crate) async fn create(State(service): State<Service>, call: Call) -> Answer
     let terms = call.creation(None).await?;
     let control = service.control.clone();
     let waited = terms.wait;
-    let done = tokio::spawn(async move { control.create_token(body, terms).await }).await;
-    let (written, minted) = done.map_err(|_| Problem::internal())??;
+    let (written, minted) = run_on(async move { control.create_token(body, terms).await }).await?;
     let response = answer::told_once(minted.id.as_str(), None, waited, written, ("token", minted.text));
     Ok(created(response, &call, minted.id.as_str()))
 }
@@ -70,8 +69,10 @@ pub(crate) async fn read(State(service): State<Service>, call: Call) -> Answer {
 pub(crate) async fn revoke(State(service): State<Service>, call: Call) -> Answer {
     let id = token_id(&call)?;
     let subject = Subject { key: id.as_str(), environment: None };
-    match service.control.token(&id).await {
+    match service.control.token(&id).await.map_err(Problem::from) {
         Ok((_, token)) if !is_within(call.principal(), &token) => return Err(outside()),
+        // A retry of a revocation is answered from its entry, though the token is gone.
+        Err(problem) if !problem.is_not_found() => return Err(problem),
         _ => {}
     }
     let current = async { revision(service.control.token(&id).await.map(|(entity, _)| entity)) };

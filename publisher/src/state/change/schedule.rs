@@ -24,8 +24,7 @@ pub fn pause_ramp(
     body: &Json<'_>,
     terms: Terms,
 ) -> Result<Vec<Edit>, Refusal> {
-    let at = Place::find(state, id, key)?;
-    terms.check(at.flag.revision(), at.flag.edits > 0)?;
+    let at = Place::find(state, id, key, terms)?;
     let named = named_rule(body)?;
     let now = terms.now();
     let mut authored = at.flag.targeting.authored.clone();

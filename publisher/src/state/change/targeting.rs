@@ -22,8 +22,7 @@ pub fn put_targeting(
     body: &Json<'_>,
     terms: Terms,
 ) -> Result<Vec<Edit>, Refusal> {
-    let at = Place::find(state, id, key)?;
-    terms.check(at.flag.revision(), at.flag.edits > 0)?;
+    let at = Place::find(state, id, key, terms)?;
     let before = at.flag.targeting.instants.clone();
     at.target(Targeting::parse_after(body, before)?, terms)
 }
@@ -36,8 +35,7 @@ pub fn switch(
     on: bool,
     terms: Terms,
 ) -> Result<Vec<Edit>, Refusal> {
-    let at = Place::find(state, id, key)?;
-    terms.check(at.flag.revision(), at.flag.edits > 0)?;
+    let at = Place::find(state, id, key, terms)?;
     let confirmation = if on { terms.confirmation } else { Confirmation::Given };
     let authored = Targeting { on, ..at.flag.targeting.authored.clone() };
     at.target(authored, Terms { confirmation, ..terms })
@@ -51,8 +49,7 @@ pub fn roll_out(
     body: &Json<'_>,
     terms: Terms,
 ) -> Result<Vec<Edit>, Refusal> {
-    let at = Place::find(state, id, key)?;
-    terms.check(at.flag.revision(), at.flag.edits > 0)?;
+    let at = Place::find(state, id, key, terms)?;
     let (variation, share) = at.read_rollout(body)?;
     let authored = &at.flag.targeting.authored;
     let fallthrough = rollout::roll_out(authored, &variation, share)
@@ -68,8 +65,7 @@ pub fn restore_targeting(
     older: &Json<'_>,
     terms: Terms,
 ) -> Result<Vec<Edit>, Refusal> {
-    let at = Place::find(state, id, key)?;
-    terms.check(at.flag.revision(), at.flag.edits > 0)?;
+    let at = Place::find(state, id, key, terms)?;
     let older = SettledTargeting::from_json(older)
         .ok_or_else(|| Refusal::invalid("/seq", "what was written then can not be read any more"))?;
     let mut salts = at.environment.salts(Some(key.as_str()), None);
@@ -91,11 +87,18 @@ pub(super) struct Place<'a> {
 }
 
 impl<'a> Place<'a> {
-    pub(super) fn find(state: &'a State, id: &'a EnvironmentId, key: &'a FlagKey) -> Result<Self, Refusal> {
+    /// A live flag in an environment, if the terms hold of it.
+    pub(super) fn find(
+        state: &'a State,
+        id: &'a EnvironmentId,
+        key: &'a FlagKey,
+        terms: Terms,
+    ) -> Result<Self, Refusal> {
         let environment =
             state.environment(id.as_str()).ok_or_else(|| Refusal::no_environment(state, id.as_str()))?;
         live(state, key)?;
         let flag = environment.flags.get(key).ok_or_else(|| Refusal::no_flag(state, key.as_str()))?;
+        terms.check(flag.revision(), flag.edits > 0)?;
         Ok(Self { state, id, key, environment, flag })
     }
 
