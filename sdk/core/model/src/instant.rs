@@ -32,6 +32,25 @@ impl Instant {
         self.0.div_euclid(1_000)
     }
 
+    /// Reads a timestamp as contexts carry it: RFC 3339 with upper-case `T` and `Z`, its offset required (FORMAT M-4.5).
+    ///
+    /// Digits past milliseconds are dropped, and a second of 60 is none. Any year from 0000 to 9999.
+    pub fn parse_rfc3339(text: &str) -> Option<Self> {
+        let (seconds, rest) = text.as_bytes().split_at_checked(19)?;
+        let local = civil(seconds, 0)?;
+        let (millis, offset) = match rest.strip_prefix(b".") {
+            None => (0, rest),
+            Some(fraction) => {
+                let length = fraction.iter().take_while(|byte| byte.is_ascii_digit()).count();
+                let (digits_of, offset) = fraction.split_at_checked(length)?;
+                let known = digits_of.iter().copied().chain([b'0'; 3]).take(3);
+                let millis = known.fold(0, |number, digit| number * 10 + i64::from(digit - b'0'));
+                ((length > 0).then_some(millis)?, offset)
+            }
+        };
+        Some(Self(local + millis - offset_minutes(offset)? * 60_000))
+    }
+
     /// Reads `YYYY-MM-DDTHH:MM:SSZ`, or with `.mmm` before the `Z`.
     pub fn parse(text: &str) -> Result<Self, InstantError> {
         read(text.as_bytes()).map(Self).ok_or(InstantError)
@@ -44,23 +63,39 @@ fn read(text: &[u8]) -> Option<i64> {
         24 if text.get(19) == Some(&b'.') => (text.get(..19)?, digits(text.get(20..23)?)?),
         _ => return None,
     };
+    (text.last() == Some(&b'Z')).then(|| civil(seconds, 1970))?.map(|since| since + millis)
+}
+
+/// Milliseconds from the epoch to `YYYY-MM-DDTHH:MM:SS` in UTC, in this year or a later one.
+fn civil(seconds: &[u8], first_year: i64) -> Option<i64> {
     let separators = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':')];
-    if text.last() != Some(&b'Z') || separators.iter().any(|&(at, byte)| seconds.get(at) != Some(&byte)) {
+    if separators.iter().any(|&(at, byte)| seconds.get(at) != Some(&byte)) {
         return None;
     }
     let field = |from: usize, to: usize| digits(seconds.get(from..to)?);
     let (year, month, day) = (field(0, 4)?, field(5, 7)?, field(8, 10)?);
     let (hour, minute, second) = (field(11, 13)?, field(14, 16)?, field(17, 19)?);
-    let in_range = year >= 1970
+    let in_range = year >= first_year
         && (1..=12).contains(&month)
         && (1..=days_in_month(year, month)).contains(&day)
         && hour < 24
         && minute < 60
         && second < 60;
     in_range.then(|| {
-        let day_millis = ((hour * 60 + minute) * 60 + second) * 1_000 + millis;
+        let day_millis = ((hour * 60 + minute) * 60 + second) * 1_000;
         days_from_civil(year, month, day) * MILLIS_PER_DAY + day_millis
     })
+}
+
+/// Minutes east of UTC: `Z`, `+HH:MM`, or `-HH:MM`.
+fn offset_minutes(text: &[u8]) -> Option<i64> {
+    let (sign, hours, minutes) = match *text {
+        [b'Z'] => return Some(0),
+        [sign @ (b'+' | b'-'), h1, h2, b':', m1, m2] => (sign, digits(&[h1, h2])?, digits(&[m1, m2])?),
+        _ => return None,
+    };
+    let minutes = (hours < 24 && minutes < 60).then_some(hours * 60 + minutes)?;
+    Some(if sign == b'-' { -minutes } else { minutes })
 }
 
 fn digits(text: &[u8]) -> Option<i64> {
@@ -165,6 +200,47 @@ mod tests {
             "2026-12-02T12:00:00.Z",
         ] {
             assert_eq!(Instant::parse(text), Err(InstantError), "{text}");
+        }
+    }
+
+    #[test]
+    fn timestamps_of_contexts_are_read_in_any_offset() {
+        // Reproduced with `date -u -d TEXT +%s%3N`.
+        for (text, millis) in [
+            ("2026-12-02T12:00:00Z", 1_796_212_800_000),
+            ("2026-12-02T13:00:00+01:00", 1_796_212_800_000),
+            ("2026-12-02T06:30:00.25-05:30", 1_796_212_800_250),
+            ("2026-12-02T12:00:00.0019999Z", 1_796_212_800_001),
+            ("2026-12-02T12:00:00-00:00", 1_796_212_800_000),
+            ("1970-01-01T00:00:00+23:59", -86_340_000),
+            ("1969-12-31T23:59:59.999Z", -1),
+            ("0000-01-01T00:00:00Z", -62_167_219_200_000),
+        ] {
+            assert_eq!(Instant::parse_rfc3339(text), Some(Instant::from_millis(millis)), "{text}");
+        }
+        for text in [
+            "",
+            "2026-12-02",
+            "2026-12-02T12:00:00",
+            "2026-12-02t12:00:00Z",
+            "2026-12-02T12:00:00z",
+            "2026-12-02 12:00:00Z",
+            "2026-12-02T12:00Z",
+            "2026-12-02T12:00:60Z",
+            "2026-12-02T24:00:00Z",
+            "2026-02-29T12:00:00Z",
+            "2026-12-02T12:00:00.Z",
+            "2026-12-02T12:00:00,5Z",
+            "2026-12-02T12:00:00+0100",
+            "2026-12-02T12:00:00+01",
+            "2026-12-02T12:00:00+24:00",
+            "2026-12-02T12:00:00+01:60",
+            "2026-12-02T12:00:00Z ",
+            "2026-12-02T12:00:00.5",
+            "+2026-12-02T12:00:00Z",
+            "2026-12-02T12:00:00\u{2212}01:00",
+        ] {
+            assert_eq!(Instant::parse_rfc3339(text), None, "{text}");
         }
     }
 

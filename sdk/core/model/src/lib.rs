@@ -40,5 +40,8 @@ pub mod json;
 pub mod key;
 pub mod limits;
 pub mod line;
+pub mod network;
 pub mod path;
+pub mod pattern;
 pub mod value;
+pub mod version;
