@@ -8,10 +8,12 @@ pub mod rollout;
 pub mod salt;
 
 mod flag;
+mod pattern;
 mod segment;
 mod split;
 
 pub use flag::lower_flag;
+pub use pattern::{PatternProblem, lower_pattern};
 pub use segment::{lower_environment, lower_segment};
 pub(crate) use split::take;
 pub use split::{Split, Splits};
