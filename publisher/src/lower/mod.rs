@@ -11,9 +11,11 @@ mod flag;
 mod pattern;
 mod segment;
 mod split;
+mod version;
 
 pub use flag::lower_flag;
 pub use pattern::{PatternProblem, lower_pattern};
 pub use segment::{lower_environment, lower_segment};
 pub(crate) use split::take;
 pub use split::{Split, Splits};
+pub use version::{VersionProblem, lower_version};
