@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, BufWriter, Write, stdin, stdout};
 use std::path::Path;
 
-use flagstone_bundle::container::{Caps, decode_zstd_frame};
+use flagstone_bundle::container::{Caps, decode_frame};
 use flagstone_eval::{Report, Snapshot, batch};
 use flagstone_model::json::Json;
 
@@ -62,7 +62,7 @@ fn read_lines(file: &Path) -> Result<Vec<u8>, Failure> {
     if !bytes.starts_with(&ZSTD_MAGIC) {
         return Ok(bytes);
     }
-    decode_zstd_frame(&bytes, Caps::SNAPSHOT)
+    decode_frame(&bytes, Caps::SNAPSHOT)
         .map_err(|error| Failure::refused(error.code(), format!("{}: {error}", file.display())))
 }
 

@@ -6,7 +6,7 @@
 use flagstone_model::json::Json;
 use flagstone_model::limits::{MAX_RAW_BYTES, MAX_STORED_BYTES};
 
-use crate::container::{Caps, ContainerError, ZSTD_LEVEL, decode_zstd_frame, encode_zstd_level};
+use crate::container::{Caps, ContainerError, ZSTD_LEVEL, decode_frame, encode_zstd_level};
 use crate::content::{Content, ContentError};
 use crate::delta::DeltaLines;
 use crate::framing::FramingError;
@@ -302,7 +302,7 @@ impl<'a> UnverifiedBundle<'a> {
     fn load_content(&self, manifest: &Manifest) -> Result<Content, BundleError> {
         let fault = |part| move |source| BundleError::Content { part, source };
         let unpack = |part, stored, caps| {
-            decode_zstd_frame(stored, caps).map_err(|source| BundleError::Container { part, source })
+            decode_frame(stored, caps).map_err(|source| BundleError::Container { part, source })
         };
         // A client may store what it compressed itself, which the content hash proves. A snapshot as long as the one
         // the manifest names is that one, or it was altered in a bit that unpacking does not notice.

@@ -3,6 +3,10 @@
 //! Nothing here trusts a frame. Its header is read by hand, its end is found before anything is unpacked, and the
 //! output buffer is as large as the signed size and no larger, so a hostile frame has nowhere to write.
 
+mod gzip;
+
+pub use gzip::encode_gzip;
+
 use flagstone_model::digest::Digest;
 use flagstone_model::json::Json;
 use flagstone_model::limits::{MAX_RAW_BYTES, MAX_STORED_BYTES};
@@ -16,7 +20,7 @@ use crate::payload::{Members, PayloadError};
 pub enum Encoding {
     /// One zstd frame: for servers.
     Zstd,
-    /// One gzip member: for browsers. Named by the format, not read by this version.
+    /// One gzip member: for browsers.
     Gzip,
 }
 
@@ -116,8 +120,7 @@ impl StoredObject {
     pub fn open(&self, stored: &[u8], caps: Caps) -> Result<Vec<u8>, ContainerError> {
         match self.encoding {
             Encoding::Zstd => decode_zstd(stored, self, caps),
-            // Where gzip will be read, under the same rules: one member, exact size, nothing after it.
-            Encoding::Gzip => Err(ContainerError::Unsupported { encoding: Encoding::Gzip }),
+            Encoding::Gzip => gzip::decode(stored, self, caps),
         }
     }
 }
@@ -126,8 +129,8 @@ impl StoredObject {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FrameFault {
-    /// No zstd frame, or a skippable one.
-    #[error("no zstd frame")]
+    /// No zstd frame or gzip member, or one of a kind the format does not write.
+    #[error("no frame of its encoding")]
     NotAFrame,
     /// The frame ends early.
     #[error("the frame is cut off")]
@@ -216,12 +219,6 @@ pub enum ContainerError {
     /// The right bytes, and no frame this format allows.
     #[error(transparent)]
     Frame(#[from] FrameFault),
-    /// An encoding this version does not read.
-    #[error("{} is not supported", encoding.as_str())]
-    Unsupported {
-        /// The encoding.
-        encoding: Encoding,
-    },
     /// The compressor refused to work.
     #[error("the compressor reports an error")]
     Compressor,
@@ -234,7 +231,6 @@ impl ContainerError {
             Self::TooLarge { .. } => "too-large",
             Self::Length { .. } | Self::Digest { .. } => "digest-mismatch",
             Self::Frame(_) | Self::Compressor => "malformed",
-            Self::Unsupported { .. } => "unsupported",
         }
     }
 
@@ -245,7 +241,6 @@ impl ContainerError {
             Self::Length { .. } => "object-length",
             Self::Digest { .. } => "object-digest",
             Self::Frame(fault) => fault.detail(),
-            Self::Unsupported { .. } => "encoding",
             Self::Compressor => "compressor",
         }
     }
@@ -262,17 +257,23 @@ pub fn decode_zstd(stored: &[u8], object: &StoredObject, caps: Caps) -> Result<V
     unpack(stored, declared)
 }
 
-/// Unpacks a frame that no manifest names, up to the caps: a part of a bundle file, whose content is hashed later.
-pub fn decode_zstd_frame(stored: &[u8], caps: Caps) -> Result<Vec<u8>, ContainerError> {
+/// Unpacks a frame that no manifest names, up to the caps: a part of a bundle file, whose content is hashed later. It
+/// is a zstd frame or a gzip member, as its first bytes say.
+pub fn decode_frame(stored: &[u8], caps: Caps) -> Result<Vec<u8>, ContainerError> {
     let size = stored.len() as u64;
     if size > caps.stored {
         return Err(ContainerError::TooLarge { what: "stored", size, cap: caps.stored });
     }
-    let declared = frame_size(stored)?;
-    if declared > caps.raw {
-        return Err(ContainerError::TooLarge { what: "raw", size: declared, cap: caps.raw });
+    let within = |declared| match declared {
+        size if size > caps.raw => Err(ContainerError::TooLarge { what: "raw", size, cap: caps.raw }),
+        _ => Ok(declared),
+    };
+    if gzip::is_member(stored) {
+        let member = gzip::Member::read(stored)?;
+        within(member.declared)?;
+        return member.unpack();
     }
-    unpack(stored, declared)
+    unpack(stored, within(frame_size(stored)?)?)
 }
 
 /// Unpacks a frame whose declared size was checked, into a buffer of that size.

@@ -62,8 +62,7 @@
 //!
 //! No I/O, clock, randomness, or async. It does not know whether a manifest is fresh, only what it says: freshness is the
 //! client's. It does not evaluate flags, and a line that is bad behind its head is none of its business. Walking from
-//! one root to the next and gzip are not built yet; [`UnverifiedRoot::verify_successor`] and
-//! [`container::StoredObject::open`] are where they go.
+//! one root to the next is not built yet; [`UnverifiedRoot::verify_successor`] is where it goes.
 
 #![deny(clippy::arithmetic_side_effects)]
 

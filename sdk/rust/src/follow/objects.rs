@@ -3,7 +3,7 @@
 use core::time::Duration;
 use std::sync::Arc;
 
-use flagstone_bundle::container::{Caps, ContainerError, Encoding, StoredObject};
+use flagstone_bundle::container::{Caps, StoredObject};
 use flagstone_bundle::manifest::Manifest;
 use flagstone_model::digest::Digest;
 
@@ -86,10 +86,6 @@ impl Follower {
         let digest = object.sha256;
         if let Some(failure) = self.rests(digest) {
             return Err(failure.into());
-        }
-        if object.encoding != Encoding::Zstd {
-            let error = ContainerError::Unsupported { encoding: object.encoding };
-            return Err(Failure::refused(Object::Snapshot, error.code(), error).into());
         }
         object
             .within(Caps::SNAPSHOT)

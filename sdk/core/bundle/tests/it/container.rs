@@ -3,8 +3,8 @@
 use std::io::Write as _;
 
 use flagstone_bundle::container::{
-    Caps, ContainerError, Encoding, FrameFault, StoredObject, decode_zstd, decode_zstd_frame, encode_zstd,
-    encode_zstd_level,
+    Caps, ContainerError, Encoding, FrameFault, StoredObject, decode_frame, decode_zstd, encode_gzip,
+    encode_zstd, encode_zstd_level,
 };
 use flagstone_bundle::limits::MAX_WINDOW_BYTES;
 use flagstone_model::digest::Digest;
@@ -79,7 +79,7 @@ fn a_bomb_that_declares_its_gibibyte_is_refused_by_its_size() {
     assert_eq!(fault(&bomb, 547), FrameFault::Size { declared: 1 << 30, signed: 547 });
     let error = open(&bomb, 1 << 30).unwrap_err();
     assert_eq!((error.code(), error.detail()), ("too-large", "object-too-large"));
-    let error = decode_zstd_frame(&bomb, Caps::SNAPSHOT).unwrap_err();
+    let error = decode_frame(&bomb, Caps::SNAPSHOT).unwrap_err();
     assert_eq!((error.code(), error.detail()), ("too-large", "object-too-large"));
 }
 
@@ -229,19 +229,102 @@ fn what_is_encoded_is_opened_at_every_size_up_to_the_limit() {
         let raw: Vec<u8> = (0..size).map(|at| (at / 251).to_le_bytes()[0]).collect();
         let (stored, object) = encode_zstd_level(&raw, 1).unwrap();
         assert!(object.open(&stored, Caps::SNAPSHOT).unwrap() == raw, "{size}");
-        assert!(decode_zstd_frame(&stored, Caps::SNAPSHOT).unwrap() == raw, "{size}");
+        assert!(decode_frame(&stored, Caps::SNAPSHOT).unwrap() == raw, "{size}");
     }
     let (stored, object) = encode_zstd(&vec![b'x'; max + 1]).unwrap();
     assert_eq!(object.open(&stored, Caps::SNAPSHOT).unwrap_err().code(), "too-large");
 }
 
+/// The bytes of `printf hello | gzip -9n`, with "no system" in place of Unix.
+const HELLO: &[u8] = b"\x1f\x8b\x08\0\0\0\0\0\x02\xff\xcb\x48\xcd\xc9\xc9\x07\0\x86\xa6\x10\x36\x05\0\0\0";
+
+fn gzip(stored: &[u8], raw_size: u64) -> Result<Vec<u8>, &'static str> {
+    let object = StoredObject { encoding: Encoding::Gzip, ..signed(stored, raw_size) };
+    object.open(stored, Caps::SNAPSHOT).map_err(|error| error.detail())
+}
+
 #[test]
-fn gzip_is_named_and_not_read_yet() {
-    let object = StoredObject { encoding: Encoding::Gzip, ..signed(STORED, 547) };
-    let error = object.open(STORED, Caps::SNAPSHOT).unwrap_err();
-    assert_eq!((error.code(), error.detail()), ("unsupported", "encoding"));
+fn a_gzip_member_of_another_program_is_read() {
+    assert_eq!(gzip(HELLO, 5).unwrap(), b"hello");
+    assert_eq!(decode_frame(HELLO, Caps::SNAPSHOT).unwrap(), b"hello");
+    let mut of_unix = HELLO.to_vec();
+    of_unix[9] = 3;
+    assert_eq!(gzip(&of_unix, 5).unwrap(), b"hello");
     assert_eq!(
         [Encoding::Zstd, Encoding::Gzip].map(|e| Encoding::parse(e.as_str())),
         [Some(Encoding::Zstd), Some(Encoding::Gzip)]
     );
+}
+
+#[test]
+fn a_gzip_member_unpacks_to_the_signed_size_or_is_refused() {
+    assert_eq!(gzip(HELLO, 4), Err("frame-size"));
+    let sized = |size: u8| {
+        let mut stored = HELLO.to_vec();
+        let at = stored.len() - 4;
+        stored[at] = size;
+        stored
+    };
+    // It declares, at its end, what it does not hold.
+    assert_eq!(gzip(&sized(4), 4), Err("frame-corrupt"));
+    assert_eq!(gzip(&sized(6), 6), Err("frame-corrupt"));
+    let bomb = encode_gzip(&vec![b'x'; 1 << 24]).unwrap().0;
+    assert!(bomb.len() < 33_000);
+    assert_eq!(gzip(&bomb, 547), Err("frame-size"));
+    let declares_less = [&bomb[..bomb.len() - 4], &547_u32.to_le_bytes()].concat();
+    assert_eq!(gzip(&declares_less, 547), Err("frame-corrupt"));
+    let declares_more = [&bomb[..bomb.len() - 4], &u32::MAX.to_le_bytes()].concat();
+    assert_eq!(gzip(&declares_more, u64::from(u32::MAX)), Err("object-too-large"));
+    assert_eq!(decode_frame(&declares_more, Caps::SNAPSHOT).unwrap_err().code(), "too-large");
+}
+
+#[test]
+fn what_is_no_gzip_member_of_this_format_is_refused() {
+    for (stored, detail) in [
+        (&b""[..], "not-a-frame"),
+        (b"hello", "not-a-frame"),
+        (STORED, "not-a-frame"),
+        (b"\x1f\x8b\x08\0", "frame-cut-off"),
+        (
+            b"\x1f\x8b\x07\0\0\0\0\0\x02\xff\xcb\x48\xcd\xc9\xc9\x07\0\x86\xa6\x10\x36\x05\0\0\0",
+            "not-a-frame",
+        ),
+    ] {
+        assert_eq!(gzip(stored, 5), Err(detail), "{stored:?}");
+    }
+    for (flags, detail) in [(1, "not-a-frame"), (8, "not-a-frame"), (0x20, "frame-reserved-bits")] {
+        let mut stored = HELLO.to_vec();
+        stored[3] = flags;
+        assert_eq!(gzip(&stored, 5), Err(detail), "{flags}");
+    }
+    let two = [HELLO, HELLO].concat();
+    assert_eq!(gzip(&two, 5), Err("frame-trailing-bytes"));
+    assert_eq!(gzip(&[HELLO, b"\0"].concat(), 5), Err("frame-size"));
+    for length in 0..HELLO.len() {
+        assert!(gzip(&HELLO[..length], 5).is_err(), "{length}");
+    }
+    // The CRC and the compressed bytes are covered; method and flags were refused above.
+    for at in (0..2).chain(10..HELLO.len()) {
+        let mut stored = HELLO.to_vec();
+        stored[at] ^= 1;
+        assert!(gzip(&stored, 5).is_err(), "{at}");
+    }
+}
+
+#[test]
+fn what_is_zipped_is_opened_at_every_size_up_to_the_limit() {
+    let max = usize::try_from(MAX_RAW_BYTES).unwrap();
+    for size in [0, 1, 255, 65_535, 65_536, 1 << 20, max] {
+        // Hardly compressible, so that the room for what grows is tried too.
+        let mut state = 1_u64;
+        let raw: Vec<u8> = (0..size)
+            .map(|_| {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                state.to_be_bytes()[0]
+            })
+            .collect();
+        let (stored, object) = encode_gzip(&raw).unwrap();
+        let caps = Caps { stored: u64::MAX, ..Caps::SNAPSHOT };
+        assert!(object.open(&stored, caps).unwrap() == raw, "{size}");
+    }
 }

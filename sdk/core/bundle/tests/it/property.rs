@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use flagstone_bundle::bundle::{Parts, UnverifiedBundle};
-use flagstone_bundle::container::{Caps, Encoding, StoredObject, decode_zstd_frame, encode_zstd_level};
+use flagstone_bundle::container::{Caps, Encoding, StoredObject, decode_frame, encode_zstd_level};
 use flagstone_bundle::content::Content;
 use flagstone_bundle::delta::DeltaLines;
 use flagstone_bundle::framing::{PayloadType, assemble};
@@ -249,7 +249,7 @@ proptest! {
         prop_assert!(loaded.is_err() || loaded.unwrap().content.raw() == SNAPSHOT);
         let small = Caps { stored: 1 << 16, raw: 1 << 16 };
         for bytes in [&stored, &noise] {
-            if let Ok(raw) = decode_zstd_frame(bytes, small) {
+            if let Ok(raw) = decode_frame(bytes, small) {
                 prop_assert!(raw.len() <= 1 << 16);
             }
         }
