@@ -34,7 +34,10 @@ pub struct PatternProblem {
 /// over a limit of the kernel.
 pub fn lower_pattern(text: &str) -> Result<Pattern, PatternProblem> {
     if text.len() > MAX_PATTERN_BYTES {
-        return refuse(MAX_PATTERN_BYTES, format!("an expression has at most {MAX_PATTERN_BYTES} bytes"));
+        return refuse(
+            text.floor_char_boundary(MAX_PATTERN_BYTES),
+            format!("an expression has at most {MAX_PATTERN_BYTES} bytes"),
+        );
     }
     if let Ok(kernel) = Pattern::parse(text) {
         return Ok(kernel);

@@ -101,7 +101,8 @@ impl Pattern {
     /// Where the text leaves the kernel, or one of the limits of this module.
     pub fn parse(text: &str) -> Result<Self, PatternError> {
         if text.len() > MAX_PATTERN_BYTES {
-            return Err(PatternError { at: MAX_PATTERN_BYTES, what: PatternFault::TooLong });
+            let at = text.floor_char_boundary(MAX_PATTERN_BYTES);
+            return Err(PatternError { at, what: PatternFault::TooLong });
         }
         let mut parser = Parser { rest: text.char_indices().peekable(), end: text.len() };
         let instructions = parser.alternatives(0)?;
