@@ -56,12 +56,14 @@ struct Graph {
 fn allowed(folder: &str) -> Option<&'static [&'static str]> {
     const CORE: &[&str] = &["sdk/core/bundle", "sdk/core/eval", "sdk/core/model"];
     const CLOUD: &[&str] = &["lambda/", "publisher", "sdk/core/bundle", "sdk/core/eval", "sdk/core/model"];
+    const PUBLISHED: &[&str] = &["publisher", "sdk/core/bundle", "sdk/core/eval", "sdk/core/model"];
     const ALL: &[&str] = &["lambda/", "publisher", "sdk/"];
     match folder {
         "sdk/core/model" | "xtask" => Some(&[]),
         "sdk/core/eval" | "sdk/core/bundle" => Some(&["sdk/core/model"]),
         "sdk/rust" | "publisher" => Some(CORE),
         "cli" => Some(ALL),
+        "fuzz" => Some(PUBLISHED),
         other => other.starts_with("lambda/").then_some(CLOUD),
     }
 }

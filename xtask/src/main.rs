@@ -2,7 +2,8 @@
 //!
 //! Steps run in order, all of them, even after one has failed; the last line counts them as
 //! `N passed, N failed, N skipped`. Reading order: `main` (arguments), `steps` (what is run), then one file for each
-//! check that no other tool makes: `dependencies`, `clauses`, `committed`, and `deny` (how its tool is had).
+//! check that needs more than a command: `dependencies`, `clauses`, `committed`, `deny`, `fuzz`; and `tools`, how theirs
+//! are had.
 
 #![expect(clippy::print_stdout, reason = "a task reports on its standard output")]
 #![expect(clippy::disallowed_methods, reason = "a binary: it reads the environment and the clock")]
@@ -11,7 +12,9 @@ mod clauses;
 mod committed;
 mod deny;
 mod dependencies;
+mod fuzz;
 mod steps;
+mod tools;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

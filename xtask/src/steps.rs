@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::{clauses, committed, deny, dependencies};
+use crate::{clauses, committed, deny, dependencies, fuzz};
 
 /// One check of the whole project.
 pub(crate) struct Step {
@@ -52,6 +52,7 @@ pub(crate) const STEPS: &[Step] = &[
     Step { name: "clippy", what: "the workspace's lints, warnings denied", run: clippy },
     Step { name: "rustdoc", what: "the documentation builds, warnings denied", run: rustdoc },
     Step { name: "tests", what: "every test and documentation example", run: tests },
+    Step { name: "fuzz", what: "the fuzz targets build with a nightly compiler", run: fuzz::build },
     Step { name: "otel", what: "traces for OpenTelemetry, a feature that is off by default", run: otel },
 ];
 
