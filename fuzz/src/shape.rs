@@ -472,7 +472,7 @@ fn authored_leaf(u: &mut Choices<'_>) -> Shaped<Json<'static>> {
     };
     let mut members: Members = vec![("attr", word(u, &PATHS)?), (name, operand)];
     if seldom(u, 3)? {
-        members.push(("zone", word(u, &["Europe/Berlin", "UTC", "Nowhere/Land"])?));
+        members.push(("time_zone", word(u, &["Europe/Berlin", "UTC", "Nowhere/Land"])?));
     }
     Ok(Json::object(members))
 }

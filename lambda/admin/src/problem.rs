@@ -319,7 +319,7 @@ fn title(code: &str) -> &'static str {
         "unauthenticated" => "not authenticated",
         "unknown-time-zone" => "no such time zone",
         "unsupported-media-type" => "not JSON",
-        "unsupported-test" => "not supported yet",
+        "unsupported-test" => "not supported",
         _ => "the request was refused",
     }
 }

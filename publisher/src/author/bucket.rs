@@ -58,6 +58,8 @@ pub enum Share {
     In(Vec<(u64, u64)>),
     /// All below a number that grows with time.
     Ramp(Ramp),
+    /// The lowest buckets, this share of them: who is in stays in when it is raised.
+    Percent(Weight),
 }
 
 /// A number that grows with time (FORMAT M-6.3).
@@ -84,7 +86,7 @@ pub struct Window {
 
 const BUCKET: Members = Members {
     what: "a bucket",
-    known: &["by", "salt", "of", "in", "ramp", "linear", "time_zone"],
+    known: &["by", "salt", "of", "in", "ramp", "linear", "percent", "time_zone"],
     pending: &["tail", "hash", "seed"],
 };
 
@@ -109,46 +111,54 @@ impl Bucket {
             Some(_) => reader.optional(json, "of", of),
         };
         let linear = reader.optional(json, "linear", Reader::boolean);
-        let zoned = json.member("time_zone").is_some();
-        let share = match (json.member("in").is_some(), json.member("ramp").is_some()) {
-            (true, false) if linear.is_some() => reader.none("`linear` belongs to `ramp`"),
-            (true, false) if zoned => reader.none("`time_zone` belongs to `ramp`"),
-            (true, false) => reader.optional(json, "in", |reader, spans| {
-                let spans =
-                    reader.array(spans, limits::MAX_RANGES, |reader, json| span(reader, json, of?))?;
-                let ascending = spans.is_sorted_by(|before, after| before.1 <= after.0);
-                if ascending {
-                    Some(Share::In(spans))
-                } else {
-                    reader.none("spans ascend and do not overlap")
-                }
-            }),
-            (false, true) => Ramp::parse(reader, json, "ramp", of, linear.unwrap_or(false)).map(Share::Ramp),
-            _ => reader.none("a bucket has either `in` or `ramp`"),
+        let share = match ["in", "ramp", "percent"].map(|form| json.member(form).is_some()) {
+            [true, false, false] => {
+                Self::only(reader, json, &["linear", "time_zone"], "ramp").and_then(|()| {
+                    reader.optional(json, "in", |reader, json| spans(reader, json, of?)).map(Share::In)
+                })
+            }
+            [false, true, false] => {
+                Ramp::parse(reader, json, "ramp", of, linear.unwrap_or(false)).map(Share::Ramp)
+            }
+            [false, false, true] => Self::only(reader, json, &["linear", "time_zone"], "ramp")
+                .and_then(|()| Self::only(reader, json, &["of"], "in` and `ramp"))
+                .and_then(|()| reader.optional(json, "percent", percent))
+                .map(Share::Percent),
+            _ => reader.none("a bucket has exactly one of `in`, `ramp`, `percent`"),
         };
         Some(Self { by: by.unwrap_or_default(), salt: salt?, of: of?, share: share? })
     }
 
+    /// Refuses members that belong to another form.
+    fn only(reader: &mut Reader, json: &Json<'_>, strange: &[&str], owner: &str) -> Option<()> {
+        let strange = strange.iter().find(|name| json.member(name).is_some());
+        strange.map_or(Some(()), |name| reader.none(format!("`{name}` belongs to `{owner}`")))
+    }
+
     /// The authored form, its members in the order of the wire.
     pub fn to_json(&self) -> Json<'_> {
-        self.json(|ramp| ramp.members("ramp").collect())
+        self.json(|ramp| ramp.members("ramp").collect(), |share| ("percent", Json::from(share.to_string())))
     }
 
     /// What the wire has for it.
     pub(super) fn lower(&self) -> Json<'_> {
-        self.json(Ramp::lower)
+        self.json(Ramp::lower, |share| {
+            let all = [(0, share.parts())].into_iter().filter(|(_, end)| *end > 0);
+            ("in", all.map(span_json).collect())
+        })
     }
 
-    fn json(&self, of_ramp: impl FnOnce(&Ramp) -> Vec<(&'static str, Json<'static>)>) -> Json<'_> {
+    fn json(
+        &self,
+        of_ramp: impl FnOnce(&Ramp) -> Vec<(&'static str, Json<'static>)>,
+        of_percent: impl FnOnce(Weight) -> (&'static str, Json<'static>),
+    ) -> Json<'_> {
         let of = (self.of != limits::BUCKETS).then(|| ("of", Json::from(self.of)));
         let mut members: Vec<_> =
             self.by.member().into_iter().chain([("salt", Json::from(&*self.salt))]).chain(of).collect();
         match &self.share {
-            Share::In(spans) => {
-                let spans =
-                    spans.iter().map(|(start, end)| [*start, *end].into_iter().map(Json::from).collect());
-                members.push(("in", spans.collect()));
-            }
+            Share::In(spans) => members.push(("in", spans.iter().copied().map(span_json).collect())),
+            Share::Percent(share) => members.push(of_percent(*share)),
             Share::Ramp(ramp) => members.extend(of_ramp(ramp)),
         }
         Json::object(members)
@@ -264,12 +274,12 @@ impl Ramp {
 impl Window {
     /// Reads `{"since","before"}`, of a condition.
     pub(super) fn parse(reader: &mut Reader, json: &Json<'_>) -> Option<Self> {
-        Self::parse_named(reader, json, WINDOW, ["since", "before"])
+        Self::parse_named(reader, json, WINDOW, ["since", "before"], Moment::parse_or_day)
     }
 
     /// Reads `{"start","end"}`, of a rule or a whole flag.
     pub(super) fn parse_schedule(reader: &mut Reader, json: &Json<'_>) -> Option<Self> {
-        Self::parse_named(reader, json, SCHEDULE, ["start", "end"])
+        Self::parse_named(reader, json, SCHEDULE, ["start", "end"], Moment::parse)
     }
 
     fn parse_named(
@@ -277,12 +287,13 @@ impl Window {
         json: &Json<'_>,
         members: Members,
         names @ [start, end]: [&'static str; 2],
+        moment: fn(&mut Reader, &Json<'_>) -> Option<Moment>,
     ) -> Option<Self> {
         reader.object(json, members)?;
         reader.in_zone_of(json, |reader, zone| {
             let [since, before] = names.map(|name| match json.member(name) {
                 None => Some(None),
-                Some(_) => reader.optional(json, name, Moment::parse).map(Some),
+                Some(_) => reader.optional(json, name, moment).map(Some),
             });
             let window = Self { since: since?, before: before?, zone };
             match (&window.since, &window.before) {
@@ -338,6 +349,26 @@ fn of(reader: &mut Reader, json: &Json<'_>) -> Option<u64> {
         .and_then(|of| u64::try_from(of).ok())
         .filter(|of| (1..=MAX_OF).contains(of))
         .or_else(|| reader.none("an integer from 1 to 4294967296 is wanted here"))
+}
+
+fn percent(reader: &mut Reader, json: &Json<'_>) -> Option<Weight> {
+    let text = json.as_str().is_none_or(|text| text.ends_with('%'));
+    Weight::of_percent_json(json).filter(|_| text).or_else(|| {
+        reader.none("a percentage is written \"12.5%\" or 12.5, from 0 to 100 with at most three decimals")
+    })
+}
+
+fn spans(reader: &mut Reader, json: &Json<'_>, of: u64) -> Option<Vec<(u64, u64)>> {
+    let spans = reader.array(json, limits::MAX_RANGES, |reader, json| span(reader, json, of))?;
+    if spans.is_sorted_by(|before, after| before.1 <= after.0) {
+        Some(spans)
+    } else {
+        reader.none("spans ascend and do not overlap")
+    }
+}
+
+fn span_json((start, end): (u64, u64)) -> Json<'static> {
+    [start, end].into_iter().map(Json::from).collect()
 }
 
 fn span(reader: &mut Reader, json: &Json<'_>, of: u64) -> Option<(u64, u64)> {

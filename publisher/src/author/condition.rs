@@ -1,20 +1,18 @@
 //! Conditions: the shape of the wire, plus sugar.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use flagstone_model::context::Context;
 use flagstone_model::instant::Instant;
 use flagstone_model::json::Json;
 use flagstone_model::key::{FlagKey, SegmentKey, VariationKey};
 use flagstone_model::limits;
-use flagstone_model::path::Path;
 
 use super::bucket::{Bucket, Window};
 use super::moment::Moment;
-use super::operand::{self, Operand, number_json};
+use super::operand::{self, Operand};
 use super::read::{Members, Reader};
 use super::targeting::Target;
+use super::test::AttributeTest;
 
 /// One truth about a context (FORMAT M-4).
 #[derive(Debug, Clone, PartialEq)]
@@ -31,6 +29,8 @@ pub enum Condition {
     Attribute(AttributeTest),
     /// In any of these segments.
     Segment(Vec<SegmentKey>),
+    /// In none of these segments. Sugar for `not` of `segment`.
+    NoSegment(Vec<SegmentKey>),
     /// Another flag serves one of these variations.
     Flag(FlagTest),
     /// The unit's bucket lies inside.
@@ -42,33 +42,6 @@ pub enum Condition {
     },
     /// It is that time.
     Time(Window),
-}
-
-/// Tests on one attribute; all must hold of the same value.
-#[derive(Debug, Clone, PartialEq)]
-pub struct AttributeTest {
-    /// The attribute.
-    pub path: Path,
-    /// Present, or not.
-    pub exists: Option<bool>,
-    /// Equal to one of these.
-    pub is_in: Option<Vec<Operand>>,
-    /// Begins with one of these.
-    pub starts: Option<Vec<Arc<str>>>,
-    /// Ends with one of these.
-    pub ends: Option<Vec<Arc<str>>>,
-    /// Contains one of these.
-    pub contains: Option<Vec<Arc<str>>>,
-    /// Less than this.
-    pub lt: Option<f64>,
-    /// At most this.
-    pub lte: Option<f64>,
-    /// Greater than this.
-    pub gt: Option<f64>,
-    /// At least this.
-    pub gte: Option<f64>,
-    /// The result in place of unknown: the attribute is missing or of the wrong type.
-    pub absent: Option<bool>,
 }
 
 /// Another flag, evaluated for the same context, serves one of some variations.
@@ -87,34 +60,9 @@ enum Sugar {
     Lowered,
 }
 
-const FORMS: [&str; 9] = ["all", "any", "none", "not", "attr", "segment", "flag", "bucket", "time"];
+const FORMS: [&str; 10] =
+    ["all", "any", "none", "not", "attr", "segment", "not_segment", "flag", "bucket", "time"];
 const PENDING_FORMS: &[&str] = &["list", "experiment", "holdout"];
-
-const ATTRIBUTE: Members = Members {
-    what: "a test of an attribute",
-    known: &["attr", "exists", "in", "starts", "ends", "contains", "lt", "lte", "gt", "gte", "absent"],
-    pending: &[
-        "as",
-        "fold",
-        "has_all",
-        "matches",
-        "semver",
-        "since",
-        "before",
-        "cidr",
-        "listed",
-        "hashed",
-        "not_in",
-        "not_starts",
-        "not_ends",
-        "not_contains",
-        "not_matches",
-        "has_none",
-        "between",
-        "on",
-        "ignore_case",
-    ],
-};
 
 impl Condition {
     /// Reads a condition that stands inside of `outer` others that nest, on the wire.
@@ -135,14 +83,21 @@ impl Condition {
             }
         };
         match form {
-            "attr" => AttributeTest::parse(reader, json).map(Self::Attribute),
+            "attr" => {
+                let test = AttributeTest::parse(reader, json)?;
+                Self::check_depth(reader, outer.saturating_add(test.nesting()))?;
+                Some(Self::Attribute(test))
+            }
             "flag" => FlagTest::parse(reader, json).map(Self::Flag),
             "segment" => {
                 reader.object(json, only("a segment condition", &["segment"]))?;
-                reader.optional(json, "segment", |reader, keys| {
-                    operand::set(reader, keys, |reader, key| reader.key(key, SegmentKey::parse))
-                        .map(Self::Segment)
-                })
+                reader.optional(json, "segment", segments).map(Self::Segment)
+            }
+            "not_segment" => {
+                reader.object(json, only("a segment condition", &["not_segment"]))?;
+                let keys = reader.optional(json, "not_segment", segments)?;
+                Self::check_depth(reader, outer.saturating_add(1))?;
+                Some(Self::NoSegment(keys))
             }
             "bucket" => {
                 reader.object(json, only("a bucket condition", &["bucket", "absent"]))?;
@@ -161,10 +116,7 @@ impl Condition {
     fn parse_nest(reader: &mut Reader, json: &Json<'_>, form: &str, outer: usize) -> Option<Self> {
         // `none` is `not` of `any` on the wire.
         let depth = outer.saturating_add(if form == "none" { 2 } else { 1 });
-        if depth > limits::MAX_CONDITION_NESTING {
-            let detail = format!("conditions nest at most {} deep", limits::MAX_CONDITION_NESTING);
-            return reader.within(form, |reader| reader.none(detail));
-        }
+        reader.within(form, |reader| Self::check_depth(reader, depth))?;
         if form == "not" {
             reader.object(json, only("a `not`", &["not"]))?;
             return reader
@@ -178,6 +130,17 @@ impl Condition {
             "any" => Self::Any(inner),
             _ => Self::None(inner),
         })
+    }
+
+    /// Refuses what nests too deep on the wire.
+    fn check_depth(reader: &mut Reader, depth: usize) -> Option<()> {
+        if depth > limits::MAX_CONDITION_NESTING {
+            return reader.none(format!(
+                "conditions nest at most {} deep, `not_…` included",
+                limits::MAX_CONDITION_NESTING
+            ));
+        }
+        Some(())
     }
 
     /// Reads an array of conditions.
@@ -206,10 +169,11 @@ impl Condition {
                 Json::object([("not", Json::object([("any", Self::array(conditions, sugar))]))])
             }
             Self::Not(condition) => Json::object([("not", condition.json(sugar))]),
-            Self::Attribute(test) => test.to_json(),
-            Self::Segment(keys) => {
-                Json::object([("segment", keys.iter().map(|key| Json::from(key.as_str())).collect())])
-            }
+            Self::Attribute(test) if sugar == Sugar::Kept => test.to_json(),
+            Self::Attribute(test) => test.lower(),
+            Self::Segment(keys) => Json::object([("segment", keys_json(keys))]),
+            Self::NoSegment(keys) if sugar == Sugar::Kept => Json::object([("not_segment", keys_json(keys))]),
+            Self::NoSegment(keys) => Json::object([("not", Json::object([("segment", keys_json(keys))]))]),
             Self::Flag(test) => test.to_json(),
             Self::Bucket { bucket, absent } => {
                 let absent = absent.map(|absent| ("absent", Json::from(absent)));
@@ -227,19 +191,7 @@ impl Condition {
 
     /// A test that the targeting key is one of some keys, sorted.
     pub fn keys(keys: &[Operand], absent: Option<bool>) -> Self {
-        Self::Attribute(AttributeTest {
-            path: Path::of_name(Context::TARGETING_KEY),
-            exists: None,
-            is_in: Some(keys.to_vec()),
-            starts: None,
-            ends: None,
-            contains: None,
-            lt: None,
-            lte: None,
-            gt: None,
-            gte: None,
-            absent,
-        })
+        Self::Attribute(AttributeTest::keys(keys, absent))
     }
 
     /// Tests that the targeting key is one of some targets that have not expired, of which all must hold.
@@ -284,6 +236,8 @@ impl Condition {
             Self::All(inner) | Self::Any(inner) => longest(inner).saturating_add(1),
             Self::None(inner) => longest(inner).saturating_add(2),
             Self::Not(inner) => inner.nesting().saturating_add(1),
+            Self::Attribute(test) => test.nesting(),
+            Self::NoSegment(_) => 1,
             _ => 0,
         }
     }
@@ -293,54 +247,9 @@ impl Condition {
         match self {
             Self::All(inner) | Self::Any(inner) | Self::None(inner) => inner.iter().map(Self::leaves).sum(),
             Self::Not(inner) => inner.leaves(),
+            Self::Attribute(test) => test.parts(),
             _ => 1,
         }
-    }
-}
-
-impl AttributeTest {
-    fn parse(reader: &mut Reader, json: &Json<'_>) -> Option<Self> {
-        reader.object(json, ATTRIBUTE)?;
-        let path = reader.optional(json, "attr", operand::path);
-        let strings = |reader: &mut Reader, json: &Json<'_>| operand::set(reader, json, operand::string);
-        let test = Self {
-            exists: reader.optional(json, "exists", Reader::boolean),
-            is_in: reader.optional(json, "in", |reader, json| operand::set(reader, json, Operand::parse)),
-            starts: reader.optional(json, "starts", strings),
-            ends: reader.optional(json, "ends", strings),
-            contains: reader.optional(json, "contains", strings),
-            lt: reader.optional(json, "lt", operand::number),
-            lte: reader.optional(json, "lte", operand::number),
-            gt: reader.optional(json, "gt", operand::number),
-            gte: reader.optional(json, "gte", operand::number),
-            absent: reader.optional(json, "absent", Reader::boolean),
-            path: path?,
-        };
-        let tests = json.as_object().into_iter().flatten();
-        if tests.into_iter().all(|(name, _)| name == "attr" || name == "absent") {
-            return reader.none("a test of an attribute has at least one test, such as `in`");
-        }
-        Some(test)
-    }
-
-    fn to_json(&self) -> Json<'_> {
-        let strings = |set: &'_ Option<Vec<Arc<str>>>| {
-            set.as_ref().map(|set| set.iter().map(|text| Json::from(text.to_string())).collect())
-        };
-        let members = [
-            ("attr", Some(Json::from(self.path.to_string()))),
-            ("exists", self.exists.map(Json::from)),
-            ("in", self.is_in.as_ref().map(|set| set.iter().map(Operand::to_json).collect())),
-            ("starts", strings(&self.starts)),
-            ("ends", strings(&self.ends)),
-            ("contains", strings(&self.contains)),
-            ("lt", self.lt.map(number_json)),
-            ("lte", self.lte.map(number_json)),
-            ("gt", self.gt.map(number_json)),
-            ("gte", self.gte.map(number_json)),
-            ("absent", self.absent.map(Json::from)),
-        ];
-        Json::object(members.into_iter().filter_map(|(name, value)| Some((name, value?))))
     }
 }
 
@@ -359,6 +268,14 @@ impl FlagTest {
         let is = self.is.iter().map(|variation| Json::from(variation.as_str())).collect();
         Json::object([("flag", Json::from(self.flag.as_str())), ("is", is)])
     }
+}
+
+fn segments(reader: &mut Reader, json: &Json<'_>) -> Option<Vec<SegmentKey>> {
+    operand::set(reader, json, |reader, key| reader.key(key, SegmentKey::parse))
+}
+
+fn keys_json(keys: &[SegmentKey]) -> Json<'_> {
+    keys.iter().map(|key| Json::from(key.as_str())).collect()
 }
 
 const fn only(what: &'static str, known: &'static [&'static str]) -> Members {

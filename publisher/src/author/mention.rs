@@ -9,6 +9,8 @@ use super::problem::push_pointer;
 use super::rule::{Fallthrough, RampTo, Rollout, Served, Then};
 use super::segment::Segment;
 use super::targeting::Targeting;
+use super::term::Term;
+use super::test::{AttributeTest, Test};
 
 /// One mention of something outside of the document, and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +34,8 @@ pub enum Mentioned<'a> {
     Salt(&'a str),
     /// A point in time.
     Moment(&'a Moment),
+    /// An operand that may be published in another way than it is written.
+    Term(&'a Term),
 }
 
 /// Gathers mentions while descending.
@@ -67,11 +71,8 @@ impl<'a> Walk<'a> {
             Condition::Any(inner) => self.each("any", inner, Self::condition),
             Condition::None(inner) => self.each("none", inner, Self::condition),
             Condition::Not(inner) => self.within("not", |walk| walk.condition(inner)),
-            Condition::Segment(keys) => {
-                for key in keys {
-                    self.at("segment", Mentioned::Segment(key));
-                }
-            }
+            Condition::Segment(keys) => self.segments("segment", keys),
+            Condition::NoSegment(keys) => self.segments("not_segment", keys),
             Condition::Flag(test) => self.at("flag", Mentioned::Flag(test)),
             Condition::Bucket { bucket, .. } => {
                 self.within("bucket", |walk| {
@@ -82,7 +83,30 @@ impl<'a> Walk<'a> {
                 });
             }
             Condition::Time(window) => self.window("time", window, ["since", "before"]),
-            Condition::Attribute(_) => {}
+            Condition::Attribute(test) => self.attribute(test),
+        }
+    }
+
+    fn segments(&mut self, step: &str, keys: &'a [SegmentKey]) {
+        for key in keys {
+            self.at(step, Mentioned::Segment(key));
+        }
+    }
+
+    fn attribute(&mut self, attribute: &'a AttributeTest) {
+        for (step, test) in attribute.named() {
+            for moment in test.moments() {
+                self.at(step, Mentioned::Moment(moment));
+            }
+            if let Test::Cidr(networks) = test {
+                self.each(step, networks, |walk, term| {
+                    walk.mentions.push(Mention { pointer: walk.pointer.clone(), of: Mentioned::Term(term) });
+                });
+            } else {
+                for term in test.terms() {
+                    self.at(step, Mentioned::Term(term));
+                }
+            }
         }
     }
 

@@ -101,7 +101,8 @@ impl Moment {
     /// Date, time, and what stands behind them, as written: `2026-12-02`, `10:00`, `Europe/Berlin`.
     pub(super) fn parts(&self) -> (String, String, String) {
         let text = self.text();
-        let (date, rest) = text.split_once('T').unwrap_or((&text, ""));
+        let (date, rest) = text.split_at_checked(DATE_BYTES).unwrap_or((&text, ""));
+        let rest = rest.strip_prefix('T').unwrap_or(rest);
         let from = rest.find(['Z', '+', '-', '[']).unwrap_or(rest.len());
         let (time, behind) = rest.split_at_checked(from).unwrap_or((rest, ""));
         let time = time.strip_suffix(":00").filter(|time| time.len() == 5).unwrap_or(time);
@@ -122,6 +123,14 @@ impl Moment {
 
     pub(super) fn to_json(&self) -> Json<'static> {
         Json::from(self.text())
+    }
+
+    /// Reads a point in time, or a day: its first instant.
+    pub(super) fn parse_or_day(reader: &mut Reader, json: &Json<'_>) -> Option<Self> {
+        if Day::is_written(json) {
+            return Day::parse(reader, json).map(|day| day.first);
+        }
+        Self::parse(reader, json)
     }
 
     /// Reads a point in time.
@@ -173,6 +182,93 @@ impl From<Instant> for Moment {
     fn from(at: Instant) -> Self {
         Self { at, written: None }
     }
+}
+
+/// A day by the calendar of a time zone: `2026-12-02[Europe/Berlin]`, or, where a `time_zone` is given around it,
+/// `2026-12-02`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Day {
+    first: Moment,
+    next: Moment,
+}
+
+/// How many bytes `2026-12-02` has.
+const DATE_BYTES: usize = 10;
+const DAY_MS: i64 = 86_400_000;
+/// The last day whose end every time zone can tell.
+const LAST_DAY: &str = "9999-12-29";
+
+impl Day {
+    /// Reads a day; `around` is the time zone of one that names none.
+    pub fn written(text: &str, around: Option<&Zone>) -> Result<Self, Vec<Problem>> {
+        Reader::document(|reader| {
+            reader.zone = around.cloned();
+            Self::parse(reader, &Json::from(text))
+        })
+    }
+
+    /// Its first instant.
+    pub const fn first(&self) -> &Moment {
+        &self.first
+    }
+
+    /// The first instant of the day after it.
+    pub const fn next(&self) -> &Moment {
+        &self.next
+    }
+
+    /// Whether a text is a date, with or without a time zone behind it.
+    fn is_written_so(text: &str) -> bool {
+        let (date, behind) = text.split_at_checked(DATE_BYTES).unwrap_or((text, "?"));
+        (behind.is_empty() || behind.starts_with('[')) && midnight(date).is_some()
+    }
+
+    /// Whether a day stands there, and no point in time.
+    pub(super) fn is_written(json: &Json<'_>) -> bool {
+        json.as_str().is_some_and(Self::is_written_so)
+    }
+
+    pub(super) fn parse(reader: &mut Reader, json: &Json<'_>) -> Option<Self> {
+        const FORM: &str =
+            "a day is written 2026-12-02[Europe/Berlin], or 2026-12-02 with a `time_zone` beside it";
+        let Some(text) = json.as_str().filter(|text| Self::is_written_so(text)) else {
+            return reader.none(FORM);
+        };
+        let (date, behind) = text.split_at_checked(DATE_BYTES)?;
+        let zone = match behind.strip_prefix('[').map(|zone| zone.strip_suffix(']')) {
+            Some(Some(name)) => reader.zone(name)?,
+            Some(None) => return reader.none(FORM),
+            None => match reader.zone_around().cloned() {
+                Some(zone) => zone,
+                None => {
+                    return reader.none(
+                        "this day has no time zone: append one, such as `[Europe/Berlin]` or `[UTC]`, or give \
+                         `time_zone` beside it",
+                    );
+                }
+            },
+        };
+        if date > LAST_DAY {
+            return reader.none("a day lies in the years 1970 to 9999");
+        }
+        let after = Instant::from_millis(midnight(date)?.millis().saturating_add(DAY_MS)).to_string();
+        let after = after.get(..DATE_BYTES)?;
+        let first = reader.start_of_day(text.to_owned(), date, &zone)?;
+        let next = reader.start_of_day(format!("{after}{behind}"), after, &zone)?;
+        if first.at >= next.at {
+            return reader.none(format!("clocks in {} skip this day", zone.as_str()));
+        }
+        Some(Self { first, next })
+    }
+
+    pub(super) fn to_json(&self) -> Json<'static> {
+        self.first.to_json()
+    }
+}
+
+/// The instant at which a clock of UTC begins this date.
+fn midnight(date: &str) -> Option<Instant> {
+    Instant::parse(&format!("{date}T00:00:00Z")).ok()
 }
 
 fn named(text: &str, zone: &Zone) -> String {
@@ -278,6 +374,23 @@ impl Reader {
             (None, Source::Settled(_)) => self.none("no instant was settled for this local time"),
             (None, Source::Database(_)) => self.told(zone.resolve(local)),
         }
+    }
+
+    /// The first instant of a date in a zone, written as `text`.
+    fn start_of_day(&mut self, text: String, date: &str, zone: &Zone) -> Option<Moment> {
+        let name = named(&text, zone);
+        let (Source::Settled(known) | Source::Database(known)) = &self.source;
+        let at = match (known.0.get(&name), &self.source) {
+            (Some(at), _) => *at,
+            (None, Source::Settled(_)) => return self.none("no instant was settled for this day"),
+            (None, Source::Database(_)) => self.told(zone.start_of_day(date))?,
+        };
+        // East of Greenwich, the first day begins before the first instant.
+        if Instant::parse(&at.to_string()) != Ok(at) {
+            return self.none("a day lies in the years 1970 to 9999");
+        }
+        let written = Written { text: text.into(), zone: Some(zone.clone()), is_local: true };
+        Some(Moment { at, written: Some(written) })
     }
 
     fn told<T>(&mut self, result: Result<T, ZoneError>) -> Option<T> {

@@ -27,7 +27,7 @@ impl Operand {
     pub(super) fn parse(reader: &mut Reader, json: &Json<'_>) -> Option<Self> {
         match json {
             Json::Bool(truth) => Some(Self::Bool(*truth)),
-            Json::Number(_) => number(reader, json).map(Self::Number),
+            Json::Number(_) => reachable(reader, json).map(Self::Number),
             Json::String(_) => string(reader, json).map(Self::String),
             _ => reader.none("an operand is a string, a number, or a boolean"),
         }
@@ -47,6 +47,14 @@ impl Operand {
             Self::Bool(truth) => Json::Bool(*truth),
             Self::Number(number) => number_json(*number),
             Self::String(text) => Json::from(&**text),
+        }
+    }
+
+    /// The same, `A`–`Z` being `a`–`z` (FORMAT M-4.8).
+    pub(super) fn folded(&self) -> Self {
+        match self {
+            Self::String(text) => Self::String(text.to_ascii_lowercase().into()),
+            other => other.clone(),
         }
     }
 
@@ -109,6 +117,19 @@ pub(super) fn number(reader: &mut Reader, json: &Json<'_>) -> Option<f64> {
         Some(number) if number.is_finite() => Some(number + 0.0),
         _ => reader.none("a number is wanted here"),
     }
+}
+
+/// A number that an attribute can be equal to (FORMAT M-3.5).
+fn reachable(reader: &mut Reader, json: &Json<'_>) -> Option<f64> {
+    let number = number(reader, json)?;
+    #[expect(clippy::cast_precision_loss, reason = "2⁵³−1 is exact")]
+    let limit = limits::MAX_INTEGER as f64;
+    if number.abs() > limit && reader.is_new() {
+        return reader.none(
+            "no attribute is a number beyond ±9007199254740991, where numbers are not exact any more: write a string",
+        );
+    }
+    Some(number)
 }
 
 pub(super) fn string(reader: &mut Reader, json: &Json<'_>) -> Option<Arc<str>> {

@@ -15,7 +15,7 @@ pub struct Problem {
 pub mod code {
     /// Not of the authored form, or over a limit.
     pub const INVALID_REQUEST: &str = "invalid-request";
-    /// A part of the authored form that this version cannot lower yet.
+    /// What the model does without, or this version cannot lower yet.
     pub const UNSUPPORTED_TEST: &str = "unsupported-test";
     /// Names a flag, segment, or variation that does not exist.
     pub const DANGLING_REFERENCE: &str = "dangling-reference";

@@ -30,6 +30,17 @@ pub(super) struct Members {
     pub pending: &'static [&'static str],
 }
 
+/// What to say of members that people expect and that there are not.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Advice {
+    /// The names.
+    pub names: &'static [&'static str],
+    /// The code of the problem.
+    pub code: &'static str,
+    /// Why not, and what to write instead.
+    pub instead: &'static str,
+}
+
 impl Reader {
     /// Reads a whole document: a value, or all problems.
     pub(super) fn document<T>(read: impl FnOnce(&mut Self) -> Option<T>) -> Result<T, Vec<Problem>> {
@@ -52,6 +63,11 @@ impl Reader {
                 Err(reader.problems)
             }
         }
+    }
+
+    /// Whether this is being written now, and not read from the log.
+    pub(super) const fn is_new(&self) -> bool {
+        matches!(self.source, Source::Database(_))
     }
 
     /// Notes a problem at the present place.
@@ -115,12 +131,25 @@ impl Reader {
 
     /// Checks that `json` is an object with no other members; says so of each other one.
     pub(super) fn object(&mut self, json: &Json<'_>, members: Members) -> Option<()> {
+        self.object_advised(json, members, &[])
+    }
+
+    /// The same, with what to say of some names that are no member.
+    pub(super) fn object_advised(
+        &mut self,
+        json: &Json<'_>,
+        members: Members,
+        advice: &[Advice],
+    ) -> Option<()> {
         let Some(present) = json.as_object() else {
             return self.none(format!("{} is an object", members.what));
         };
         for (name, _) in present {
             let name: &str = name;
             if members.known.contains(&name) {
+            } else if let Some(advice) = advice.iter().find(|advice| advice.names.contains(&name)) {
+                let detail = format!("{} has no member `{name}`: {}", members.what, advice.instead);
+                self.within(name, |reader| reader.note(advice.code, detail));
             } else if members.pending.contains(&name) {
                 self.within(name, |reader| {
                     reader.note(code::UNSUPPORTED_TEST, format!("`{name}` is not supported yet"));

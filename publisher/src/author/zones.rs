@@ -7,6 +7,7 @@ use std::sync::{Arc, LazyLock};
 
 use flagstone_model::instant::Instant;
 use jiff::Timestamp;
+use jiff::civil::Date;
 use jiff::tz::{AmbiguousOffset, Offset, TimeZone, TimeZoneDatabase};
 
 use super::suggest::{closest, did_you_mean};
@@ -78,6 +79,17 @@ impl Zone {
             }
         };
         Ok(minus(local, i64::from(offset.seconds())))
+    }
+
+    /// The first instant of a date, written `2026-12-02`, by the calendar of the zone: midnight, or, where clocks skip
+    /// that, what they show instead.
+    pub(super) fn start_of_day(&self, date: &str) -> Result<Instant, ZoneError> {
+        let zone = find(&self.0)?;
+        let start =
+            date.parse::<Date>().and_then(|date| date.to_zoned(zone)).and_then(|day| day.start_of_day());
+        start
+            .map(|start| Instant::from_millis(start.timestamp().as_millisecond()))
+            .map_err(|_| self.skipped(0))
     }
 
     /// Checks that clocks of the zone are `seconds` ahead of UTC at an instant.

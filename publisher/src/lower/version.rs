@@ -30,7 +30,8 @@ pub enum VersionProblem {
     },
 }
 
-/// Lowers a range: parts with spaces between them, all of which a version has to meet.
+/// Lowers a range: parts with spaces between them, or a comma before a sign, all of which a version has to meet.
+/// Spaces may stand after a sign.
 ///
 /// | Written | Lowered |
 /// |---|---|
@@ -48,8 +49,8 @@ pub enum VersionProblem {
 /// [`VersionProblem::Partial`] for `>1.2`, `<=1.2`, and `=1.2`.
 pub fn lower_version(text: &str) -> Result<String, VersionProblem> {
     let mut comparators = Vec::new();
-    for part in text.split_whitespace() {
-        comparators.extend(lower_part(part)?);
+    for part in parts(text) {
+        comparators.extend(lower_part(&part)?);
     }
     if comparators.len() > MAX_COMPARATORS {
         return Err(VersionProblem::TooMany { count: comparators.len() });
@@ -61,11 +62,40 @@ pub fn lower_version(text: &str) -> Result<String, VersionProblem> {
     }
 }
 
+const SIGNS: [&str; 7] = ["<=", ">=", "=", "<", ">", "^", "~"];
+
+/// The parts of a range.
+fn parts(text: &str) -> Vec<String> {
+    let begins = |rest: &str| SIGNS.iter().any(|sign| rest.trim_start().starts_with(sign));
+    let mut parts: Vec<String> = Vec::new();
+    for (at, piece) in text.split(',').scan(0, |end: &mut usize, piece| {
+        let at = *end;
+        *end = at.saturating_add(piece.len()).saturating_add(1);
+        Some((at, piece))
+    }) {
+        let mut words = piece.split_whitespace();
+        // Elsewhere a comma might mean "or", as it does to some tools.
+        if at > 0 && !begins(piece) {
+            let first = words.next().unwrap_or_default();
+            match parts.last_mut() {
+                Some(last) => *last = format!("{last},{first}"),
+                None => parts.push(format!(",{first}")),
+            }
+        }
+        for word in words {
+            match parts.last_mut() {
+                Some(last) if SIGNS.contains(&last.as_str()) => last.push_str(word),
+                _ => parts.push(word.to_owned()),
+            }
+        }
+    }
+    parts
+}
+
 fn lower_part(part: &str) -> Result<Vec<String>, VersionProblem> {
     let bad = || VersionProblem::Part { part: part.to_owned() };
-    let signs = ["<=", ">=", "=", "<", ">", "^", "~"];
     let (sign, version) =
-        signs.into_iter().find_map(|sign| Some((sign, part.strip_prefix(sign)?))).unwrap_or(("", part));
+        SIGNS.into_iter().find_map(|sign| Some((sign, part.strip_prefix(sign)?))).unwrap_or(("", part));
     let written = Written::parse(version).ok_or_else(bad)?;
     let first = written.first();
     let range = |after: Option<Core>| {
@@ -186,6 +216,9 @@ mod tests {
             (">=1.2 <2", ">=1.2.0 <2.0.0"),
             ("  >=2.4.0   <3.0.0 ", ">=2.4.0 <3.0.0"),
             (">1.2.3 <=2.0.0", ">1.2.3 <=2.0.0"),
+            (">= 1.2,< 2", ">=1.2.0 <2.0.0"),
+            (">=2.4.0, <3.0.0", ">=2.4.0 <3.0.0"),
+            ("^ 1.2.3  , <1.5", ">=1.2.3 <2.0.0-0 <1.5.0"),
         ] {
             assert_eq!(lower_version(written).as_deref(), Ok(lowered), "{written}");
         }
@@ -194,8 +227,27 @@ mod tests {
     #[test]
     fn what_is_no_range_is_refused() {
         for text in [
-            "", "x", "v1", "1.2.3.4", "01", "^", ">= 1.2", "1.2-rc", "a.b.c", "1.2.3-01", "1.x.3", "1,2",
-            "!=1.2.3", "1.2.3+b", "||",
+            "",
+            "x",
+            "v1",
+            "1.2.3.4",
+            "01",
+            "^",
+            ">=",
+            "1.2-rc",
+            "a.b.c",
+            "1.2.3-01",
+            "1.x.3",
+            "1,2",
+            "!=1.2.3",
+            "1.2.3+b",
+            "||",
+            "1.2.3, 1.3.0",
+            ",",
+            ">=1,",
+            ",>=1.2.3",
+            "1 || 2",
+            "> = 1",
         ] {
             assert!(matches!(lower_version(text), Err(VersionProblem::Part { .. })), "{text}");
         }

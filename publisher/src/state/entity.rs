@@ -266,7 +266,7 @@ impl Reference {
         match *mentioned {
             Mentioned::Flag(test) => Some(Self::Flag(test.clone())),
             Mentioned::Segment(key) => Some(Self::Segment(key.clone())),
-            Mentioned::Variation(_) | Mentioned::Salt(_) | Mentioned::Moment(_) => None,
+            Mentioned::Variation(_) | Mentioned::Salt(_) | Mentioned::Moment(_) | Mentioned::Term(_) => None,
         }
     }
 }

@@ -69,13 +69,8 @@ fn an_unknown_member_is_named_with_the_likely_one() {
 
 #[test]
 fn parts_that_cannot_be_lowered_yet_are_refused_by_name() {
-    for test in [
-        "has_all", "matches", "semver", "since", "before", "cidr", "listed", "hashed", "not_in", "between",
-        "fold", "as",
-    ] {
-        let told = condition_refused(&format!(r#"{{"attr":"x","in":["a"],"{test}":"y"}}"#));
-        assert_eq!(told, [(UNSUPPORTED, format!("/{test}"))]);
-    }
+    let told = condition_refused(r#"{"attr":"x","in":["a"],"listed":"y"}"#);
+    assert_eq!(told, [(UNSUPPORTED, "/listed".into())]);
     for member in ["tail", "hash", "seed"] {
         let told = condition_refused(&format!(r#"{{"bucket":{{"salt":"s","in":[],"{member}":1}}}}"#));
         assert_eq!(told, [(UNSUPPORTED, format!("/bucket/{member}"))]);
@@ -100,7 +95,7 @@ fn a_condition_has_exactly_one_form_and_its_own_members() {
         (r#"{"attr":"x","exists":1}"#, "/exists"),
         (r#"{"attr":"x","in":"a"}"#, "/in"),
         (r#"{"attr":"x","starts":[1]}"#, "/starts/0"),
-        (r#"{"attr":"x","lt":"1"}"#, "/lt"),
+        (r#"{"attr":"x","lt":null}"#, "/lt"),
         (r#"{"attr":"x..y","in":[]}"#, "/attr"),
         (r#"{"attr":"x","equals":1,"in":[]}"#, "/equals"),
         (r#"{"segment":"a"}"#, "/segment"),

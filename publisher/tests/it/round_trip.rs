@@ -9,9 +9,9 @@ use flagstone_model::key::{FlagKey, RuleId, SegmentKey, VariationKey};
 use flagstone_model::path::Path;
 use flagstone_model::value::{FlagType, Value};
 use flagstone_publisher::author::{
-    AttributeTest, Bucket, By, Condition, Environment, Fallthrough, FlagDefinition, FlagKind, FlagTest, Keys,
-    Moment, Off, Operand, Ramp, RampTo, Rollout, Rule, Segment, SegmentRule, Served, Share, Target,
-    Targeting, Then, Weight, Window, Zone,
+    AttributeTest, Between, Bucket, By, Condition, Day, Edge, Environment, Fallthrough, FlagDefinition,
+    FlagKind, FlagTest, Keys, Moment, Off, Operand, Ramp, RampTo, Rollout, Rule, Segment, SegmentRule,
+    Served, Share, Target, Targeting, Term, Test, Then, Turned, Weight, Window, Zone,
 };
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
@@ -35,7 +35,9 @@ fn number() -> impl Strategy<Value = f64> {
 fn operand() -> impl Strategy<Value = Operand> {
     prop_oneof![
         any::<bool>().prop_map(Operand::Bool),
-        number().prop_map(Operand::Number),
+        number()
+            .prop_filter("an attribute can be it", |number| number.abs() < 9e15)
+            .prop_map(Operand::Number),
         "\\PC{0,8}".prop_map(|text| Operand::String(text.into())),
     ]
 }
@@ -131,28 +133,136 @@ fn bucket() -> impl Strategy<Value = Bucket> {
         ramp(0).prop_map(Share::Ramp),
     ];
     let of = prop_oneof![Just(100_000u64), Just(1 << 32), 100_001u64..4_000_000];
-    (by(), key(), of, share).prop_map(|(by, salt, of, share)| Bucket { by, salt, of, share })
+    let percent = (0u64..=100_000).prop_map(|parts| Share::Percent(Weight::of_parts(parts).unwrap()));
+    let shares = prop_oneof![3 => (of, share), 1 => (Just(100_000u64), percent)];
+    (by(), key(), shares).prop_map(|(by, salt, (of, share))| Bucket { by, salt, of, share })
+}
+
+fn term(texts: &'static [&'static str], read: fn(&str) -> Term) -> impl Strategy<Value = Term> {
+    proptest::sample::select(texts).prop_map(read)
+}
+
+fn pattern() -> impl Strategy<Value = Term> {
+    let texts = &["^a+$", r"^\d{3}-\w+$", "(?i)beta|rc", "x.*?y", "(ab)+", "(?s).", r"\.", "ä|ö"];
+    term(texts, |text| Term::of_pattern(text).unwrap())
+}
+
+fn versions() -> impl Strategy<Value = Term> {
+    let texts = &["^1.2", "~2.0.1", ">=1.0.0 <2.0.0-rc.1", "3.x", "=1.2.3", "> 1.0.0, <= 2.0.0", "0.0.1-0"];
+    term(texts, |text| Term::of_versions(text).unwrap())
+}
+
+fn networks() -> impl Strategy<Value = Vec<Term>> {
+    let texts =
+        &["10.0.0.0/8", "192.0.2.7", "2001:db8::/32", "::1", "::ffff:10.0.0.0/104", "0.0.0.0/0", "::1/128"];
+    sorted(term(texts, |text| Term::of_network(text).unwrap()), 0)
+}
+
+/// A day in one of its spellings; the last only where `time_zone` stands around it.
+fn day(around: Option<Zone>) -> impl Strategy<Value = Day> {
+    (100_000i64..4_000_000_000, any::<bool>()).prop_map(move |(seconds, bare)| {
+        let date = Instant::from_millis(seconds * 1_000).to_string()[..10].to_owned();
+        let zone = if bare && around.is_some() { "" } else { "[Asia/Kolkata]" };
+        Day::written(&format!("{date}{zone}"), around.as_ref()).unwrap()
+    })
+}
+
+fn edge(around: Option<Zone>) -> impl Strategy<Value = Edge> {
+    prop_oneof![day(around.clone()).prop_map(Edge::On), moment(around).prop_map(Edge::At)]
+}
+
+fn moment(around: Option<Zone>) -> impl Strategy<Value = Moment> {
+    (100_000i64..4_000_000_000, any::<u8>()).prop_map(move |(at, how)| spelled(at, how, around.as_ref()))
+}
+
+fn between(around: Option<Zone>) -> impl Strategy<Value = Between> {
+    prop_oneof![
+        (number(), number()).prop_map(|(a, b)| Between::Numbers(a.min(b), a.max(b))),
+        (edge(around.clone()), edge(around)).prop_map(|(a, b)| {
+            if a.first() < b.after() { Between::Times(a, b) } else { Between::Times(b, a) }
+        }),
+    ]
+}
+
+/// One test of this name.
+fn test(name: &'static str, around: Option<Zone>) -> BoxedStrategy<Test> {
+    let texts = || sorted("\\PC{0,6}".prop_map(Arc::<str>::from), 0);
+    match name {
+        "exists" => any::<bool>().prop_map(Test::Exists).boxed(),
+        "in" => sorted(operand(), 0).prop_map(Test::In).boxed(),
+        "has_all" => sorted(operand(), 0).prop_map(Test::HasAll).boxed(),
+        "starts" => texts().prop_map(Test::Starts).boxed(),
+        "ends" => texts().prop_map(Test::Ends).boxed(),
+        "contains" => texts().prop_map(Test::Contains).boxed(),
+        "matches" => pattern().prop_map(Test::Matches).boxed(),
+        "lt" => number().prop_map(Test::Lt).boxed(),
+        "lte" => number().prop_map(Test::Lte).boxed(),
+        "gt" => number().prop_map(Test::Gt).boxed(),
+        "gte" => number().prop_map(Test::Gte).boxed(),
+        "between" => between(around).prop_map(Test::Between).boxed(),
+        "semver" => versions().prop_map(Test::Semver).boxed(),
+        "since" => moment(around).prop_map(Test::Since).boxed(),
+        "before" => moment(around).prop_map(Test::Before).boxed(),
+        "on" => day(around).prop_map(Test::On).boxed(),
+        "cidr" => networks().prop_map(Test::Cidr).boxed(),
+        other => panic!("a test without a generator: {other}"),
+    }
+}
+
+/// Which tests stand beside each other, by name: of those that exclude one another only the first.
+fn names(drawn: Vec<bool>, folded: bool, turned: Option<Turned>) -> Vec<&'static str> {
+    let names = Test::NAMES.into_iter().zip(drawn).filter_map(|(name, drawn)| drawn.then_some(name));
+    let mut kept: Vec<&str> = names.filter(|name| fits(name, folded, turned)).collect();
+    if kept.contains(&"between") {
+        kept.retain(|name| !["lt", "lte", "gt", "gte", "since", "before", "on"].contains(name));
+    } else if kept.contains(&"on") {
+        kept.retain(|name| !["since", "before"].contains(name));
+    }
+    kept
+}
+
+fn fits(name: &str, folded: bool, turned: Option<Turned>) -> bool {
+    let of_text = ["starts", "ends", "contains", "matches", "semver", "cidr"].contains(&name);
+    let of_numbers = ["lt", "lte", "gt", "gte", "between"].contains(&name);
+    let folds = ["in", "has_all", "starts", "ends", "contains"].contains(&name);
+    (folds || !folded)
+        && match turned {
+            None => true,
+            Some(Turned::Number) => !of_text,
+            Some(Turned::String) => !of_numbers,
+        }
 }
 
 fn attribute() -> impl Strategy<Value = AttributeTest> {
-    let texts = || option::of(sorted("\\PC{0,6}".prop_map(Arc::<str>::from), 0));
-    let numbers = (option::of(number()), option::of(number()), option::of(number()), option::of(number()));
-    let sets = (option::of(sorted(operand(), 0)), texts(), texts(), texts());
-    (path(), any::<bool>(), sets, numbers, option::of(any::<bool>())).prop_map(
-        |(path, exists, (is_in, starts, ends, contains), (lt, lte, gt, gte), absent)| AttributeTest {
-            path,
-            exists: Some(exists),
-            is_in,
-            starts,
-            ends,
-            contains,
-            lt,
-            lte,
-            gt,
-            gte,
-            absent,
-        },
-    )
+    let turned = option::weighted(0.2, proptest::sample::select(vec![Turned::Number, Turned::String]));
+    let drawn = vec(prop::bool::weighted(0.2), Test::NAMES.len());
+    let not = vec(prop::bool::weighted(0.1), Test::NEGATED.len());
+    let modifiers = (turned, prop::bool::weighted(0.2), option::of(any::<bool>()), any::<bool>());
+    (path(), modifiers, drawn, not).prop_flat_map(|(path, (turned, folded, absent, zoned), drawn, not)| {
+        let time_zone = zoned.then(zone);
+        let mut names = names(drawn, folded, turned);
+        let not: Vec<&str> =
+            Test::NEGATED.iter().zip(not).filter_map(|((_, name), not)| not.then_some(*name)).collect();
+        let not: Vec<&str> = not.into_iter().filter(|name| fits(name, folded, turned)).collect();
+        if names.is_empty() && not.is_empty() {
+            names.push("in");
+        }
+        let of = |names: Vec<&'static str>| {
+            names.into_iter().map(|name| test(name, time_zone.clone())).collect::<Vec<_>>()
+        };
+        let (tests, not) = (of(names), of(not));
+        (Just((path, turned, folded, absent, time_zone)), tests, not).prop_map(
+            |((path, turned, folded, absent, time_zone), tests, not)| AttributeTest {
+                path,
+                turned,
+                folded,
+                tests,
+                not,
+                time_zone,
+                absent,
+            },
+        )
+    })
 }
 
 fn flag_test() -> impl Strategy<Value = FlagTest> {
@@ -160,10 +270,15 @@ fn flag_test() -> impl Strategy<Value = FlagTest> {
         .prop_map(|(flag, is)| FlagTest { flag: FlagKey::parse(&flag).unwrap(), is })
 }
 
+fn segments() -> impl Strategy<Value = Vec<SegmentKey>> {
+    sorted(key().prop_map(|key| SegmentKey::parse(&key).unwrap()), 0)
+}
+
 fn condition_tree() -> impl Strategy<Value = Condition> {
     let leaf = prop_oneof![
         4 => attribute().prop_map(Condition::Attribute),
-        1 => sorted(key().prop_map(|key| SegmentKey::parse(&key).unwrap()), 0).prop_map(Condition::Segment),
+        1 => segments().prop_map(Condition::Segment),
+        1 => segments().prop_map(Condition::NoSegment),
         1 => flag_test().prop_map(Condition::Flag),
         1 => (bucket(), option::of(any::<bool>()))
             .prop_map(|(bucket, absent)| Condition::Bucket { bucket, absent }),
