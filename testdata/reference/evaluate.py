@@ -11,7 +11,6 @@ import sys
 import time
 
 import instants
-import lines
 import lists
 import snapshot
 import strictjson
@@ -74,10 +73,7 @@ def main():
     what.add_argument("--checks", action="store_true", help="run the check lines of the snapshot")
     arguments = parser.parse_args()
     sys.setrecursionlimit(10_000)
-    try:
-        over = load(arguments.snapshot, arguments.lists)
-    except lines.BadSnapshot as error:
-        sys.exit(f"{arguments.snapshot}: {error}")
+    over = load(arguments.snapshot, arguments.lists)
     if arguments.checks:
         failed = [key for key, check in sorted(over.checks.items()) if not check.passes(over)]
         for key in failed:

@@ -25,6 +25,7 @@ BAD_PATHS = ("", ".", "a.", "a..b", "~", "~2", "a~", None, 1.0, [])
 VARIATIONS = ("on", "off", "x", "y/ z")
 TYPES = ("bool", "string", "int", "float", "json")
 SALTS = ("s", "t", "ñandú", "cta-test.2", "", "layer", "a salt that is longer than sixteen bytes")
+LONG = ("a unit that is longer than sixteen bytes", "0123456789abcdef", "ünïcødé-üñíts-are-hashed-by-their-bytes-of-UTF-8")
 FLAGS = ("a", "b", "c", "d", "e", "p", "q", "r", "s", "t", "u")
 TARGETS = ("a", "b", "c", "d", "e")
 SEGMENTS = ("s1", "s2", "s3")
@@ -204,7 +205,7 @@ class Group:
             members["of"] = of
         if self.odd(0.5):
             del members["salt"]
-        self.hint(members.get("by", "targetingKey"), ["u-%d" % r.randrange(100) for _ in range(6)] + list(map(float, range(-2, 4))))
+        self.hint(members.get("by", "targetingKey"), ["u-%d" % r.randrange(100) for _ in range(6)] + list(LONG) + list(map(float, range(-2, 4))))
         return members, int(of) if isinstance(of, float) and of >= 1 else 5
 
     def ranges(self, of, named):
@@ -354,6 +355,27 @@ def shuffled(r, members):
     return dict(items)
 
 
+def spelled(r, value, duplicates=False):
+    """A value as JSON, now and then with other spellings of the same numbers and strings.
+
+    With `duplicates` a name may stand twice; the last counts (FORMAT M-14.1).
+    """
+    if isinstance(value, list):
+        return "[" + ",".join(spelled(r, each, duplicates) for each in value) + "]"
+    if isinstance(value, dict):
+        members = [f"{spelled(r, name)}:{spelled(r, each, duplicates)}" for name, each in value.items()]
+        if duplicates and members and r.random() < 0.01:
+            members.insert(0, f"{spelled(r, r.choice(sorted(value)))}:{strictjson.write(operands.junk(r))}")
+        return "{" + ",".join(members) + "}"
+    if isinstance(value, (float, str)) and r.random() < 0.02:
+        if isinstance(value, str):
+            units = value.encode("utf-16-be")
+            return '"' + "".join(f"\\u{units[at]:02x}{units[at + 1]:02X}" for at in range(0, len(units), 2)) + '"'
+        text = repr(value)  # `1.0`, `-0.0`, `1e+300`
+        return text if "e" in text or r.random() < 0.5 else text + r.choice(("e0", "E+0", "00"))
+    return strictjson.write(value)
+
+
 def converted(r, value):
     """A value as what `as` converts from."""
     if isinstance(value, bool):
@@ -413,10 +435,9 @@ class World:
     def _text(self, line):
         """The bytes of a line, sometimes bad behind its head, sometimes only unusual."""
         r = self.r
-        text = strictjson.write(line)
-        if r.random() < 0.03:
-            text = text.replace('":1,', '":1.0,', 1) if r.random() < 0.5 else text.replace(",", ", ", 1)
-        data = text.encode("utf-8")
+        (kind, key), *rest = line.items()
+        head = "{" + strictjson.write_string(kind) + ":" + strictjson.write_string(key)
+        data = (head + "".join(f",{spelled(r, name)}:{spelled(r, value)}" for name, value in rest) + "}").encode("utf-8")
         if r.random() < self.wild * 0.3:
             data = data[:-1] + r.choice(
                 (b"", b"}}", b',"on":true,"on":true}', b',"z":"\\ud800"}', b',"z":1e999}', b',"z":"\xff"}', b',"z":"\x01"}',
@@ -443,7 +464,8 @@ class World:
             case["type"] = r.choice(TYPES)
         if r.random() < 0.3:
             case["default"] = r.choice(("d", None, 0.0, False, {"a": 1.0}))
-        return strictjson.write(case).encode("utf-8")
+        text = ",".join(f'"{name}":{spelled(r, value, name == "context")}' for name, value in case.items())
+        return ("{" + text + "}").encode("utf-8")
 
     def _context(self, group, key):
         r = self.r
@@ -466,6 +488,8 @@ class World:
             context["targetingKey"] = r.choice((f"u-{r.randrange(1000)}", float(r.randrange(100)), *operands.STRINGS[:8]))
         if r.random() < 0.1 and context:
             del context[r.choice(sorted(context))]
+        if r.random() < 0.03 and context:
+            context[r.choice(sorted(context))] = operands.junk(r)
         return context
 
     def content(self):

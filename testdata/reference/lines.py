@@ -56,6 +56,17 @@ def body(kind, line):
         return None
 
 
+def split_by_hand(data):
+    """The lines of a file that people may have written (FORMAT M-14.1), as (kind, key, bytes).
+
+    They stand in any order; without a head they are ignored and counted; the last of a name counts, which
+    is for the caller to do; the last one may have no end.
+    """
+    named = [(head(text), text) for text in data.split(b"\n") if text]
+    found = [(*name, text) for name, text in named if name is not None]
+    return found, len(named) - len(found)
+
+
 def split(data):
     """The lines of a snapshot as (kind, key, bytes); BadSnapshot if one of them fails it as a whole."""
     if len(data) > MAX_BYTES:

@@ -17,6 +17,7 @@
 | `ramp` | `{"ramp","of"?,"linear"?,"at"}` | `{"reached"}`, or null if unreadable |
 | `head` | `{"line"}` as text | `{"kind","key"}` or null |
 | `line` | `{"line"}` as text | `{"bad"}` |
+| `snapshot` | `{"lines"}` as text, all of it | `{"refused"}`: whether it fails as a whole (FORMAT T-3.2) |
 | `number` | `{"number"}` | `{"text"}` as ECMAScript writes it |
 | `canonical` | `{"line"}` as an object | `{"text"}`, or null if a member is not known |
 """
@@ -130,6 +131,14 @@ def ask_line(question):
     data = question["line"].encode("utf-8")
     named = lines.head(data)
     return None if named is None else {"bad": lines.body(named[0], data) is None}
+
+
+def ask_snapshot(question):
+    try:
+        lines.split(question["lines"].encode("utf-8"))
+    except lines.BadSnapshot:
+        return {"refused": True}
+    return {"refused": False}
 
 
 def ask_number(question):

@@ -57,12 +57,13 @@ def _fewer(items, holds):
 
 
 def _simpler(text, holds):
-    """A smaller JSON text; one that is no JSON, or is not written as this folder writes, stays."""
+    """A smaller JSON text; one that is no JSON, or whose spelling is what matters, stays."""
     try:
         value = strictjson.read(text, lenient=True, max_depth=128)
     except strictjson.NotJson:
         return text
-    if strictjson.write(value).encode("utf-8", "surrogatepass") != text:
+    plain = strictjson.write(value).encode("utf-8", "surrogatepass")
+    if plain != text and not holds(plain):
         return text
     found = True
     while found:

@@ -152,10 +152,11 @@ class Snapshot:
     """The lines of a snapshot, compiled and linked."""
 
     def __init__(self, data, folder=None):
-        """Reads bytes; BadSnapshot if they fail as a whole (FORMAT T-3.2)."""
+        """Reads the bytes of a file that is compared (FORMAT M-14.1); of a name twice, the last counts."""
         self.flags, self.segments, self.lists, self.checks = {}, {}, {}, {}
-        self.ignored, self.bad, self.skipped_checks = 0, [], 0
-        for kind, key, text in lines.split(data):
+        self.bad, self.skipped_checks = [], 0
+        named, self.ignored = lines.split_by_hand(data)
+        for kind, key, text in {line[:2]: line for line in named}.values():
             if kind not in lines.KINDS:
                 self.ignored += 1  # FORMAT M-10.2: the line is ignored and counted
                 continue
