@@ -128,7 +128,13 @@ _CHECK_MEMBERS = {
     **{"check": None, "flag": None, "at": None, "context": _FREE},
     "expect": _Shape({"variation": None, "reason": None, "rule": None}),
 }
-_ENVIRONMENT_MEMBERS = {"environment": None, "project": None, "view": None, "level": None, "private": sorted_set}
+_ENVIRONMENT_MEMBERS = {
+    "environment": None,
+    "project": None,
+    "view": None,
+    "level": None,
+    "private": sorted_set,
+}
 _KINDS = {
     "flag": _Shape(_FLAG_MEMBERS, {"needs": [], "rules": [], "meta": {}}),
     "segment": _Shape({"segment": None, "if": [_condition]}, {"if": []}),

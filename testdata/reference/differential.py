@@ -21,33 +21,73 @@ import time
 
 import evaluate
 import generate
+import groups
 import shrink
 import strictjson
 
 EXITS = (
-    "2", "3", "4", "5", "6", "7", "8 unsupported", "8 not true", "9 unsupported", "9 serve TARGETING_MATCH", "9 serve SPLIT",
-    "9 hash", "9 range", "10 STATIC", "10 DEFAULT", "11", "12",
-)  # fmt: skip
+    "2",
+    "3",
+    "4",
+    "5",
+    "6",
+    "7",
+    "8 unsupported",
+    "8 not true",
+    "9 unsupported",
+    "9 serve TARGETING_MATCH",
+    "9 serve SPLIT",
+    "9 hash",
+    "9 range",
+    "10 STATIC",
+    "10 DEFAULT",
+    "11",
+    "12",
+)
 STEPS = ("9 no unit", "9 gap")
 FOUR = ("true", "false", "unknown", "unsupported")
 # FORMAT M-4.2, M-4.5: what is never unknown, and what is never anything else.
-NEVER = {"test exists": ("unknown",), "form segment": ("unknown",), "form flag": ("unknown",), "form time": ("unknown",)}
-FORMS = ("form all", "form any", "form not", "form segment", "form flag", "form time", "form bucket in", "form bucket ramp")
+NEVER = {
+    "test exists": ("unknown",),
+    "form segment": ("unknown",),
+    "form flag": ("unknown",),
+    "form time": ("unknown",),
+}
+FORMS = (
+    "form all",
+    "form any",
+    "form not",
+    "form segment",
+    "form flag",
+    "form time",
+    "form bucket in",
+    "form bucket ramp",
+)
 CONVERSIONS = ("as number", "as string", "fold ascii")
 
 
 def wanted_hits():
     """Everything that must be met, as (name, result)."""
     wanted = [("exit", each) for each in EXITS] + [("step", each) for each in STEPS]
-    for name in [f"test {each}" for each in generate.TESTS] + list(FORMS):
+    for name in [f"test {each}" for each in groups.TESTS] + list(FORMS):
         for result in FOUR:
             if result in NEVER.get(name, ()):
                 continue
             # What makes a bucket condition unreadable makes it no certain one of its kinds.
-            wanted.append(("form bucket" if (name.startswith("form bucket") and result == "unsupported") else name, result))
+            wanted.append(
+                (
+                    "form bucket" if (name.startswith("form bucket") and result == "unsupported") else name,
+                    result,
+                )
+            )
     wanted += [("form bucket linear", result) for result in ("true", "false", "unknown")]
     wanted += [(name, result) for name in CONVERSIONS for result in ("true", "false", "unknown")]
-    wanted += [("as", "unsupported"), ("fold", "unsupported"), ("test (unknown)", "unsupported"), ("test (none)", "unsupported")]
+    wanted += [
+        ("as", "unsupported"),
+        ("fold", "unsupported"),
+        ("test (unknown)", "unsupported"),
+        ("test (none)", "unsupported"),
+    ]
     wanted += [("array", result) for result in ("true", "false", "unknown")]
     return list(dict.fromkeys(wanted))
 
@@ -122,11 +162,38 @@ def spoil(r, content):
     elif kind == 6:
         texts[at] = text.replace(b'","', b'" ,"', 1)
     elif kind == 7:
-        other = r.choice((b"k" * 128, b"k" * 129, b"", b"-a", b"a b", b"\xc3\xa9", b"\\u0041", b"A.z:@|+~-", b"_a", b"9", b"a/1"))
+        other = r.choice(
+            (
+                b"k" * 128,
+                b"k" * 129,
+                b"",
+                b"-a",
+                b"a b",
+                b"\xc3\xa9",
+                b"\\u0041",
+                b"A.z:@|+~-",
+                b"_a",
+                b"9",
+                b"a/1",
+            )
+        )
         texts[at] = text.replace(key, other, 1)
         return b"\n".join(texts) + b"\n", other
     else:
-        texts.append(r.choice((b'{"flag":"z"', b'{"flag":"z"]', b"[]", b"x", b"{}", b'{"drop":"flag","key":"z"}', b'{"zz":"a b"}', b"\xff")))
+        texts.append(
+            r.choice(
+                (
+                    b'{"flag":"z"',
+                    b'{"flag":"z"]',
+                    b"[]",
+                    b"x",
+                    b"{}",
+                    b'{"drop":"flag","key":"z"}',
+                    b'{"zz":"a b"}',
+                    b"\xff",
+                )
+            )
+        )
     return b"\n".join(texts) + b"\n", key
 
 
@@ -156,7 +223,7 @@ class Run:
             content, key = spoil(r, world.content())
             generate.write_folder(self.folder, content, world.objects)
             key = strictjson.write_string(key.decode("utf-8")).encode("utf-8")
-            asked = b'{"flag":' + key + b','
+            asked = b'{"flag":' + key + b","
             cases = [case for case in world.cases if case.startswith(asked)] + r.sample(world.cases, 10)
             cases.append(asked + b'"context":{}}')
             for at in disagreements(self.other.answers(path, cases), reference_answers(path, cases))[:1]:
@@ -176,14 +243,18 @@ class Run:
         generate.write_folder(self.folder, content, objects)
         path = os.path.join(self.folder, "snapshot.jsonl")
         theirs, ours = self.other.answers(path, [case]), reference_answers(path, [case])
-        generate.write_folder(folder, content, {name: each for name, each in objects.items() if name.encode() in content})
+        generate.write_folder(
+            folder, content, {name: each for name, each in objects.items() if name.encode() in content}
+        )
         os.rename(os.path.join(folder, "snapshot.jsonl"), os.path.join(folder, "lines.jsonl"))
         expected = strictjson.write(ours[0]).encode("utf-8")
         got = b"it failed" if theirs is None else b"\n".join(theirs)
         for name, data in (("case.json", case), ("expected.json", expected), ("got.json", got)):
             with open(os.path.join(folder, name), "wb") as file:
                 file.write(data + b"\n")
-        print(f"disagreement {self.found} (seed {seed}): {folder}\n  {content.decode('utf-8', 'replace')}  {case.decode()}")
+        print(
+            f"disagreement {self.found} (seed {seed}): {folder}\n  {content.decode('utf-8', 'replace')}  {case.decode()}"
+        )
         print(f"  reference {expected.decode()}\n  other     {got.decode('utf-8', 'replace')}", flush=True)
 
     def summary(self, minimum):
@@ -195,7 +266,9 @@ class Run:
             print(f"{name:<20} {result:<24} {count:>9}{'  too few' if short else ''}")
             if short:
                 few.append((name, result))
-        print(f"{self.rounds} snapshots, {self.cases} cases, {self.whole} spoiled snapshots, {self.found} disagreements")
+        print(
+            f"{self.rounds} snapshots, {self.cases} cases, {self.whole} spoiled snapshots, {self.found} disagreements"
+        )
         return few
 
 
@@ -214,7 +287,13 @@ def main():
     parser.add_argument("--cpu-seconds", type=float, help="until so much CPU time is used, by both")
     parser.add_argument("--minimum", type=int, default=0, help="how often each exit and result must be met")
     parser.add_argument("--stop-after", type=int, default=20, help="so many disagreements end the run")
-    parser.add_argument("--spoiled", type=int, default=1, metavar="N", help="for each, so many copies with lines that no publisher writes")
+    parser.add_argument(
+        "--spoiled",
+        type=int,
+        default=1,
+        metavar="N",
+        help="for each, so many copies with lines that no publisher writes",
+    )
     parser.add_argument("--out", default="target/differential", metavar="DIR")
     arguments = parser.parse_args()
     if arguments.rounds is None and arguments.cpu_seconds is None:
@@ -230,7 +309,10 @@ def main():
         run.round(f"{arguments.seed}.{run.rounds}")
         if time.monotonic() - told > 60:
             told = time.monotonic()
-            print(f"{cpu_seconds():.0f} CPU seconds, {run.rounds} snapshots, {run.cases} cases, {run.found} disagreements", flush=True)
+            print(
+                f"{cpu_seconds():.0f} CPU seconds, {run.rounds} snapshots, {run.cases} cases, {run.found} disagreements",
+                flush=True,
+            )
     shutil.rmtree(run.folder)
     few = run.summary(arguments.minimum)
     print(f"{cpu_seconds():.0f} CPU seconds; seed {arguments.seed}")

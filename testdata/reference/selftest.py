@@ -39,7 +39,9 @@ class Facts(unittest.TestCase):
         self.assertEqual(len(answers), len(wanted))
         for at, (answer, line) in enumerate(zip(answers, wanted)):
             with self.subTest(case=at):
-                self.assertEqual(strictjson.write(answer, sort=True), strictjson.write(strictjson.read(line), sort=True))
+                self.assertEqual(
+                    strictjson.write(answer, sort=True), strictjson.write(strictjson.read(line), sort=True)
+                )
 
     def test_the_example_has_its_results(self):
         self.agrees("example", "snapshot.jsonl", "cases.jsonl", "expected.jsonl")
@@ -59,7 +61,12 @@ class Facts(unittest.TestCase):
                 self.assertTrue(canonical.is_canonical(line), line)
 
     def test_buckets_are_those_of_format_m_12_8(self):
-        for salt, unit, bucket in (("search", "u-3", 93920), ("search", "42", 40458), ("new-cart", "u-1", 91879), ("søk", "ñandú", 20585)):
+        for salt, unit, bucket in (
+            ("search", "u-3", 93920),
+            ("search", "42", 40458),
+            ("new-cart", "u-1", 91879),
+            ("søk", "ñandú", 20585),
+        ):
             self.assertEqual(buckets.Hashing({"salt": salt}).bucket(unit), bucket)
         self.assertEqual(buckets.xxh32(b"search"), 0x76BDCA26)
         self.assertEqual(buckets.xxh32(b"u-3", 0x76BDCA26), 0xF06F6F7F)
@@ -74,7 +81,16 @@ class Facts(unittest.TestCase):
         self.assertEqual(buckets.xxh32(b"Nobody inspects the spammish repetition", 0), 0xE2293B2F)
 
     def test_versions_stand_in_the_order_of_semver(self):
-        order = ("1.0.0-alpha", "1.0.0-alpha.1", "1.0.0-alpha.beta", "1.0.0-beta", "1.0.0-beta.2", "1.0.0-beta.11", "1.0.0-rc.1", "1.0.0")
+        order = (
+            "1.0.0-alpha",
+            "1.0.0-alpha.1",
+            "1.0.0-alpha.beta",
+            "1.0.0-beta",
+            "1.0.0-beta.2",
+            "1.0.0-beta.11",
+            "1.0.0-rc.1",
+            "1.0.0",
+        )
         keys = [versions.version(each) for each in order + ("2.0.0", "2.1.0", "2.1.1")]
         self.assertEqual(sorted(keys), keys)
         self.assertEqual(len(set(keys)), len(keys))
@@ -91,7 +107,9 @@ class Facts(unittest.TestCase):
             self.assertEqual(instants.instant(text), milliseconds)
             self.assertEqual(instants.write_instant(milliseconds), text)
         # RFC 3339, 5.8: one instant, written twice.
-        self.assertEqual(instants.timestamp("1996-12-19T16:39:57-08:00"), instants.timestamp("1996-12-20T00:39:57Z"))
+        self.assertEqual(
+            instants.timestamp("1996-12-19T16:39:57-08:00"), instants.timestamp("1996-12-20T00:39:57Z")
+        )
         self.assertEqual(instants.timestamp("0000-01-01T00:00:00Z"), -62_167_219_200_000)
 
     def test_addresses_are_those_of_rfc_4291(self):
@@ -108,9 +126,17 @@ class Facts(unittest.TestCase):
 
     def test_numbers_are_written_as_ecmascript_writes_them(self):
         for number, text in (
-            (-0.0, "0"), (1e21, "1e+21"), (1e20, "100000000000000000000"), (1e-6, "0.000001"), (1e-7, "1e-7"), (123.456, "123.456"),
-            (5e-324, "5e-324"), (1.7976931348623157e308, "1.7976931348623157e+308"), (0.1 + 0.2, "0.30000000000000004"), (-1.5e-9, "-1.5e-9"),
-        ):  # fmt: skip
+            (-0.0, "0"),
+            (1e21, "1e+21"),
+            (1e20, "100000000000000000000"),
+            (1e-6, "0.000001"),
+            (1e-7, "1e-7"),
+            (123.456, "123.456"),
+            (5e-324, "5e-324"),
+            (1.7976931348623157e308, "1.7976931348623157e+308"),
+            (0.1 + 0.2, "0.30000000000000004"),
+            (-1.5e-9, "-1.5e-9"),
+        ):
             self.assertEqual(strictjson.write_number(number), text)
 
     def test_patterns_are_found_anywhere_and_in_linear_time(self):
@@ -124,7 +150,9 @@ class Facts(unittest.TestCase):
             self.assertFalse(patterns.is_kernel(text), text)
 
     def test_hashed_operands_are_those_of_format_m_9_3(self):
-        self.assertTrue(operands.digest("@acme.com".encode(), "k3f9").startswith("b0243bd6035574cb7e1f7cccf6e9065d"))
+        self.assertTrue(
+            operands.digest("@acme.com".encode(), "k3f9").startswith("b0243bd6035574cb7e1f7cccf6e9065d")
+        )
 
     def test_a_stored_frame_unpacks_to_its_text(self):
         for text in (b"", b"a\n", b"key\n" * 40_000):

@@ -5,8 +5,9 @@ import lines
 import lists
 import values
 from buckets import Hashing, ranges
-from conditions import FALSE, TRUE, UNKNOWN, UNSUPPORTED, Scope, all_of, truth
+from conditions import Scope
 from instants import instant
+from results import FALSE, TRUE, UNKNOWN, UNSUPPORTED, all_of, truth
 from values import Unreadable, expect, lookup
 
 _FLAG = {"flag", "type", "rev", "on", "values", "off", "needs", "rules", "fallthrough", "meta"}

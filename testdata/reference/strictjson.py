@@ -205,7 +205,9 @@ _MUST = re.compile(r'["\\\x00-\x1f]')
 
 def write_string(text):
     """A string with the escapes of FORMAT M-1.9 and no others."""
-    return '"' + _MUST.sub(lambda found: _SHORT.get(found.group()) or f"\\u{ord(found.group()):04x}", text) + '"'
+    return (
+        '"' + _MUST.sub(lambda found: _SHORT.get(found.group()) or f"\\u{ord(found.group()):04x}", text) + '"'
+    )
 
 
 def write_number(number):
