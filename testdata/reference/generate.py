@@ -71,6 +71,18 @@ class World:
         pool = [each for each in operands.STRINGS if each and min(each) >= " " and "\x7f" not in each]
         base = set(r.sample(pool, r.randint(0, 9))) | {f"u-{r.randrange(50)}" for _ in range(r.randrange(9))}
         text = b"".join(each + b"\n" for each in sorted(each.encode("utf-8") for each in base))
+        if r.random() < self.wild:  # a base that breaks FORMAT M-1.7
+            text = r.choice(
+                (
+                    text[:-1],
+                    b"\n" + text,
+                    text + b"\x01\n",
+                    b"z\n" + text,
+                    text + b"\xff\n",
+                    text + text,
+                    text + b"\xc2\x85\n",
+                )
+            )
         stored = lists.stored_frame(text)
         sha256 = hashlib.sha256(stored).hexdigest()
         line = {
