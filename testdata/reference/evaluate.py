@@ -10,6 +10,7 @@ import argparse
 import sys
 import time
 
+import canonical
 import instants
 import lists
 import snapshot
@@ -43,6 +44,8 @@ class Case:
         """The details object; `value` is the default where that stands."""
         details = over.evaluate(self.flag, self.type, self.context, self.at, trace)
         details = {**self.default, **details}
+        if "value" in details:
+            details["value"] = canonical.sorted_names(details["value"])  # FORMAT M-14.1
         return {name: details[name] for name in _ORDER if name in details}
 
 

@@ -1,0 +1,192 @@
+"""Runs the vectors of `testdata/index.json` over the reference, as testdata/README.md says.
+
+    python3 testdata/reference/vectors.py
+
+The last line counts them; the status is 1 if one does not hold. Kinds that this reader has nothing for are skipped, with
+the reason; a kind or a member that it does not know is refused.
+"""
+
+import json
+import pathlib
+import sys
+
+import canonical as reference_canonical
+import evaluate
+import instants
+import lines
+import lists
+import snapshot
+import strictjson
+import values
+
+LEVEL = 1
+NOW = 1_796_212_800_000  # where a case has no `at`
+RESULTS = ("true", "false", "unknown", "unsupported")
+ELSEWHERE = {
+    "exposure": "the reference records no exposures",
+    "signature": "the reference verifies no signatures",
+    "stream": "the reference reads lines, not signed streams",
+}
+
+
+class Wrong(Exception):
+    """A vector that does not hold, and what came instead."""
+
+
+def read(text):
+    return strictjson.read(text.encode("utf-8"), lenient=True, max_depth=64)
+
+
+def only(case, *known):
+    unknown = set(case) - set(known)
+    if unknown:
+        raise SystemExit(f"unknown member {sorted(unknown)}: {case}")
+
+
+def at(case):
+    moment = case.get("at", float(NOW))
+    return instants.instant(moment) if isinstance(moment, str) else values.integer(moment)
+
+
+def equal(got, expected):
+    if strictjson.write(got) != strictjson.write(expected):
+        raise Wrong(f"{strictjson.write(got)} for {strictjson.write(expected)}")
+
+
+def compiled(texts):
+    """A snapshot of lines in any order."""
+    return snapshot.Snapshot(b"".join(text + b"\n" for text in sorted(texts)))
+
+
+def text_of(line):
+    return strictjson.write(line).encode("utf-8")
+
+
+def condition(case):
+    only(case, "id", "clause", "condition", "beside", "at", *RESULTS)
+    straight = case["condition"]
+    truth = {
+        "flag": "truth", "type": "bool", "rev": 1.0, "on": True, "values": dict.fromkeys(RESULTS, True),
+        "off": "unsupported",
+        "rules": [
+            {"id": "1", "if": [straight], "serve": "true"},
+            {"id": "2", "if": [{"not": straight}], "serve": "false"},
+        ],
+        "fallthrough": "unknown",
+    }  # fmt: skip
+    over = compiled([text_of(line) for line in [*case.get("beside", []), truth]])
+    for result in RESULTS:
+        for context in case.get(result, []):
+            got = over.evaluate("truth", None, context, at(case)).get("variation")
+            if got != result:
+                raise Wrong(f"{got}, expected {result} of {strictjson.write(context)}")
+
+
+def answer(case):
+    only(case, "id", "clause", "lines", "raw", "hex", "long", "case", "expected")
+    asked = case["case"]
+    only(asked, "flag", "context", "at", "type", "default")
+    texts = [text_of(line) for line in case.get("lines", [])]
+    texts += [line.encode("utf-8") for line in case.get("raw", [])]
+    texts += [bytes.fromhex(line) for line in case.get("hex", [])]
+    for line in case.get("long", []):
+        only(line, "before", "fill", "times", "after")
+        text = line["before"] + line["fill"] * values.integer(line["times"]) + line["after"]
+        texts.append(text.encode("utf-8"))
+    details = compiled(texts).evaluate(asked["flag"], asked.get("type"), asked["context"], at(asked))
+    if "value" not in details and "default" in asked:
+        details["value"] = asked["default"]
+    if "value" in details:
+        details["value"] = reference_canonical.sorted_names(details["value"])
+    order = ("value", "variation", "reason", "error_code", "rule", "exp", "bucket")
+    equal({name: details[name] for name in order if name in details}, case["expected"])
+
+
+def bucket(case):
+    only(case, "id", "clause", "salt", "unit", "of", "bucket")
+    split = {"salt": case["salt"], "of": case["of"], "ranges": [[0.0, case["of"], "on"]]}
+    rule = {"id": "r", "split": split}
+    flag = {"flag": "f", "type": "bool", "rev": 1.0, "on": True, "values": {"on": True}, "rules": [rule]}
+    details = compiled([text_of(flag)]).evaluate("f", None, {"targetingKey": case["unit"]}, NOW)
+    equal(details.get("bucket"), case.get("bucket"))
+    equal(details.get("error_code") == "TARGETING_KEY_MISSING", "bucket" not in case)
+
+
+def canonical(case):
+    only(case, "id", "clause", "json", "canonical")
+    written = strictjson.write(read(case["json"]), sort=True)
+    if written != case["canonical"]:
+        raise Wrong(f"{written} for {case['canonical']}")
+
+
+def head(case):
+    only(case, "id", "clause", "line", "kind", "key")
+    expected = (case["kind"], case["key"]) if "kind" in case else None
+    got = lines.head(case["line"].encode("utf-8"))
+    if got != expected:
+        raise Wrong(f"{got} for {expected}")
+
+
+def evaluation(files):
+    """Its cases and answers lie in files of their own; so does what is wrong with each."""
+    over = snapshot.Snapshot(files["lines"].read_bytes(), lists.Folder(files["lines"]))
+    cases, expected = (files[part].read_bytes().splitlines() for part in ("cases", "expected"))
+    if len(cases) != len(expected):
+        raise SystemExit(f"{files['expected']}: not as many answers as cases")
+    for number, (got, wanted) in enumerate(zip(evaluate.answers(over, cases, NOW), expected), start=1):
+        got = strictjson.write(got).encode("utf-8")
+        yield f"line {number}", None if got == wanted else f"{got} for {wanted}"
+
+
+def each(run, files):
+    """Runs the cases of a file of JSON Lines."""
+    for text in files["cases"].read_text("utf-8").splitlines():
+        case = read(text)
+        try:
+            run(case)
+        except Wrong as wrong:
+            yield case["id"], str(wrong)
+        else:
+            yield case["id"], None
+
+
+KINDS = {"answer": answer, "bucket": bucket, "canonical": canonical, "condition": condition, "head": head}
+
+
+def main():
+    """Runs every set of the index."""
+    sys.setrecursionlimit(10_000)
+    folder = pathlib.Path(__file__).resolve().parent.parent
+    index = json.loads((folder / "index.json").read_text("utf-8"))
+    only(index, "format", "kinds", "sets")
+    total = ran = skipped = failed = 0
+    for group in index["sets"]:
+        only(group, "kind", "level", "clauses", "files", "cases", "from")
+        kind, files = group["kind"], {part: folder / name for part, name in group["files"].items()}
+        names = " ".join(group["files"].values())
+        total += group["cases"]
+        if group["level"] > LEVEL or kind in ELSEWHERE:
+            reason = ELSEWHERE.get(kind, f"level {group['level']}, this reader has {LEVEL}")
+            print(f"skipped {names}: {reason}")
+            skipped += group["cases"]
+            continue
+        if kind != "evaluation" and kind not in KINDS:
+            raise SystemExit(f"unknown kind {kind}")
+        results = evaluation(files) if kind == "evaluation" else each(KINDS[kind], files)
+        count = 0
+        for name, wrong in results:
+            count += 1
+            if wrong is not None:
+                failed += 1
+                print(f"{names}: {name}: {wrong}")
+        if count != group["cases"]:
+            raise SystemExit(f"{names}: {count} cases, the index says {group['cases']}")
+        ran += count
+    if ran + skipped != total:
+        raise SystemExit("not every vector ran or was skipped")
+    print(f"{ran} ran, {failed} of them do not hold; {skipped} skipped, of {total}")
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()
