@@ -6,6 +6,7 @@ use flagstone_model::json::Json;
 use flagstone_model::limits;
 use flagstone_model::path::Path;
 
+use super::experiment::spans_json;
 use super::moment::Moment;
 use super::operand;
 use super::problem::code;
@@ -157,7 +158,7 @@ impl Bucket {
         let mut members: Vec<_> =
             self.by.member().into_iter().chain([("salt", Json::from(&*self.salt))]).chain(of).collect();
         match &self.share {
-            Share::In(spans) => members.push(("in", spans.iter().copied().map(span_json).collect())),
+            Share::In(spans) => members.push(("in", spans_json(spans))),
             Share::Percent(share) => members.push(of_percent(*share)),
             Share::Ramp(ramp) => members.extend(of_ramp(ramp)),
         }
@@ -358,7 +359,8 @@ fn percent(reader: &mut Reader, json: &Json<'_>) -> Option<Weight> {
     })
 }
 
-fn spans(reader: &mut Reader, json: &Json<'_>, of: u64) -> Option<Vec<(u64, u64)>> {
+/// Reads spans of buckets: ascending, disjoint, none empty.
+pub(super) fn spans(reader: &mut Reader, json: &Json<'_>, of: u64) -> Option<Vec<(u64, u64)>> {
     let spans = reader.array(json, limits::MAX_RANGES, |reader, json| span(reader, json, of))?;
     if spans.is_sorted_by(|before, after| before.1 <= after.0) {
         Some(spans)

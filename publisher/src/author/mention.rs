@@ -178,6 +178,9 @@ impl Targeting {
                 }
             });
         }
+        walk.each("holdouts", &self.holdouts, |walk, holdout| {
+            walk.at("serve", Mentioned::Variation(&holdout.serve));
+        });
         walk.each("rules", &self.rules, |walk, rule| {
             walk.schedule(rule.schedule.as_ref());
             walk.each("if", &rule.when, Walk::condition);
@@ -190,13 +193,13 @@ impl Targeting {
         walk.within("fallthrough", |walk| match &self.fallthrough {
             None => {}
             Some(Fallthrough::Serve(variation)) => walk.at("serve", Mentioned::Variation(variation)),
-            Some(Fallthrough::Rollout { rollout, without_key }) => {
+            Some(Fallthrough::Rollout { rollout, without_key, .. }) => {
                 walk.rollout(rollout);
                 if let Some(variation) = without_key {
                     walk.at("without_key", Mentioned::Variation(variation));
                 }
             }
-            Some(Fallthrough::Ramp { ramp, serve }) => {
+            Some(Fallthrough::Ramp { ramp, serve, .. }) => {
                 walk.ramp(ramp);
                 if let Some(variation) = serve {
                     walk.at("serve", Mentioned::Variation(variation));

@@ -25,6 +25,16 @@ pub mod code {
     pub const REFERENCE_COST: &str = "reference-cost";
     /// A salt hashes to the seed of a different one.
     pub const SALT_COLLISION: &str = "salt-collision";
+    /// A layer has not so much left.
+    pub const LAYER_FULL: &str = "layer-full";
+    /// Another rule of the layer has some of these buckets.
+    pub const LAYER_OVERLAP: &str = "layer-overlap";
+    /// Another rule of the layer is in it by another attribute.
+    pub const LAYER_DIFFERS: &str = "layer-differs";
+    /// Another flag has this holdout with another share or by another attribute.
+    pub const HOLDOUT_DIFFERS: &str = "holdout-differs";
+    /// Another flag is recorded under this name.
+    pub const EXPERIMENT_IN_USE: &str = "experiment-in-use";
     /// No time zone has this name.
     pub const UNKNOWN_TIME_ZONE: &str = "unknown-time-zone";
     /// Points in time that do not follow one another: an end before its start, a step before an earlier one.

@@ -8,6 +8,7 @@ use flagstone_model::limits::BUCKETS;
 
 use super::bucket::{By, Ramp, Window};
 use super::condition::Condition;
+use super::experiment::{self, ExperimentName, Layer};
 use super::read::{Members, Reader};
 use super::weight::Weight;
 
@@ -20,8 +21,12 @@ pub struct Rule {
     pub schedule: Option<Window>,
     /// All of these; none means always. The member `if`.
     pub when: Vec<Condition>,
+    /// The part of a layer it is limited to.
+    pub layer: Option<Layer>,
     /// What happens then.
     pub then: Then,
+    /// The experiment as which its decisions are recorded.
+    pub experiment: Option<ExperimentName>,
 }
 
 /// What a rule does with those it matches.
@@ -42,7 +47,7 @@ pub struct Rollout {
     pub by: By,
     /// The author's own salt, if there is one.
     pub salt: Option<String>,
-    /// Who gets how much; sums to everybody.
+    /// Who gets how much; sums to everybody, in an experiment perhaps to less: the others go on.
     pub weights: BTreeMap<VariationKey, Weight>,
 }
 
@@ -79,6 +84,8 @@ pub enum Fallthrough {
         rollout: Rollout,
         /// What contexts without the unit are served; the off variation if not said.
         without_key: Option<VariationKey>,
+        /// The experiment as which it is recorded.
+        experiment: Option<ExperimentName>,
     },
     /// A share of everybody, which grows.
     Ramp {
@@ -86,6 +93,8 @@ pub enum Fallthrough {
         ramp: RampTo,
         /// What all others are served, contexts without the unit too; the off variation if not said.
         serve: Option<VariationKey>,
+        /// The experiment as which those it has reached are recorded.
+        experiment: Option<ExperimentName>,
     },
 }
 
@@ -98,8 +107,8 @@ pub const TARGET_PREFIX: &str = "target:";
 
 const RULE: Members = Members {
     what: "a rule",
-    known: &["id", "schedule", "if", "serve", "rollout", "ramp"],
-    pending: &["exp", "experiment", "layer", "holdout"],
+    known: &["id", "schedule", "if", "layer", "serve", "rollout", "ramp", "experiment"],
+    pending: &[],
 };
 const ROLLOUT: Members = Members {
     what: "a rollout",
@@ -114,8 +123,8 @@ const RAMP: Members = Members {
 };
 const FALLTHROUGH: Members = Members {
     what: "a fallthrough",
-    known: &["serve", "rollout", "ramp", "without_key"],
-    pending: &["exp", "experiment"],
+    known: &["serve", "rollout", "ramp", "without_key", "experiment"],
+    pending: &[],
 };
 
 impl Rule {
@@ -129,17 +138,26 @@ impl Rule {
                 reader.optional(json, "if", |reader, conditions| Condition::parse_all(reader, conditions, 0))
             }
         };
+        let layer = match json.member("layer") {
+            None => Some(None),
+            Some(_) => reader.optional(json, "layer", Layer::parse).map(Some),
+        };
+        let experiment = experiment_of(reader, json);
+        // The others of an experiment go on to the next rule.
+        let sum = if json.member("experiment").is_some() { Sum::AtMostAll } else { Sum::All };
         let outcomes: Vec<&str> =
             ["serve", "rollout", "ramp"].into_iter().filter(|name| json.member(name).is_some()).collect();
         let then = match outcomes[..] {
             ["serve"] => reader.optional(json, "serve", variation).map(Then::Serve),
             ["rollout"] => reader
-                .optional(json, "rollout", |reader, json| Rollout::parse(reader, json, ROLLOUT))
+                .optional(json, "rollout", |reader, json| Rollout::parse(reader, json, ROLLOUT, sum))
                 .map(Then::Rollout),
-            ["ramp"] => reader.optional(json, "ramp", RampTo::parse).map(Then::Ramp),
+            ["ramp"] => {
+                reader.optional(json, "ramp", |reader, json| RampTo::parse(reader, json, sum)).map(Then::Ramp)
+            }
             _ => reader.none("a rule has exactly one of `serve`, `rollout`, `ramp`"),
         };
-        Some(Self { id: id?, schedule, when: when?, then: then? })
+        Some(Self { id: id?, schedule, when: when?, layer: layer?, then: then?, experiment: experiment? })
     }
 
     /// The authored form, normal.
@@ -152,21 +170,21 @@ impl Rule {
             Then::Rollout(rollout) => ("rollout", Json::object(rollout.members())),
             Then::Ramp(ramp) => ("ramp", ramp.to_json()),
         };
-        Json::object(
-            [("id", Json::from(self.id.as_str()))].into_iter().chain(schedule).chain(when).chain([then]),
-        )
+        let layer = self.layer.as_ref().map(|layer| ("layer", layer.to_json()));
+        let members = [("id", Json::from(self.id.as_str()))].into_iter().chain(schedule).chain(when);
+        Json::object(members.chain(layer).chain([then]).chain(experiment::member(self.experiment.as_ref())))
     }
 
     /// How many conditions it becomes, less those that only nest.
     pub fn leaves(&self) -> usize {
         let ramp = usize::from(matches!(self.then, Then::Ramp(_)));
-        let schedule = usize::from(self.schedule.is_some());
-        self.when.iter().map(Condition::leaves).sum::<usize>().saturating_add(ramp).saturating_add(schedule)
+        let others = usize::from(self.schedule.is_some()).saturating_add(usize::from(self.layer.is_some()));
+        self.when.iter().map(Condition::leaves).sum::<usize>().saturating_add(ramp).saturating_add(others)
     }
 }
 
 impl Rollout {
-    fn parse(reader: &mut Reader, json: &Json<'_>, members: Members) -> Option<Self> {
+    fn parse(reader: &mut Reader, json: &Json<'_>, members: Members, sum: Sum) -> Option<Self> {
         if json.member("steps").is_some() {
             return reader.within("steps", |reader| {
                 reader.none(
@@ -178,7 +196,7 @@ impl Rollout {
         reader.object(json, members)?;
         let by = reader.optional(json, "by", By::parse);
         let salt = reader.optional(json, "salt", Reader::salt);
-        let weights = reader.required(json, "weights", weights);
+        let weights = reader.required(json, "weights", |reader, json| weights(reader, json, sum));
         Some(Self { by: by.unwrap_or_default(), salt, weights: weights? })
     }
 
@@ -199,12 +217,12 @@ impl Rollout {
 }
 
 impl RampTo {
-    fn parse(reader: &mut Reader, json: &Json<'_>) -> Option<Self> {
+    fn parse(reader: &mut Reader, json: &Json<'_>, sum: Sum) -> Option<Self> {
         reader.object(json, RAMP)?;
         let serve = match (json.member("serve"), json.member("rollout")) {
             (Some(_), None) => reader.optional(json, "serve", variation).map(Served::Variation),
             (None, Some(_)) => reader
-                .optional(json, "rollout", |reader, json| Rollout::parse(reader, json, ROLLOUT))
+                .optional(json, "rollout", |reader, json| Rollout::parse(reader, json, ROLLOUT, sum))
                 .map(Served::Rollout),
             _ => reader.within("serve", |reader| reader.none("a ramp has either `serve` or `rollout`")),
         };
@@ -242,8 +260,15 @@ impl Fallthrough {
         if json.member("ramp").is_some() {
             return Self::parse_ramp(reader, json);
         }
+        let experiment = experiment_of(reader, json);
         match (json.member("serve"), json.member("rollout")) {
             (Some(_), None) => {
+                if json.member("experiment").is_some() {
+                    reader.within("experiment", |reader| {
+                        reader
+                            .refuse("an experiment belongs to a rollout or a ramp: nothing else is compared");
+                    });
+                }
                 if json.member("without_key").is_some() {
                     reader
                         .within("without_key", |reader| reader.refuse("`without_key` belongs to a rollout"));
@@ -252,7 +277,7 @@ impl Fallthrough {
             }
             (None, Some(inner)) => {
                 let rollout = reader.optional(json, "rollout", |reader, json| {
-                    Rollout::parse(reader, json, FALLTHROUGH_ROLLOUT)
+                    Rollout::parse(reader, json, FALLTHROUGH_ROLLOUT, Sum::All)
                 });
                 let beside = reader.optional(json, "without_key", variation);
                 let inside = reader.within("rollout", |reader| {
@@ -261,7 +286,8 @@ impl Fallthrough {
                     }
                     reader.optional(inner, "without_key", variation)
                 });
-                Some(Self::Rollout { rollout: rollout?, without_key: beside.or(inside) })
+                let without_key = beside.or(inside);
+                Some(Self::Rollout { rollout: rollout?, without_key, experiment: experiment? })
             }
             _ => reader.none("a fallthrough has exactly one of `serve`, `rollout`, or a `ramp`"),
         }
@@ -279,29 +305,58 @@ impl Fallthrough {
                 reader.within(name, |reader| reader.refuse(detail));
             }
         }
-        let ramp = reader.optional(json, "ramp", RampTo::parse);
+        let ramp = reader.optional(json, "ramp", |reader, json| RampTo::parse(reader, json, Sum::All));
+        let experiment = experiment_of(reader, json);
         let serve = match json.member("serve") {
             None => Some(None),
             Some(_) => reader.optional(json, "serve", variation).map(Some),
         };
-        Some(Self::Ramp { ramp: ramp?, serve: serve? })
+        Some(Self::Ramp { ramp: ramp?, serve: serve?, experiment: experiment? })
     }
 
     /// The authored form, normal.
     pub fn to_json(&self) -> Json<'_> {
         match self {
             Self::Serve(variation) => Json::object([("serve", Json::from(variation.as_str()))]),
-            Self::Rollout { rollout, without_key } => {
+            Self::Rollout { rollout, without_key, experiment } => {
                 let without_key =
                     without_key.as_ref().map(|variation| ("without_key", Json::from(variation.as_str())));
                 let rollout = ("rollout", Json::object(rollout.members()));
-                Json::object([rollout].into_iter().chain(without_key))
+                let experiment = experiment::member(experiment.as_ref());
+                Json::object([rollout].into_iter().chain(without_key).chain(experiment))
             }
-            Self::Ramp { ramp, serve } => {
+            Self::Ramp { ramp, serve, experiment } => {
                 let serve = serve.as_ref().map(|variation| ("serve", Json::from(variation.as_str())));
-                Json::object([("ramp", ramp.to_json())].into_iter().chain(serve))
+                let experiment = experiment::member(experiment.as_ref());
+                Json::object([("ramp", ramp.to_json())].into_iter().chain(serve).chain(experiment))
             }
         }
+    }
+
+    /// The experiment as which it is recorded, if it is.
+    pub const fn experiment(&self) -> Option<&ExperimentName> {
+        match self {
+            Self::Serve(_) => None,
+            Self::Rollout { experiment, .. } | Self::Ramp { experiment, .. } => experiment.as_ref(),
+        }
+    }
+}
+
+/// What the weights of a rollout sum to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sum {
+    /// Everybody.
+    All,
+    /// Everybody or fewer.
+    AtMostAll,
+}
+
+/// Reads the member `experiment`; `None` if it can not be read.
+#[expect(clippy::option_option, reason = "unreadable and absent are two things")]
+fn experiment_of(reader: &mut Reader, json: &Json<'_>) -> Option<Option<ExperimentName>> {
+    match json.member("experiment") {
+        None => Some(None),
+        Some(_) => reader.optional(json, "experiment", experiment::experiment).map(Some),
     }
 }
 
@@ -314,7 +369,7 @@ pub(super) fn variation(reader: &mut Reader, json: &Json<'_>) -> Option<Variatio
     reader.key(json, VariationKey::parse)
 }
 
-fn rule_id(reader: &mut Reader, json: &Json<'_>) -> Option<RuleId> {
+pub(super) fn rule_id(reader: &mut Reader, json: &Json<'_>) -> Option<RuleId> {
     let id = reader.key(json, RuleId::parse)?;
     let text = id.as_str();
     if text == ROLLOUT_RULE || text.starts_with(DENY_PREFIX) || text.starts_with(TARGET_PREFIX) {
@@ -323,7 +378,7 @@ fn rule_id(reader: &mut Reader, json: &Json<'_>) -> Option<RuleId> {
     Some(id)
 }
 
-fn weights(reader: &mut Reader, json: &Json<'_>) -> Option<BTreeMap<VariationKey, Weight>> {
+fn weights(reader: &mut Reader, json: &Json<'_>, wanted: Sum) -> Option<BTreeMap<VariationKey, Weight>> {
     let Some(members) = json.as_object() else {
         return reader.none("weights are an object of variations and shares");
     };
@@ -338,9 +393,10 @@ fn weights(reader: &mut Reader, json: &Json<'_>) -> Option<BTreeMap<VariationKey
         weights.extend(read);
     }
     let sum: u64 = weights.values().map(|weight| weight.parts()).sum();
-    if readable && sum != BUCKETS {
+    if readable && (sum > BUCKETS || (sum < BUCKETS && wanted == Sum::All)) {
         let shown = Weight::of_parts(sum).map(|sum| format!(" ({sum})")).unwrap_or_default();
-        return reader.none(format!("weights sum to {BUCKETS}, these to {sum}{shown}"));
+        let most = if wanted == Sum::All { "" } else { "at most " };
+        return reader.none(format!("weights sum to {most}{BUCKETS}, these to {sum}{shown}"));
     }
     readable.then_some(weights)
 }

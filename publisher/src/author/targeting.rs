@@ -8,6 +8,7 @@ use flagstone_model::limits;
 
 use super::bucket::Window;
 use super::condition::{Condition, FlagTest};
+use super::experiment::{ExperimentName, Holdout};
 use super::flag::FlagDefinition;
 use super::mention::Mentioned;
 use super::moment::{Instants, Moment, Source};
@@ -34,6 +35,8 @@ pub struct Targeting {
     pub deny: Keys,
     /// Targeting keys that are served a variation before any rule.
     pub targets: Keys,
+    /// Who is held out of the rules.
+    pub holdouts: Vec<Holdout>,
     /// The first that matches decides.
     pub rules: Vec<Rule>,
     /// What is served when no rule decided; `None` is the default value in the caller's code.
@@ -80,10 +83,11 @@ const TARGETING: Members = Members {
         "prerequisites",
         "deny",
         "targets",
+        "holdouts",
         "rules",
         "fallthrough",
     ],
-    pending: &["experiment", "experiments", "layer", "layers", "holdout", "holdouts", "checks", "lists"],
+    pending: &["checks", "lists"],
 };
 
 const TARGET: Members = Members { what: "a target", known: &["key", "until"], pending: &[] };
@@ -99,6 +103,7 @@ impl Targeting {
             prerequisites: Vec::new(),
             deny: Keys::new(),
             targets: Keys::new(),
+            holdouts: Vec::new(),
             rules: Vec::new(),
             fallthrough: definition.variation("on").cloned().map(Fallthrough::Serve),
         }
@@ -134,6 +139,7 @@ impl Targeting {
             reader.object(json, TARGETING)?;
             let targeting = reader.in_zone_of(json, |reader, zone| Self::read(reader, json, zone))?;
             targeting.check_sizes(reader);
+            targeting.check_names(reader);
             Some(targeting)
         })
     }
@@ -153,6 +159,7 @@ impl Targeting {
         });
         let deny = reader.optional(json, "deny", keys);
         let targets = reader.optional(json, "targets", keys);
+        let holdouts = reader.optional(json, "holdouts", Holdout::parse_all);
         let rules = reader.optional(json, "rules", rules);
         let fallthrough = match json.member("fallthrough") {
             None | Some(Json::Null) => Some(None),
@@ -166,6 +173,7 @@ impl Targeting {
             prerequisites: prerequisites.unwrap_or_default(),
             deny: deny.unwrap_or_default(),
             targets: targets.unwrap_or_default(),
+            holdouts: holdouts.unwrap_or_default(),
             rules: rules.unwrap_or_default(),
             fallthrough: fallthrough?,
         })
@@ -205,6 +213,7 @@ impl Targeting {
             ("prerequisites", array(self.prerequisites.iter().map(FlagTest::to_json))),
             ("deny", keys_json(&self.deny)),
             ("targets", keys_json(&self.targets)),
+            ("holdouts", array(self.holdouts.iter().map(Holdout::to_json))),
             ("rules", array(self.rules.iter().map(Rule::to_json))),
             ("fallthrough", self.fallthrough.as_ref().map(Fallthrough::to_json)),
         ];
@@ -219,11 +228,12 @@ impl Targeting {
             Some(Fallthrough::Rollout { .. }) => (1, 0),
             Some(Fallthrough::Ramp { .. }) => (1, 1),
         };
-        let rules = self.rules.len().saturating_add(lists).saturating_add(rollouts);
+        let holdouts = self.holdouts.len();
+        let rules = self.rules.len().saturating_add(lists).saturating_add(holdouts).saturating_add(rollouts);
         if rules > limits::MAX_RULES {
             reader.within("rules", |reader| {
                 reader.refuse(format!(
-                    "with deny, targets, and a rollout, a flag has at most {} rules, this has {rules}",
+                    "with deny, targets, holdouts, and a rollout, a flag has at most {} rules, this has {rules}",
                     limits::MAX_RULES
                 ));
             });
@@ -232,10 +242,48 @@ impl Targeting {
         let keys = self.deny.values().chain(self.targets.values());
         let listed = keys.map(|keys| Condition::targets(keys).iter().map(Condition::leaves).sum::<usize>());
         let needed = self.prerequisites.len().saturating_add(usize::from(self.schedule.is_some()));
-        let leaves = conditions.saturating_add(listed.sum()).saturating_add(needed).saturating_add(ramps);
+        let leaves = conditions.saturating_add(listed.sum()).saturating_add(needed);
+        let leaves = leaves.saturating_add(ramps).saturating_add(holdouts);
         if leaves > limits::MAX_LEAVES {
             reader.refuse(format!("a flag has at most {} conditions, this has {leaves}", limits::MAX_LEAVES));
         }
+    }
+
+    /// Every rule has an id of its own, and every experiment and holdout a name of its own.
+    fn check_names(&self, reader: &mut Reader) {
+        let ids: BTreeSet<&str> = self.rules.iter().map(|rule| rule.id.as_str()).collect();
+        let mut held = BTreeSet::new();
+        for (index, holdout) in self.holdouts.iter().enumerate() {
+            let id = holdout.rule_id();
+            if ids.contains(id) || !held.insert(id) {
+                let member = if holdout.id.is_some() { "id" } else { "name" };
+                let at = ["holdouts", &index.to_string(), member].map(ToOwned::to_owned);
+                reader.refuse_at(
+                    &at,
+                    format!("another rule has the id `{id}`; a holdout may be given an `id`"),
+                );
+            }
+        }
+        let mut names = BTreeSet::new();
+        for (at, name) in self.tracked() {
+            if !names.insert(name) {
+                reader.refuse_at(&at, format!("another rule is recorded as `{name}` already"));
+            }
+        }
+    }
+
+    /// Where it names holdouts and experiments, in the order of evaluation.
+    fn tracked(&self) -> impl Iterator<Item = (Vec<String>, &ExperimentName)> {
+        let at = |steps: &[&str]| steps.iter().map(|step| (*step).to_owned()).collect();
+        let holdouts = self.holdouts.iter().enumerate();
+        let holdouts = holdouts
+            .map(move |(index, holdout)| (at(&["holdouts", &index.to_string(), "name"]), &holdout.name));
+        let rules = self.rules.iter().enumerate().filter_map(move |(index, rule)| {
+            Some((at(&["rules", &index.to_string(), "experiment", "name"]), rule.experiment.as_ref()?))
+        });
+        let fallthrough = self.fallthrough.iter().filter_map(Fallthrough::experiment);
+        let fallthrough = fallthrough.map(move |name| (at(&["fallthrough", "experiment", "name"]), name));
+        holdouts.chain(rules).chain(fallthrough)
     }
 }
 

@@ -13,11 +13,12 @@ use super::ControlPlane;
 use super::difference::{Difference, differences};
 use super::error::{ControlError, nothing};
 use super::view::When;
-use super::words::summary;
-use super::write::authored;
+use super::words::{summary, with_phases};
+use super::write::{authored, begun};
 use crate::author::Targeting;
 use crate::build::build;
 use crate::log::{Actor, Entity as LogEntity, Entry, EntryData};
+use crate::lower::phase::Begun;
 use crate::state::change::Refusal;
 use crate::state::{EnvironmentState, State};
 
@@ -55,8 +56,10 @@ pub struct HistoryItem {
     pub to: Option<Json<'static>>,
     /// What differs, member by member; nothing where either is not known.
     pub changes: Vec<Difference>,
-    /// The same in words.
+    /// The same in words, and which phases of experiments it began.
     pub summary: String,
+    /// The phases of experiments that it began.
+    pub phases: Vec<Begun>,
 }
 
 /// A part of the log.
@@ -353,6 +356,8 @@ fn history(links: &[Link], untouched: Option<Json<'static>>) -> impl Iterator<It
             }
             _ => summary(&link.entity, from.as_ref(), to.as_ref(), &changes),
         };
+        let phases = begun(&link.entity, link.state.as_ref());
+        let summary = with_phases(summary, &phases);
         let header = &link.entry.header;
         HistoryItem {
             seq: link.seq,
@@ -366,6 +371,7 @@ fn history(links: &[Link], untouched: Option<Json<'static>>) -> impl Iterator<It
             to,
             changes,
             summary,
+            phases,
         }
     })
 }

@@ -7,9 +7,10 @@ use flagstone_model::key::{EnvironmentId, FlagKey};
 
 use super::ControlPlane;
 use super::error::ControlError;
-use super::write::{Write, authored, erased, invalid, named_seq};
+use super::write::{Write, authored, begun, erased, invalid, named_seq};
 use crate::author::Change;
 use crate::log::{Entity, EntityChange, Entry};
+use crate::lower::phase::Begun;
 use crate::state::change::{self, Edit, Refusal, Terms};
 use crate::state::{EnvironmentState, State};
 
@@ -47,6 +48,8 @@ pub struct ChangedEntity {
     pub action: Action,
     /// Its revision before, 0 if there was none, and after.
     pub revision: (u64, u64),
+    /// The phases of experiments that it began.
+    pub phases: Vec<Begun>,
     /// As authored before and after, where that was asked for; `None` if it was not there.
     pub states: Option<(Option<Json<'static>>, Option<Json<'static>>)>,
 }
@@ -106,6 +109,7 @@ impl ControlPlane {
             entity: change.entity.clone(),
             action: Action::of(change, states.get(index)),
             revision: change.revision,
+            phases: begun(&change.entity, states.get(index)),
             states: None,
         });
         let changes = changes.collect();
@@ -129,7 +133,8 @@ impl ControlPlane {
             let action = Action::of(&edit.change, Some(&edit.state));
             // Of a flag that is defined and targeted at once, the targeting starts from what the definition leads to.
             let revision = (state.place(entity).0, edit.change.revision.1);
-            ChangedEntity { entity: entity.clone(), action, revision, states }
+            let phases = begun(entity, Some(&edit.state));
+            ChangedEntity { entity: entity.clone(), action, revision, phases, states }
         };
         changed.changes = edits.iter().map(tell).collect();
         // What is too large for an entry is refused here too.

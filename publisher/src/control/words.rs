@@ -5,6 +5,7 @@ use flagstone_model::json::Json;
 use super::difference::{Change, Difference};
 use crate::author::words::ramp_in_brief;
 use crate::log::Entity;
+use crate::lower::phase::Begun;
 
 /// Parts of a summary that are told; the rest is counted.
 const MAX_PARTS: usize = 5;
@@ -46,6 +47,14 @@ pub(super) fn summary(
         }
         _ => parts.join("; "),
     }
+}
+
+/// A summary, and what began with the change: `weights changed; phase cta-test.2 begins (its salt changed)`.
+pub(super) fn with_phases(summary: String, phases: &[Begun]) -> String {
+    let told = phases.iter().map(|Begun { to, because, .. }| {
+        format!("phase {to} begins ({})", joined(because.iter().map(ToString::to_string)))
+    });
+    [summary].into_iter().chain(told).collect::<Vec<_>>().join("; ")
 }
 
 /// Whose weights a difference is about.

@@ -14,6 +14,7 @@ use crate::author::Problem;
 use crate::log::{
     Actor, Appended, Draft, Entity, Entry, EntryData, HeaderError, LogError, SdkKeyId, SealError, TokenId,
 };
+use crate::lower::phase::{Begun, Phases};
 use crate::observe::Append;
 use crate::publish::PublicationState;
 use crate::state::State;
@@ -63,6 +64,8 @@ pub enum Operation {
     CreateSdkKey(EnvironmentId, New<SdkKeyId>),
     /// Revokes an SDK key.
     RevokeSdkKey(EnvironmentId, SdkKeyId),
+    /// Shuffles the users of an experiment anew: `{"rule"?}`.
+    Reshuffle(EnvironmentId, FlagKey, Json<'static>),
 }
 
 /// Who asks for a change, how, and on what terms.
@@ -97,6 +100,8 @@ pub struct Written {
     pub entity: Json<'static>,
     /// Whether there was no such entity before.
     pub created: bool,
+    /// The phases of experiments that it began.
+    pub phases: Vec<Begun>,
     /// How far its publication has got.
     pub publication: BTreeMap<EnvironmentId, BTreeMap<ViewId, Published>>,
 }
@@ -275,11 +280,13 @@ impl ControlPlane {
             Some(Entity::Token(_) | Entity::SdkKey(..)) => Vec::new(),
             _ => state.environments().map(|(id, _)| id.clone()).collect(),
         };
+        let phases = first.map_or_else(Vec::new, |change| begun(&change.entity, written.as_ref()));
         Ok(Written {
             seq: entry.seq(),
             revision: first.map_or(0, |change| change.revision.1),
             entity: first.map_or_else(nothing, |change| authored(&change.entity, written)),
             created: first.is_some_and(|change| change.revision.0 == 0),
+            phases,
             publication: self.publish_to(&environments, entry.seq(), wait).await,
         })
     }
@@ -353,7 +360,17 @@ fn edits(
         Operation::RevokeToken(id) => change::revoke_token(state, id, terms)?,
         Operation::CreateSdkKey(environment, new) => change::create_sdk_key(state, environment, new)?,
         Operation::RevokeSdkKey(environment, id) => change::revoke_sdk_key(state, environment, id, terms)?,
+        Operation::Reshuffle(environment, flag, body) => {
+            change::reshuffle(state, environment, flag, body, terms)?
+        }
     })
+}
+
+/// The phases of experiments that an entry says it began, out of what it keeps of an entity.
+pub(super) fn begun(entity: &Entity, state: Option<&Json<'_>>) -> Vec<Begun> {
+    let Entity::Targeting(..) = entity else { return Vec::new() };
+    let begun = state.and_then(|state| Phases::begun_from_json(state.member("begun")));
+    begun.unwrap_or_default()
 }
 
 /// What the author wrote, out of what an entry keeps of an entity.

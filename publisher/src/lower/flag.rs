@@ -5,8 +5,8 @@ use flagstone_model::key::VariationKey;
 
 use super::split::{Split, Splits};
 use crate::author::{
-    Bucket, By, Condition, DENY_PREFIX, Fallthrough, FlagDefinition, FlagTest, Keys, ROLLOUT_RULE, RampTo,
-    Rule, Served, Share, TARGET_PREFIX, Targeting, Then, value_json,
+    Bucket, By, Condition, DENY_PREFIX, Fallthrough, FlagDefinition, FlagTest, Holdout, Keys, Layer,
+    ROLLOUT_RULE, RampTo, Rule, Served, Share, TARGET_PREFIX, Targeting, Then, value_json,
 };
 use flagstone_model::limits::BUCKETS;
 
@@ -15,7 +15,7 @@ use flagstone_model::limits::BUCKETS;
 /// `splits` must [fit](Splits::fit) the targeting; a rule without its split would be left out.
 pub fn lower_flag(definition: &FlagDefinition, targeting: &Targeting, splits: &Splits, rev: u64) -> String {
     let off = targeting.off.variation();
-    let rules = rules(targeting, splits);
+    let rules = wire_rules(targeting, splits);
     let fallthrough = match &targeting.fallthrough {
         None => None,
         Some(Fallthrough::Serve(variation)) => Some(variation),
@@ -41,63 +41,93 @@ pub fn lower_flag(definition: &FlagDefinition, targeting: &Targeting, splits: &S
     Json::object(members.into_iter().filter_map(|(name, value)| Some((name, value?)))).to_string()
 }
 
-/// Deny list, targets in variation order, authored rules, and a fallthrough that buckets as the last.
-fn rules<'a>(targeting: &'a Targeting, splits: &'a Splits) -> Vec<Json<'a>> {
+/// Deny list, targets in variation order, holdouts, authored rules, and a fallthrough that buckets as the last.
+pub(super) fn wire_rules<'a>(targeting: &'a Targeting, splits: &'a Splits) -> Vec<Json<'a>> {
+    let exp = |id: &str| splits.phases.exp(targeting, id);
     let fallthrough = targeting.fallthrough.iter().filter_map(|fallthrough| {
-        let id = || ROLLOUT_RULE.to_owned();
+        let head = |when: Vec<Condition>| (ROLLOUT_RULE.to_owned(), when);
         match fallthrough {
             Fallthrough::Serve(_) => None,
             Fallthrough::Rollout { rollout, .. } => {
-                Some(rule(id(), &[], split(&rollout.by, splits.of_rule(ROLLOUT_RULE)?)))
+                let split = split(&rollout.by, splits.of_rule(ROLLOUT_RULE)?);
+                Some(rule(head(Vec::new()), split, exp(ROLLOUT_RULE)))
             }
             Fallthrough::Ramp { ramp, .. } => {
-                Some(ramped(id(), Vec::new(), ramp, splits.of_rule(ROLLOUT_RULE)?))
+                Some(ramped(head(Vec::new()), ramp, splits.of_rule(ROLLOUT_RULE)?, exp(ROLLOUT_RULE)))
             }
         }
     });
+    let holdouts = targeting.holdouts.iter().map(|holdout| held_out(holdout, exp(holdout.rule_id())));
     listed(DENY_PREFIX, &targeting.deny)
         .chain(listed(TARGET_PREFIX, &targeting.targets))
-        .chain(targeting.rules.iter().filter_map(|rule| authored(rule, splits)))
+        .chain(holdouts)
+        .chain(targeting.rules.iter().filter_map(|rule| authored(rule, splits, exp(rule.id.as_str()))))
         .chain(fallthrough)
         .collect()
 }
 
 fn listed<'a>(prefix: &'a str, keys: &'a Keys) -> impl Iterator<Item = Json<'a>> {
     keys.iter().map(move |(serve, targets)| {
-        rule(format!("{prefix}{serve}"), &Condition::targets(targets), ("serve", variation(serve)))
+        let head = (format!("{prefix}{serve}"), Condition::targets(targets));
+        rule(head, ("serve", variation(serve)), None)
     })
 }
 
-fn authored<'a>(authored: &'a Rule, splits: &'a Splits) -> Option<Json<'a>> {
+fn held_out(holdout: &Holdout, exp: Option<String>) -> Json<'_> {
+    let when = vec![in_spans(&holdout.by, holdout.name.as_str(), vec![(0, holdout.share.parts())])];
+    rule((holdout.rule_id().to_owned(), when), ("serve", variation(&holdout.serve)), exp)
+}
+
+fn authored<'a>(authored: &'a Rule, splits: &'a Splits, exp: Option<String>) -> Option<Json<'a>> {
     let id = authored.id.as_str();
     let schedule = authored.schedule.iter().cloned().map(Condition::Time);
-    let when: Vec<Condition> = schedule.chain(authored.when.iter().cloned()).collect();
+    let slot = match &authored.layer {
+        None => None,
+        Some(layer @ Layer { by, .. }) => {
+            Some(in_spans(by, &layer.salt(), splits.slots.of_rule(id)?.clone()))
+        }
+    };
+    let head = (id.to_owned(), schedule.chain(authored.when.iter().cloned()).chain(slot).collect());
     Some(match &authored.then {
-        Then::Serve(serve) => rule(id.to_owned(), &when, ("serve", variation(serve))),
-        Then::Rollout(rollout) => rule(id.to_owned(), &when, split(&rollout.by, splits.of_rule(id)?)),
-        Then::Ramp(ramp) => ramped(id.to_owned(), when, ramp, splits.of_rule(id)?),
+        Then::Serve(serve) => rule(head, ("serve", variation(serve)), exp),
+        Then::Rollout(rollout) => rule(head, split(&rollout.by, splits.of_rule(id)?), exp),
+        Then::Ramp(ramp) => ramped(head, ramp, splits.of_rule(id)?, exp),
     })
 }
 
 /// A rule for those a ramp has reached.
-fn ramped<'a>(id: String, mut when: Vec<Condition>, ramp: &'a RampTo, settled: &'a Split) -> Json<'a> {
-    when.push(in_ramp(ramp, settled.ramp_salt()));
-    match &ramp.serve {
-        Served::Variation(serve) => rule(id, &when, ("serve", variation(serve))),
-        Served::Rollout(rollout) => rule(id, &when, split(&rollout.by, settled)),
-    }
+fn ramped<'a>(
+    (id, mut when): (String, Vec<Condition>),
+    ramp: &'a RampTo,
+    settled: &'a Split,
+    exp: Option<String>,
+) -> Json<'a> {
+    when.push(bucket(&ramp.by, settled.ramp_salt(), Share::Ramp(ramp.ramp.clone())));
+    let then = match &ramp.serve {
+        Served::Variation(serve) => ("serve", variation(serve)),
+        Served::Rollout(rollout) => split(&rollout.by, settled),
+    };
+    rule((id, when), then, exp)
 }
 
-fn in_ramp(ramp: &RampTo, salt: &str) -> Condition {
-    let share = Share::Ramp(ramp.ramp.clone());
-    let bucket = Bucket { by: ramp.by.clone(), salt: salt.to_owned(), of: BUCKETS, share };
+fn in_spans(by: &By, salt: &str, spans: Vec<(u64, u64)>) -> Condition {
+    bucket(by, salt, Share::In(spans))
+}
+
+fn bucket(by: &By, salt: &str, share: Share) -> Condition {
+    let bucket = Bucket { by: by.clone(), salt: salt.to_owned(), of: BUCKETS, share };
     Condition::Bucket { bucket, absent: None }
 }
 
-fn rule<'a>(id: String, when: &[Condition], then: (&'static str, Json<'a>)) -> Json<'a> {
+fn rule<'a>(
+    (id, when): (String, Vec<Condition>),
+    then: (&'static str, Json<'a>),
+    exp: Option<String>,
+) -> Json<'a> {
     let when = unless_empty(when.iter().map(|condition| condition.lower().into_owned()).collect());
     let when = when.map(|when| ("if", when));
-    Json::object([("id", Json::from(id))].into_iter().chain(when).chain([then]))
+    let exp = exp.map(|exp| ("exp", Json::from(exp)));
+    Json::object([("id", Json::from(id))].into_iter().chain(when).chain([then]).chain(exp))
 }
 
 fn split<'a>(by: &By, split: &'a Split) -> (&'static str, Json<'a>) {

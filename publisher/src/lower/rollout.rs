@@ -25,8 +25,10 @@ pub fn roll_out(
     share: Weight,
 ) -> Result<Fallthrough, NoRest> {
     let rest = BUCKETS.saturating_sub(share.parts());
+    // What was recorded goes on being recorded.
+    let experiment = targeting.fallthrough.as_ref().and_then(Fallthrough::experiment).cloned();
     let (mut rollout, without_key) = match &targeting.fallthrough {
-        Some(Fallthrough::Rollout { rollout, without_key }) => (rollout.clone(), without_key.clone()),
+        Some(Fallthrough::Rollout { rollout, without_key, .. }) => (rollout.clone(), without_key.clone()),
         // Where a ramp has got to is a share of its own salt; what it leaves to the others is what was there before.
         Some(Fallthrough::Serve(former) | Fallthrough::Ramp { serve: Some(former), .. }) => {
             let keeps = former != variation && targeting.off.variation() != Some(former);
@@ -45,7 +47,7 @@ pub fn roll_out(
     }
     rollout.weights = apportion(&rollout.weights, rest);
     rollout.weights.insert(variation.clone(), share);
-    Ok(Fallthrough::Rollout { rollout, without_key })
+    Ok(Fallthrough::Rollout { rollout, without_key, experiment })
 }
 
 /// Who gets a rest that nobody has a share of: the one other variation of the rollout, else the off variation.

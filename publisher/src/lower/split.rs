@@ -1,16 +1,19 @@
 //! Splits: salts and ranges, settled when a change is written and kept in its log entry.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use flagstone_model::json::Json;
 use flagstone_model::key::{FlagKey, VariationKey};
 use flagstone_model::limits::{BUCKETS, MAX_RANGES};
 
+use super::layer::{Held, Slots};
 use super::layout::{Range, relayout};
+use super::phase::Phases;
 use super::salt::{Chosen, Salts, UsedSalt, default_salt};
 use crate::author::{
-    By, Fallthrough, Mentioned, Problem, ROLLOUT_RULE, RampTo, Rollout, Served, Targeting, Then, code,
-    pointer,
+    By, ExperimentName, Fallthrough, Mentioned, Problem, ROLLOUT_RULE, RampTo, Rollout, Served, Targeting,
+    Then, code, pointer,
 };
 
 /// What is appended to a rule's default salt for the ramp before its split.
@@ -27,9 +30,29 @@ pub struct Split {
     pub ramp: Option<String>,
 }
 
-/// What the publisher settled for the rules of a flag, by rule id.
+/// What the publisher settled for the rules of a flag.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Splits(BTreeMap<String, Split>);
+pub struct Splits {
+    /// By rule id.
+    rules: BTreeMap<String, Split>,
+    /// Where the rules lie in their layers.
+    pub slots: Slots,
+    /// What the rules are recorded as.
+    pub phases: Phases,
+}
+
+/// What there is in the environment while a flag is settled, and what is asked for.
+#[derive(Debug, Clone, Default)]
+pub struct Elsewhere<'a> {
+    /// The salts in use elsewhere.
+    pub salts: Salts<'a>,
+    /// The slots of layers in use elsewhere.
+    pub slots: Vec<Held>,
+    /// The last phases of experiments in all flags.
+    pub phases: BTreeMap<ExperimentName, u64>,
+    /// The rule that is to be shuffled anew.
+    pub reshuffle: Option<&'a str>,
+}
 
 /// A rule of a targeting that buckets.
 struct Bucketing<'a> {
@@ -61,8 +84,21 @@ impl<'a> Bucketing<'a> {
     }
 
     /// The salts it keeps, of split and gate, when this was `before`. One that only ramps or only splits keeps the
-    /// salt of whatever the other was.
-    fn kept<'s>(&self, earlier: Option<&(Bucketing<'_>, &'s Split)>) -> (Option<&'s str>, Option<&'s str>) {
+    /// salt of whatever the other was. A split that is shuffled anew keeps none.
+    fn kept<'s>(
+        &self,
+        earlier: Option<&(Bucketing<'_>, &'s Split)>,
+        reshuffle: Option<&str>,
+    ) -> (Option<&'s str>, Option<&'s str>) {
+        let (split, gate) = self.kept_salts(earlier);
+        let anew = self.rollout.is_some() && reshuffle == Some(self.rule);
+        (split.filter(|_| !anew), gate)
+    }
+
+    fn kept_salts<'s>(
+        &self,
+        earlier: Option<&(Bucketing<'_>, &'s Split)>,
+    ) -> (Option<&'s str>, Option<&'s str>) {
         let Some((before, split)) = earlier else { return (None, None) };
         let ramp = split.ramp.as_deref();
         match (self.gate.is_some(), before.gate.is_some()) {
@@ -86,9 +122,13 @@ fn earlier<'b>(
 }
 
 /// The salts that rules keep from before, unless their author names others.
-fn kept_salts(targeting: &Targeting, before: Option<(&Targeting, &Splits)>) -> Vec<UsedSalt> {
+fn kept_salts(
+    targeting: &Targeting,
+    before: Option<(&Targeting, &Splits)>,
+    reshuffle: Option<&str>,
+) -> Vec<UsedSalt> {
     let kept = bucketings(targeting).flat_map(|bucketing| {
-        let (split, gate) = bucketing.kept(earlier(before, bucketing.rule).as_ref());
+        let (split, gate) = bucketing.kept(earlier(before, bucketing.rule).as_ref(), reshuffle);
         let split = split.filter(|_| bucketing.salt.is_none());
         let gate = gate.filter(|_| bucketing.gate.is_some_and(|gate| gate.salt.is_none()));
         split.into_iter().chain(gate).map(|salt| UsedSalt::new(salt, Chosen::ByPublisher)).collect::<Vec<_>>()
@@ -122,23 +162,42 @@ fn bucketings(targeting: &Targeting) -> impl Iterator<Item = Bucketing<'_>> {
 impl Splits {
     /// What was settled for a rule.
     pub fn of_rule(&self, rule: &str) -> Option<&Split> {
-        self.0.get(rule)
+        self.rules.get(rule)
     }
 
-    /// Settles salts and ranges for `targeting`, from what was settled `before`.
+    /// Whether `other` buckets alike, whatever the phases are.
+    pub fn buckets_like(&self, other: &Self) -> bool {
+        self.rules == other.rules && self.slots == other.slots
+    }
+
+    /// The same, with the phases that follow from what was settled `before` for the same flag.
+    #[must_use]
+    pub fn continued(
+        &self,
+        targeting: &Targeting,
+        before: (&Targeting, &Self),
+        elsewhere: &BTreeMap<ExperimentName, u64>,
+    ) -> Self {
+        let phases = Phases::settle((targeting, self), Some(before), elsewhere);
+        Self { phases, ..self.clone() }
+    }
+
+    /// Settles salts, ranges, slots, and phases for `targeting`, from what was settled `before`.
     ///
     /// A rule keeps its salt unless its author names another, and then its ranges move as few units as possible; a
     /// rollout in the place of a ramp to a variation begins as if all had that. A new salt or another unit starts
-    /// afresh. `taken` are the salts in use elsewhere in the environment.
+    /// afresh. `elsewhere` is what is in use elsewhere in the environment.
     pub fn settle(
         flag: &FlagKey,
         targeting: &Targeting,
         before: Option<(&Targeting, &Self)>,
-        mut taken: Salts<'_>,
+        elsewhere: Elsewhere<'_>,
     ) -> Result<Self, Vec<Problem>> {
+        let Elsewhere { salts: mut taken, slots, phases, reshuffle } = elsewhere;
         let mut problems = Vec::new();
+        let slots = Slots::settle(targeting, before, &slots, &mut problems);
         // Kept salts come first, so that a new rule's name never displaces one.
-        for salt in kept_salts(targeting, before) {
+        for salt in kept_salts(targeting, before, reshuffle) {
             taken.insert(salt);
         }
         take_authored(targeting, &mut taken, &mut problems);
@@ -151,12 +210,13 @@ impl Splits {
                 salt
             }
         };
-        let mut splits = BTreeMap::new();
+        let mut rules = BTreeMap::new();
         for bucketing in bucketings(targeting) {
             let earlier = earlier(before, bucketing.rule);
-            let (kept_salt, kept_gate) = bucketing.kept(earlier.as_ref());
+            let (kept_salt, kept_gate) = bucketing.kept(earlier.as_ref(), reshuffle);
             let Bucketing { rule, at, by, salt, rollout, gate, .. } = bucketing;
-            let default = default_salt(flag, rule);
+            let default = Phases::new_salt(targeting, rule, before, &phases);
+            let default = default.unwrap_or_else(|| default_salt(flag, rule));
             let ramp =
                 gate.map(|gate| choose(gate.salt.as_deref(), kept_gate, format!("{default}.{RAMP_SALT}")));
             let salt = choose(salt, kept_salt, default);
@@ -176,24 +236,29 @@ impl Splits {
             });
             match ranges {
                 Ok(ranges) => {
-                    splits.insert(rule.to_owned(), Split { salt, ranges, ramp });
+                    rules.insert(rule.to_owned(), Split { salt, ranges, ramp });
                 }
                 Err(error) => problems.push(Problem::invalid(at, error.to_string())),
             }
         }
-        if problems.is_empty() { Ok(Self(splits)) } else { Err(problems) }
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let settled = Self { rules, slots, phases: Phases::default() };
+        let phases = Phases::settle((targeting, &settled), before, &phases);
+        Ok(Self { phases, ..settled })
     }
 
     /// The salts that [`Self::settle`] gives `targeting` whatever is taken: those its author names, and those that rules
     /// keep.
     pub fn claimed(targeting: &Targeting, before: Option<(&Targeting, &Self)>) -> Vec<UsedSalt> {
-        let authored = authored_salts(targeting).map(|(_, salt)| UsedSalt::new(salt, Chosen::ByAuthor));
-        authored.chain(kept_salts(targeting, before)).collect()
+        let authored = authored_salts(targeting).map(|(_, salt)| UsedSalt::new(&*salt, Chosen::ByAuthor));
+        authored.chain(kept_salts(targeting, before, None)).collect()
     }
 
     /// The salts of a flag with these splits.
     pub fn salts(&self, targeting: &Targeting) -> Vec<UsedSalt> {
-        let authored = authored_salts(targeting).map(|(_, salt)| UsedSalt::new(salt, Chosen::ByAuthor));
+        let authored = authored_salts(targeting).map(|(_, salt)| UsedSalt::new(&*salt, Chosen::ByAuthor));
         let named =
             bucketings(targeting).filter_map(|bucketing| Some((self.of_rule(bucketing.rule)?, bucketing)));
         let named = named.flat_map(|(split, bucketing)| {
@@ -204,39 +269,51 @@ impl Splits {
         authored.chain(named.map(|salt| UsedSalt::new(&**salt, Chosen::ByPublisher))).collect()
     }
 
-    /// As the log keeps it: `{"RULE":{"salt":…,"ranges":[[start,end,variation],…],"ramp"?:SALT},…}`.
-    pub fn to_json(&self) -> Json<'_> {
-        Json::object(self.0.iter().map(|(rule, split)| {
+    /// The members under which the log keeps it: `splits`, and `slots`, `phases`, `begun` where there are some.
+    ///
+    /// `splits` is `{"RULE":{"salt":…,"ranges":[[start,end,variation],…],"ramp"?:SALT},…}`.
+    pub fn members(&self) -> Vec<(&'static str, Json<'_>)> {
+        let Self { rules, slots, phases } = self;
+        let splits = Json::object(rules.iter().map(|(rule, split)| {
             let members = [("salt", Json::from(&*split.salt)), ("ranges", split.ranges_json())];
             let ramp = split.ramp.as_deref().map(|salt| ("ramp", Json::from(salt)));
             (rule.as_str(), Json::object(members.into_iter().chain(ramp)))
-        }))
+        }));
+        let slots = (!slots.is_empty()).then(|| ("slots", slots.to_json()));
+        let last = (!phases.is_empty()).then(|| ("phases", phases.last_json()));
+        let begun = (!phases.begun().is_empty()).then(|| ("begun", phases.begun_json()));
+        [("splits", splits)].into_iter().chain(slots).chain(last).chain(begun).collect()
     }
 
-    /// Reads what the log keeps; `None` if it is not of that form, or ranges overlap.
-    pub fn from_json(json: &Json<'_>) -> Option<Self> {
-        json.as_object()?
-            .iter()
-            .map(|(rule, split)| Some((rule.to_string(), Split::from_json(split)?)))
-            .collect::<Option<_>>()
-            .map(Self)
-    }
-
-    /// Whether every rule of `targeting` that buckets has its split, of exactly its weights.
-    pub fn fit(&self, targeting: &Targeting) -> bool {
-        bucketings(targeting).all(|bucketing| {
-            self.of_rule(bucketing.rule).is_some_and(|split| {
-                let mut wanted = bucketing.rollout.map(Rollout::parts).unwrap_or_default();
-                wanted.retain(|_, parts| *parts > 0);
-                super::layout::weights(&split.ranges) == wanted
-                    && bucketing.salt.is_none_or(|salt| *salt == split.salt)
-                    && bucketing.gate.is_some() == split.ramp.is_some()
-                    && bucketing
-                        .gate
-                        .and_then(|gate| gate.salt.as_ref())
-                        .is_none_or(|salt| split.ramp.as_ref() == Some(salt))
-            })
+    /// Reads those members of what the log keeps; `None` if they are not of that form, or ranges overlap.
+    pub fn from_members(json: &Json<'_>) -> Option<Self> {
+        let rules = json.member("splits")?.as_object()?.iter();
+        let rules = rules.map(|(rule, split)| Some((rule.to_string(), Split::from_json(split)?)));
+        Some(Self {
+            rules: rules.collect::<Option<_>>()?,
+            slots: json.member("slots").map_or_else(|| Some(Slots::default()), Slots::from_json)?,
+            phases: Phases::from_json(json.member("phases"), json.member("begun"))?,
         })
+    }
+
+    /// Whether every rule of `targeting` that buckets has its split, of exactly its weights, every one in a layer its
+    /// slot, and every one that is recorded its phase.
+    pub fn fit(&self, targeting: &Targeting) -> bool {
+        let in_place = self.slots.fit(targeting) && self.phases.fit(targeting);
+        in_place
+            && bucketings(targeting).all(|bucketing| {
+                self.of_rule(bucketing.rule).is_some_and(|split| {
+                    let mut wanted = bucketing.rollout.map(Rollout::parts).unwrap_or_default();
+                    wanted.retain(|_, parts| *parts > 0);
+                    super::layout::weights(&split.ranges) == wanted
+                        && bucketing.salt.is_none_or(|salt| *salt == split.salt)
+                        && bucketing.gate.is_some() == split.ramp.is_some()
+                        && bucketing
+                            .gate
+                            .and_then(|gate| gate.salt.as_ref())
+                            .is_none_or(|salt| split.ramp.as_ref() == Some(salt))
+                })
+            })
     }
 }
 
@@ -282,17 +359,26 @@ impl Split {
     }
 }
 
-fn authored_salts(targeting: &Targeting) -> impl Iterator<Item = (String, &str)> {
-    targeting.mentions().into_iter().filter_map(|mention| match mention.of {
-        Mentioned::Salt(salt) => Some((mention.pointer, salt)),
+/// The salts an author wrote, and those that layers and holdouts have by their names.
+fn authored_salts(targeting: &Targeting) -> impl Iterator<Item = (String, Cow<'_, str>)> {
+    let written = targeting.mentions().into_iter().filter_map(|mention| match mention.of {
+        Mentioned::Salt(salt) => Some((mention.pointer, Cow::Borrowed(salt))),
         _ => None,
-    })
+    });
+    let holdouts = targeting.holdouts.iter().enumerate().map(|(index, holdout)| {
+        (pointer(["holdouts", &index.to_string(), "name"]), Cow::Borrowed(holdout.name.as_str()))
+    });
+    let layers = targeting.rules.iter().enumerate().filter_map(|(index, rule)| {
+        let salt = Cow::Owned(rule.layer.as_ref()?.salt());
+        Some((pointer(["rules", &index.to_string(), "layer", "name"]), salt))
+    });
+    written.chain(holdouts).chain(layers)
 }
 
 /// Takes the salts an author wrote, refusing those that collide.
 fn take_authored(targeting: &Targeting, taken: &mut Salts<'_>, problems: &mut Vec<Problem>) {
     for (pointer, salt) in authored_salts(targeting) {
-        take(salt, pointer, taken, problems);
+        take(&salt, pointer, taken, problems);
     }
 }
 

@@ -8,10 +8,12 @@ use flagstone_model::key::{FlagKey, ProjectId, SegmentKey, ViewId};
 
 use super::sorted_map::SortedMap;
 use crate::author::{
-    Environment, FlagDefinition, FlagTest, Instants, Mention, Mentioned, Project, Segment, Targeting,
+    Environment, ExperimentName, FlagDefinition, FlagTest, Instants, Mention, Mentioned, Project, Segment,
+    Targeting,
 };
+use crate::lower::layer::Held;
 use crate::lower::salt::{Chosen, UsedSalt};
-use crate::lower::{Splits, lower_environment, lower_flag, lower_segment};
+use crate::lower::{Elsewhere, Splits, lower_environment, lower_flag, lower_segment};
 
 /// The project itself.
 #[derive(Debug, Clone)]
@@ -40,7 +42,7 @@ pub struct FlagState {
 pub struct SettledTargeting {
     /// What the author wrote.
     pub authored: Targeting,
-    /// Salts and ranges.
+    /// Salts, ranges, slots, and phases.
     pub splits: Splits,
     /// The instants of its local times.
     pub instants: Instants,
@@ -60,14 +62,32 @@ impl SettledTargeting {
     /// As the log keeps it.
     pub fn to_json(&self) -> Json<'_> {
         let instants = (!self.instants.is_empty()).then(|| ("instants", self.instants.to_json()));
-        let members = [("authored", self.authored.to_json()), ("splits", self.splits.to_json())];
-        Json::object(members.into_iter().chain(instants))
+        let authored = [("authored", self.authored.to_json())];
+        Json::object(authored.into_iter().chain(self.splits.members()).chain(instants))
+    }
+
+    /// The same in the place of what was there `before`, with the phases that follow from that.
+    pub(super) fn continued(&self, before: &Self, elsewhere: &BTreeMap<ExperimentName, u64>) -> Self {
+        let splits = self.splits.continued(&self.authored, (&before.authored, &before.splits), elsewhere);
+        Self { splits, ..self.clone() }
+    }
+
+    /// The same where it came about by no change of its own, so that no phase has just begun.
+    pub(super) fn settled_down(&self) -> Self {
+        let mut quiet = self.clone();
+        quiet.splits.phases = self.splits.phases.settled_down();
+        quiet
+    }
+
+    /// Whether it is on the wire as `other` is, but for the phases of experiments.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        self.authored == other.authored && self.splits.buckets_like(&other.splits)
     }
 
     /// Reads what the log keeps.
     pub fn from_json(json: &Json<'_>) -> Option<Self> {
         let authored = Targeting::parse_settled(json.member("authored")?, settled_instants(json)?).ok()?;
-        let splits = Splits::from_json(json.member("splits")?)?;
+        let splits = Splits::from_members(json)?;
         splits.fit(&authored).then(|| Self::new(authored, splits))
     }
 }
@@ -233,6 +253,28 @@ impl EnvironmentState {
     /// The segments that are not deleted.
     pub fn live_segments(&self) -> impl Iterator<Item = (&SegmentKey, &Arc<SegmentState>)> {
         self.segments.iter().filter(|(_, segment)| segment.segment.is_some())
+    }
+
+    /// What a flag to be settled has to heed, if the changed flags `but` have not been settled yet.
+    pub(super) fn elsewhere(&self, but: impl Fn(&FlagKey) -> bool) -> Elsewhere<'_> {
+        let others = self.live_flags().filter(|(key, _)| !but(key));
+        let slots = others.flat_map(|(key, flag)| {
+            let SettledTargeting { authored, splits, .. } = &*flag.targeting;
+            Held::of(key, authored, &splits.slots)
+        });
+        Elsewhere { slots: slots.collect(), phases: self.last_phases(), ..Elsewhere::default() }
+    }
+
+    /// The last phase of every experiment there ever was, those of archived flags too.
+    pub(super) fn last_phases(&self) -> BTreeMap<ExperimentName, u64> {
+        let mut phases = BTreeMap::new();
+        for (_, flag) in self.flags.iter() {
+            for (name, phase) in flag.targeting.splits.phases.last() {
+                let last: &mut u64 = phases.entry(name.clone()).or_default();
+                *last = phase.max(*last);
+            }
+        }
+        phases
     }
 
     /// The lines of its snapshot, sorted.

@@ -13,6 +13,7 @@ pub mod change;
 
 mod credential;
 mod entity;
+mod experiments;
 mod fold;
 mod lines;
 mod reach;

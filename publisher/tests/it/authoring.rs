@@ -75,11 +75,7 @@ fn parts_that_cannot_be_lowered_yet_are_refused_by_name() {
         let told = condition_refused(&format!(r#"{{"bucket":{{"salt":"s","in":[],"{member}":1}}}}"#));
         assert_eq!(told, [(UNSUPPORTED, format!("/bucket/{member}"))]);
     }
-    for member in ["exp", "experiment", "layer", "holdout"] {
-        let told = refused(&format!(r#"{{"on":true,"rules":[{{"id":"r","serve":"on","{member}":1}}]}}"#));
-        assert_eq!(told, [(UNSUPPORTED, format!("/rules/0/{member}"))]);
-    }
-    assert_eq!(refused(r#"{"on":true,"experiments":[]}"#), [(UNSUPPORTED, "/experiments".into())]);
+    assert_eq!(refused(r#"{"on":true,"lists":[]}"#), [(UNSUPPORTED, "/lists".into())]);
 }
 
 #[test]

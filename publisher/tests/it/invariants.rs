@@ -148,16 +148,18 @@ proptest! {
             objects(&line, &mut found);
             for object in found {
                 let of = object.member("of").map_or(100_000, |of| of.as_integer().unwrap());
-                if let Some(ranges) = object.member("ranges") {
+                if let Some(ranges) = object.member("split").and_then(|split| split.member("ranges")) {
                     let ranges = ranges.as_array().unwrap();
                     prop_assert!(ranges.len() <= limits::MAX_RANGES);
+                    let is_recorded = object.member("exp").is_some();
                     let mut end = 0;
                     for range in ranges {
                         let (from, to) = integers(range);
-                        prop_assert!(from == end && from < to, "a rollout leaves no gap");
+                        prop_assert!(from >= end && from < to && to <= of);
+                        prop_assert!(from == end || is_recorded, "only an experiment leaves gaps");
                         end = to;
                     }
-                    prop_assert_eq!(end, of);
+                    prop_assert!(end == of || is_recorded);
                 }
                 if object.member("salt").is_some() && let Some(spans) = object.member("in") {
                     let mut end = 0;

@@ -9,9 +9,10 @@ use flagstone_model::key::{FlagKey, RuleId, SegmentKey, VariationKey};
 use flagstone_model::path::Path;
 use flagstone_model::value::{FlagType, Value};
 use flagstone_publisher::author::{
-    AttributeTest, Between, Bucket, By, Condition, Day, Edge, Environment, Fallthrough, FlagDefinition,
-    FlagKind, FlagTest, Keys, Moment, Off, Operand, Ramp, RampTo, Rollout, Rule, Segment, SegmentRule,
-    Served, Share, Target, Targeting, Term, Test, Then, Turned, Weight, Window, Zone,
+    AttributeTest, Between, Bucket, By, Condition, Day, Edge, Environment, ExperimentName, Fallthrough,
+    FlagDefinition, FlagKind, FlagTest, Holdout, Keys, Layer, Moment, Off, Operand, Ramp, RampTo, Rollout,
+    Rule, Segment, SegmentRule, Served, Share, Slot, Target, Targeting, Term, Test, Then, Turned, Weight,
+    Window, Zone,
 };
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
@@ -341,39 +342,95 @@ fn keys() -> impl Strategy<Value = Keys> {
     })
 }
 
+fn name(text: &str) -> ExperimentName {
+    ExperimentName::of(text).unwrap()
+}
+
+/// A slot of one of two layers, which have room for four.
+fn layer() -> impl Strategy<Value = Layer> {
+    let slot = prop_oneof![
+        4 => (1u64..=25_000).prop_map(|parts| Slot::Share(Weight::of_parts(parts).unwrap())),
+        // There is but one rule that has its slot by number: it stands in a layer of its own.
+        1 => (0u64..50_000, 1u64..50_000).prop_map(|(start, width)| Slot::In(vec![(start, start + width)])),
+    ];
+    (any::<bool>(), slot, "[a-z0-9]{8}").prop_map(|(by_org, slot, own)| {
+        let layer = if matches!(slot, Slot::In(_)) { own } else { format!("l{}", u8::from(by_org)) };
+        let by = if by_org { By::of(Path::parse("org.key").unwrap()) } else { By::default() };
+        Layer { name: name(&layer), by, slot }
+    })
+}
+
+/// How many percent of a rule are in its experiment, if it is one.
+fn part() -> impl Strategy<Value = Option<u64>> {
+    option::of(prop_oneof![Just(100), 1u64..100])
+}
+
+fn holdouts() -> impl Strategy<Value = Vec<Holdout>> {
+    let holdout = (option::of("[a-z]{3}:[a-z]{3}"), by(), 1u64..=100_000, variation());
+    vec(holdout, 0..3).prop_map(|all| {
+        let of =
+            |(index, (id, by, share, serve)): (usize, (Option<String>, By, u64, VariationKey))| Holdout {
+                name: name(&format!("h{index}")),
+                id: id.map(|id| RuleId::parse(&format!("{id}{index}")).unwrap()),
+                by,
+                share: Weight::of_parts(share).unwrap(),
+                serve,
+            };
+        all.into_iter().enumerate().map(of).collect()
+    })
+}
+
 pub(crate) fn any_targeting() -> impl Strategy<Value = Targeting> {
     let off =
         prop_oneof![Just(Off::Unstated), Just(Off::CallersDefault), variation().prop_map(Off::Variation)];
-    let rules = btree_map("[a-z ]{1,5}x", (option::of(window()), vec(condition_tree(), 0..3), then()), 0..4);
+    let rule = (option::of(window()), vec(condition_tree(), 0..3), option::of(layer()), then(), part());
+    let rules = btree_map("[a-z ]{1,5}x", rule, 0..4);
     let rules = rules.prop_map(|rules| {
         rules
             .into_iter()
-            .map(|(id, (schedule, when, then))| Rule {
-                id: RuleId::parse(&id).unwrap(),
-                schedule,
-                when,
-                then,
+            .enumerate()
+            .map(|(index, (id, (schedule, when, layer, mut then, part)))| {
+                let experiment = part.map(|part| {
+                    match &mut then {
+                        Then::Rollout(rollout)
+                        | Then::Ramp(RampTo { serve: Served::Rollout(rollout), .. }) => {
+                            let parts =
+                                |weight: &Weight| Weight::of_parts(weight.parts() * part / 100).unwrap();
+                            rollout.weights.values_mut().for_each(|weight| *weight = parts(weight));
+                        }
+                        _ => {}
+                    }
+                    name(&format!("e{index}"))
+                });
+                Rule { id: RuleId::parse(&id).unwrap(), schedule, when, layer, then, experiment }
             })
             .collect::<Vec<_>>()
     });
+    let recorded = || any::<bool>().prop_map(|recorded| recorded.then(|| name("last")));
     let fallthrough = option::of(prop_oneof![
         variation().prop_map(Fallthrough::Serve),
-        (rollout(), option::of(variation()))
-            .prop_map(|(rollout, without_key)| Fallthrough::Rollout { rollout, without_key }),
-        (ramp_to(), option::of(variation())).prop_map(|(ramp, serve)| Fallthrough::Ramp { ramp, serve }),
+        (rollout(), option::of(variation()), recorded()).prop_map(|(rollout, without_key, experiment)| {
+            Fallthrough::Rollout { rollout, without_key, experiment }
+        }),
+        (ramp_to(), option::of(variation()), recorded())
+            .prop_map(|(ramp, serve, experiment)| Fallthrough::Ramp { ramp, serve, experiment }),
     ]);
+    let rules = (holdouts(), rules);
     let schedule = (option::of(window()), any::<bool>());
     (any::<bool>(), off, schedule, vec(flag_test(), 0..3), keys(), keys(), rules, fallthrough).prop_map(
-        |(on, off, (schedule, zoned), prerequisites, deny, targets, rules, fallthrough)| Targeting {
-            on,
-            off,
-            time_zone: zoned.then(zone),
-            schedule,
-            prerequisites,
-            deny,
-            targets,
-            rules,
-            fallthrough,
+        |(on, off, (schedule, zoned), prerequisites, deny, targets, (holdouts, rules), fallthrough)| {
+            Targeting {
+                on,
+                off,
+                time_zone: zoned.then(zone),
+                schedule,
+                prerequisites,
+                deny,
+                targets,
+                holdouts,
+                rules,
+                fallthrough,
+            }
         },
     )
 }

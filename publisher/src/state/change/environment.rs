@@ -56,7 +56,7 @@ pub fn create_environment(state: &State, body: &Json<'_>) -> Result<Vec<Edit>, R
     }
     for (key, flag) in source.live_flags().filter(|(_, flag)| flag.edits > 0) {
         let entity = Entity::Targeting(id.clone(), key.clone());
-        together.add(Edit::of(&next, entity, &flag.targeting.to_json()), place());
+        together.add(Edit::of(&next, entity, &flag.targeting.settled_down().to_json()), place());
     }
     together.check(state, Confirmation::Ask, "/copy_from")
 }

@@ -7,6 +7,7 @@ mod credential;
 mod environment;
 mod flag;
 mod refusal;
+mod reshuffle;
 mod restore;
 mod schedule;
 mod segment;
@@ -25,6 +26,7 @@ pub use credential::{
 pub use environment::{create_environment, create_project, patch_environment};
 pub use flag::{archive_flag, create_flag, patch_flag};
 pub use refusal::Refusal;
+pub use reshuffle::reshuffle;
 pub use restore::{Difference, differences, restore_environment};
 pub use schedule::pause_ramp;
 pub use segment::{delete_segment, put_segment};

@@ -1,5 +1,6 @@
 //! An environment as it stood earlier.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flagstone_model::json::Json;
@@ -7,7 +8,7 @@ use flagstone_model::key::EnvironmentId;
 
 use super::together::{Place, Together};
 use super::{Edit, Refusal, Terms};
-use crate::author::Targeting;
+use crate::author::{ExperimentName, Targeting};
 use crate::log::Entity;
 use crate::lower::Splits;
 use crate::state::entity::segment_to_json;
@@ -48,8 +49,7 @@ pub fn differences(now: &EnvironmentState, then: &EnvironmentState) -> Vec<Diffe
             },
             |earlier| Arc::clone(&earlier.targeting),
         );
-        let same = present.targeting.authored == wanted.authored && present.targeting.splits == wanted.splits;
-        (!same).then(|| Difference {
+        (!present.targeting.is_like(&wanted)).then(|| Difference {
             entity: Entity::Targeting(id.clone(), key.clone()),
             seq: earlier.map_or(0, |earlier| earlier.seq),
             then: wanted.to_json().into_owned(),
@@ -71,12 +71,28 @@ pub fn restore_environment(
     let now = state.environment(id.as_str()).ok_or_else(|| Refusal::no_environment(state, id.as_str()))?;
     terms.check(now.revision, true)?;
     let mut together = Together::default();
+    let phases = now.last_phases();
     for Difference { entity, then, .. } in differences(now, then) {
+        let then = continued(now, &entity, then, &phases);
         let is_kill = is_kill(now, &entity, &then);
         let place = Place { pointer: "/seq".to_owned(), is_document: false, is_kill };
         together.add(Edit::of(state, entity, &then), place);
     }
     together.check(state, terms.confirmation, "/seq")
+}
+
+/// What comes back of a targeting: its phases go on, for between then and now others were compared.
+fn continued(
+    now: &EnvironmentState,
+    entity: &Entity,
+    then: Json<'static>,
+    phases: &BTreeMap<ExperimentName, u64>,
+) -> Json<'static> {
+    let Entity::Targeting(_, key) = entity else { return then };
+    match now.flags.get(key).zip(SettledTargeting::from_json(&then)) {
+        Some((present, wanted)) => wanted.continued(&present.targeting, phases).to_json().into_owned(),
+        None => then,
+    }
 }
 
 /// Whether a flag is only switched off.
@@ -86,5 +102,5 @@ fn is_kill(now: &EnvironmentState, entity: &Entity, then: &Json<'_>) -> bool {
         return false;
     };
     let off = Targeting { on: false, ..present.targeting.authored.clone() };
-    off == then.authored && present.targeting.splits == then.splits
+    off == then.authored && present.targeting.splits.buckets_like(&then.splits)
 }

@@ -9,8 +9,9 @@ use super::together::{Place, Together};
 use super::{Confirmation, Edit, Refusal, Terms};
 use crate::author::{Change, FlagDefinition, Mentioned, Problem, Segment, Targeting, Wish, pointer};
 use crate::log::Entity;
+use crate::lower::layer::Held;
 use crate::lower::salt::{Chosen, Salts, UsedSalt};
-use crate::lower::{Splits, take};
+use crate::lower::{Elsewhere, Splits, take};
 use crate::state::entity::segment_to_json;
 use crate::state::{EnvironmentState, SettledTargeting, State};
 
@@ -190,7 +191,7 @@ impl Several<'_> {
                 problems.extend(over.map(|problem| problem.below(&at(change.index, "targeting"))));
             }
             let entity = Entity::Targeting(id.clone(), key.clone());
-            let taken = salts.elsewhere(&entity);
+            let taken = salts.of_environment(key, &entity);
             match Splits::settle(key, &authored, Some((&before.authored, &before.splits)), taken) {
                 Ok(splits) => {
                     let settled = SettledTargeting::new(authored, splits);
@@ -199,7 +200,7 @@ impl Several<'_> {
                     }
                     let place = Place { is_kill, ..document(change.index, "targeting") };
                     self.together.add(Edit::of(next, entity.clone(), &settled.to_json()), place);
-                    salts.own.insert(entity, settled.salts);
+                    salts.settled(key, entity, settled);
                 }
                 Err(refused) => {
                     let prefix = at(change.index, "targeting");
@@ -269,7 +270,7 @@ struct Target<'c> {
     is_kill: bool,
 }
 
-/// The salts of an environment while several of its flags and segments change.
+/// The salts and slots of an environment while several of its flags and segments change.
 ///
 /// What an author names and what a rule keeps is known beforehand, so that the order of changes does not matter.
 struct Claims<'e> {
@@ -277,6 +278,7 @@ struct Claims<'e> {
     flags: BTreeSet<FlagKey>,
     segments: BTreeSet<SegmentKey>,
     own: BTreeMap<Entity, Vec<UsedSalt>>,
+    slots: BTreeMap<FlagKey, Vec<Held>>,
 }
 
 impl<'e> Claims<'e> {
@@ -286,7 +288,7 @@ impl<'e> Claims<'e> {
         targetings: &[Target<'_>],
     ) -> Self {
         let id = &environment.environment.id;
-        let mut claims = BTreeMap::new();
+        let (mut claims, mut slots) = (BTreeMap::new(), BTreeMap::new());
         for (_, key, segment) in segments {
             let salts = segment.iter().flat_map(Segment::mentions);
             let salts = salts.filter_map(|mention| match mention.of {
@@ -298,6 +300,7 @@ impl<'e> Claims<'e> {
         for target in targetings {
             let before = Some((&target.before.authored, &target.before.splits));
             let salts = Splits::claimed(&target.authored, before);
+            slots.insert(target.key.clone(), Held::claimed(target.key, &target.authored, before));
             claims.insert(Entity::Targeting(id.clone(), target.key.clone()), salts);
         }
         Self {
@@ -305,7 +308,23 @@ impl<'e> Claims<'e> {
             flags: targetings.iter().map(|target| target.key.clone()).collect(),
             segments: segments.iter().map(|(_, key, _)| (*key).clone()).collect(),
             own: claims,
+            slots,
         }
+    }
+
+    /// What one of the changed flags has to heed.
+    fn of_environment(&self, flag: &FlagKey, entity: &Entity) -> Elsewhere<'_> {
+        let mut elsewhere = self.environment.elsewhere(|key| self.flags.contains(key));
+        let others = self.slots.iter().filter(|(key, _)| *key != flag);
+        elsewhere.slots.extend(others.flat_map(|(_, slots)| slots.iter().cloned()));
+        Elsewhere { salts: self.elsewhere(entity), ..elsewhere }
+    }
+
+    /// Takes down what one of the changed flags has got.
+    fn settled(&mut self, flag: &FlagKey, entity: Entity, settled: SettledTargeting) {
+        let slots = Held::of(flag, &settled.authored, &settled.splits.slots).collect();
+        self.slots.insert(flag.clone(), slots);
+        self.own.insert(entity, settled.salts);
     }
 
     /// The salts in use, but for those of one of the changed entities.

@@ -1,5 +1,6 @@
 //! Changes of a flag's targeting in one environment.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flagstone_model::json::Json;
@@ -10,7 +11,8 @@ use super::schedule::{ask_before_shrinking, past};
 use super::{Confirmation, Edit, Refusal, Terms};
 use crate::author::{Problem, Targeting, Weight, code, did_you_mean};
 use crate::log::Entity;
-use crate::lower::{Splits, rollout};
+use crate::lower::{Elsewhere, Splits, rollout};
+use crate::state::experiments::{self, At};
 use crate::state::references::{Node, check, unknown_variations};
 use crate::state::{EnvironmentState, FlagInEnvironment, SettledTargeting, State};
 
@@ -74,7 +76,8 @@ pub fn restore_targeting(
         crate::lower::take(&used.salt, "/seq".to_owned(), &mut salts, &mut problems);
     }
     Refusal::unless_none(problems)?;
-    at.settled(&older, terms)
+    let older = older.continued(&at.flag.targeting, &at.environment.last_phases());
+    at.settled(&older, "/seq", terms)
 }
 
 /// A flag in one environment, about to be targeted.
@@ -104,10 +107,22 @@ impl<'a> Place<'a> {
 
     /// Settles and checks a new targeting.
     pub(super) fn target(&self, authored: Targeting, terms: Terms) -> Result<Vec<Edit>, Refusal> {
+        self.reshuffled(authored, None, terms)
+    }
+
+    /// The same, one rule being shuffled anew.
+    pub(super) fn reshuffled(
+        &self,
+        authored: Targeting,
+        reshuffle: Option<&str>,
+        terms: Terms,
+    ) -> Result<Vec<Edit>, Refusal> {
         let authored = authored.stated(&self.flag.flag.definition);
         let before = &*self.flag.targeting;
         let salts = self.environment.salts(Some(self.key.as_str()), None);
-        let settled = Splits::settle(self.key, &authored, Some((&before.authored, &before.splits)), salts);
+        let elsewhere = Elsewhere { salts, reshuffle, ..self.environment.elsewhere(|key| key == self.key) };
+        let settled =
+            Splits::settle(self.key, &authored, Some((&before.authored, &before.splits)), elsewhere);
         let mut problems =
             unknown_variations(&authored.mentions(), &self.flag.flag.definition, code::INVALID_REQUEST);
         let asks = terms.confirmation == Confirmation::Ask;
@@ -117,7 +132,7 @@ impl<'a> Place<'a> {
         match settled {
             Ok(splits) if problems.is_empty() => {
                 let settled = SettledTargeting::new(authored, splits);
-                let edits = self.settled(&settled, terms)?;
+                let edits = self.settled(&settled, "", terms)?;
                 if asks {
                     ask_before_shrinking(&settled, before, terms.now())?;
                 }
@@ -130,8 +145,8 @@ impl<'a> Place<'a> {
         }
     }
 
-    /// Checks a settled targeting.
-    fn settled(&self, settled: &SettledTargeting, terms: Terms) -> Result<Vec<Edit>, Refusal> {
+    /// Checks a settled targeting, which the request speaks of at `pointer`: its document if that is the whole.
+    fn settled(&self, settled: &SettledTargeting, pointer: &str, terms: Terms) -> Result<Vec<Edit>, Refusal> {
         let mentions = settled.authored.mentions();
         let mut problems = unknown_variations(&mentions, &self.flag.flag.definition, code::INVALID_REQUEST);
         let entity = Entity::Targeting(self.id.clone(), self.key.clone());
@@ -140,6 +155,8 @@ impl<'a> Place<'a> {
         if let Some(environment) = next.environment(self.id.as_str()) {
             let node = Node::Flag(self.key.as_str());
             problems.extend(check(environment, node, &mentions).err().unwrap_or_default());
+            let at = At { pointer, is_document: pointer.is_empty() };
+            problems.extend(experiments::check(environment, &BTreeMap::from([(self.key, at)])));
         }
         Refusal::unless_none(problems)?;
         check_lines(&next, self.key)?;

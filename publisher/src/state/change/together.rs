@@ -9,6 +9,7 @@ use super::{Confirmation, Edit, MANY_FLAGS, Refusal};
 use crate::author::{Problem, Segment, code};
 use crate::log::Entity;
 use crate::lower::lower_segment;
+use crate::state::experiments::{self, At};
 use crate::state::references::{Changed, Graph, Node, check_all, unknown_variations};
 use crate::state::{EnvironmentState, State};
 
@@ -57,6 +58,13 @@ impl Together {
             if !changed.is_empty() {
                 problems.extend(check_all(environment, &changed, elsewhere).err().unwrap_or_default());
             }
+            let targeted = self.places.iter().filter_map(|(entity, place)| match entity {
+                Entity::Targeting(of, key) if of == id => {
+                    Some((key, At { pointer: &place.pointer, is_document: place.is_document }))
+                }
+                _ => None,
+            });
+            problems.extend(experiments::check(environment, &targeted.collect()));
             problems.extend(self.sizes(before, id, environment, elsewhere));
         }
         Refusal::unless_none(problems)?;

@@ -1,0 +1,467 @@
+//! Phases of experiments: who is compared under one name stays comparable (FORMAT M-7.4).
+//!
+//! What a rule is recorded as names experiment and phase. A change that moves anybody from one variation to another,
+//! or into or out of what is compared, starts the next phase; it is settled when the change is written.
+
+use core::fmt;
+use std::collections::{BTreeMap, BTreeSet};
+
+use flagstone_model::json::Json;
+
+use super::flag::wire_rules;
+use super::split::Splits;
+use crate::author::{ExperimentName, Fallthrough, ROLLOUT_RULE, Targeting};
+
+/// The phases of a flag's experiments and holdouts.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Phases {
+    /// The last phase of everything that was ever recorded here, so that none comes back with other users.
+    last: BTreeMap<ExperimentName, u64>,
+    /// The phases that the last change has begun, in the order of evaluation.
+    begun: Vec<Begun>,
+}
+
+/// A phase that a change has begun.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Begun {
+    /// The id of the rule.
+    pub rule: String,
+    /// What it was recorded as until then; `None` if it was not.
+    pub from: Option<String>,
+    /// What it is recorded as.
+    pub to: String,
+    /// Why; at least one.
+    pub because: Vec<Cause>,
+}
+
+/// Why a phase begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Cause {
+    /// It was not recorded before.
+    New,
+    /// A rule that stands before it is another, or came, or went.
+    EarlierRule,
+    /// Its conditions, its layer's slot, or its holdout's share are others.
+    If,
+    /// What is bucketed is another attribute.
+    By,
+    /// The salt is another.
+    Salt,
+    /// Tail, hash, seed, or number of buckets of a split is another.
+    Hash,
+    /// Somebody is served another variation, or none any more.
+    Variation,
+    /// Those who joined did so in other proportions than those who were there.
+    Proportions,
+}
+
+impl Cause {
+    const ALL: [Self; 8] = [
+        Self::New,
+        Self::EarlierRule,
+        Self::If,
+        Self::By,
+        Self::Salt,
+        Self::Hash,
+        Self::Variation,
+        Self::Proportions,
+    ];
+
+    /// The stable code of this cause.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::EarlierRule => "earlier-rule",
+            Self::If => "if",
+            Self::By => "by",
+            Self::Salt => "salt",
+            Self::Hash => "hash",
+            Self::Variation => "variation",
+            Self::Proportions => "proportions",
+        }
+    }
+}
+
+/// In words.
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::New => "it was not recorded before",
+            Self::EarlierRule => "an earlier rule changed",
+            Self::If => "its conditions changed",
+            Self::By => "another attribute is bucketed",
+            Self::Salt => "its salt changed",
+            Self::Hash => "its hash changed",
+            Self::Variation => "some are served another variation, or left",
+            Self::Proportions => "those who joined did so in other proportions",
+        })
+    }
+}
+
+impl Begun {
+    /// `{"rule","from","to","because"}`
+    pub fn to_json(&self) -> Json<'static> {
+        let text = |text: &str| Json::from(text.to_owned());
+        Json::object([
+            ("rule", text(&self.rule)),
+            ("from", self.from.as_deref().map_or(Json::Null, text)),
+            ("to", text(&self.to)),
+            ("because", self.because.iter().map(|cause| Json::from(cause.as_str())).collect()),
+        ])
+    }
+
+    fn from_json(json: &Json<'_>) -> Option<Self> {
+        let text = |name| Some(json.member(name)?.as_str()?.to_owned());
+        let cause = |json: &Json<'_>| {
+            let code = json.as_str()?;
+            Cause::ALL.into_iter().find(|cause| cause.as_str() == code)
+        };
+        let from = match json.member("from")? {
+            Json::Null => None,
+            _ => Some(text("from")?),
+        };
+        let because = json.member("because")?.as_array()?.iter().map(cause).collect::<Option<_>>()?;
+        Some(Self { rule: text("rule")?, from, to: text("to")?, because })
+    }
+}
+
+/// In words: ``rule `cta-test` is recorded as `cta-test.2`, not `cta-test.1` any more: its salt changed``.
+impl fmt::Display for Begun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { rule, from, to, because } = self;
+        write!(f, "rule `{rule}` is recorded as `{to}`")?;
+        if let Some(from) = from {
+            write!(f, ", not `{from}` any more")?;
+        }
+        let because: Vec<_> = because.iter().map(ToString::to_string).collect();
+        write!(f, ": {}", because.join("; "))
+    }
+}
+
+/// What is recorded under a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Experiment,
+    Holdout,
+}
+
+impl Kind {
+    /// What a rule says in `exp`.
+    fn exp(self, name: &ExperimentName, phase: u64) -> String {
+        match (self, phase) {
+            // A holdout is known by its name in all flags, as long as nothing moves its members in one of them.
+            (Self::Holdout, ..=1) => name.to_string(),
+            _ => format!("{name}.{phase}"),
+        }
+    }
+}
+
+/// Everything a targeting records, in the order of evaluation: rule id, name, kind.
+fn recorded(targeting: &Targeting) -> impl Iterator<Item = (&str, &ExperimentName, Kind)> {
+    let holdouts = targeting.holdouts.iter();
+    let holdouts = holdouts.map(|holdout| (holdout.rule_id(), &holdout.name, Kind::Holdout));
+    let rules = targeting.rules.iter();
+    let rules =
+        rules.filter_map(|rule| Some((rule.id.as_str(), rule.experiment.as_ref()?, Kind::Experiment)));
+    let fallthrough = targeting.fallthrough.iter().filter_map(Fallthrough::experiment);
+    holdouts.chain(rules).chain(fallthrough.map(|name| (ROLLOUT_RULE, name, Kind::Experiment)))
+}
+
+impl Phases {
+    /// The last phase of everything that was ever recorded.
+    pub fn last(&self) -> impl Iterator<Item = (&ExperimentName, u64)> {
+        self.last.iter().map(|(name, phase)| (name, *phase))
+    }
+
+    /// The phase that an experiment or holdout is in, or was in last; 0 if there was none.
+    pub fn of(&self, name: &ExperimentName) -> u64 {
+        self.last.get(name).copied().unwrap_or(0)
+    }
+
+    /// The phases that the last change has begun, in the order of evaluation.
+    pub fn begun(&self) -> &[Begun] {
+        &self.begun
+    }
+
+    /// Whether nothing was ever recorded.
+    pub fn is_empty(&self) -> bool {
+        self.last.is_empty()
+    }
+
+    /// The same, with nothing begun.
+    #[must_use]
+    pub fn settled_down(&self) -> Self {
+        Self { last: self.last.clone(), begun: Vec::new() }
+    }
+
+    /// What a rule of `targeting` is recorded as, if it is.
+    pub fn exp(&self, targeting: &Targeting, rule: &str) -> Option<String> {
+        let (_, name, kind) = recorded(targeting).find(|(id, _, _)| *id == rule)?;
+        Some(kind.exp(name, self.of(name)))
+    }
+
+    /// The phases of `after`, whose salts, ranges, and slots are settled. `elsewhere` has the last phases of experiments
+    /// that other flags had.
+    pub(super) fn settle(
+        after: (&Targeting, &Splits),
+        before: Option<(&Targeting, &Splits)>,
+        elsewhere: &BTreeMap<ExperimentName, u64>,
+    ) -> Self {
+        let memory = before.map(|(_, splits)| &splits.phases);
+        let mut phases =
+            Self { last: memory.map(|memory| memory.last.clone()).unwrap_or_default(), begun: Vec::new() };
+        if recorded(after.0).next().is_none() {
+            return phases;
+        }
+        let now = Wire::of(after);
+        let then = before.map(Wire::of);
+        for (rule, name, kind) in recorded(after.0) {
+            let earlier = before.and_then(|(targeting, _)| {
+                recorded(targeting).find(|(_, other, of)| *other == name && *of == kind)
+            });
+            let last = phases.of(name);
+            let because = match earlier.zip(then.as_ref()) {
+                Some(((earlier, _, _), then)) => causes(then, earlier, &now, rule),
+                None => vec![Cause::New],
+            };
+            if because.is_empty() {
+                continue;
+            }
+            let phase = next(last, name, kind, elsewhere);
+            phases.last.insert(name.clone(), phase);
+            let from = earlier.map(|_| kind.exp(name, last));
+            let (rule, to) = (rule.to_owned(), kind.exp(name, phase));
+            phases.begun.push(Begun { rule, from, to, because });
+        }
+        phases
+    }
+
+    /// What a rule of an experiment that needs a salt is given: what it is about to be recorded as.
+    pub(super) fn new_salt(
+        targeting: &Targeting,
+        rule: &str,
+        before: Option<(&Targeting, &Splits)>,
+        elsewhere: &BTreeMap<ExperimentName, u64>,
+    ) -> Option<String> {
+        let (_, name, kind) =
+            recorded(targeting).find(|(id, _, kind)| *id == rule && *kind == Kind::Experiment)?;
+        let last = before.map_or(0, |(_, splits)| splits.phases.of(name));
+        Some(kind.exp(name, next(last, name, kind, elsewhere)))
+    }
+
+    /// Whether everything that `targeting` records has a phase.
+    pub(super) fn fit(&self, targeting: &Targeting) -> bool {
+        recorded(targeting).all(|(_, name, _)| self.of(name) > 0)
+    }
+
+    /// The last phases as the log keeps them: `{"NAME":phase,…}`.
+    pub fn last_json(&self) -> Json<'_> {
+        Json::object(self.last.iter().map(|(name, phase)| (name.as_str(), Json::from(*phase))))
+    }
+
+    /// What was begun, as the log keeps it.
+    pub fn begun_json(&self) -> Json<'static> {
+        self.begun.iter().map(Begun::to_json).collect()
+    }
+
+    /// Reads what the log keeps.
+    pub fn from_json(last: Option<&Json<'_>>, begun: Option<&Json<'_>>) -> Option<Self> {
+        let phase = |(name, phase): &(std::borrow::Cow<'_, str>, Json<'_>)| {
+            let phase = u64::try_from(phase.as_integer()?).ok().filter(|phase| *phase > 0)?;
+            Some((ExperimentName::of(name)?, phase))
+        };
+        let last = match last {
+            None => BTreeMap::new(),
+            Some(last) => last.as_object()?.iter().map(phase).collect::<Option<_>>()?,
+        };
+        Some(Self { last, begun: Self::begun_from_json(begun)? })
+    }
+
+    /// Reads what was begun out of what the log keeps of a targeting.
+    pub fn begun_from_json(begun: Option<&Json<'_>>) -> Option<Vec<Begun>> {
+        match begun {
+            None => Some(Vec::new()),
+            Some(begun) => begun.as_array()?.iter().map(Begun::from_json).collect(),
+        }
+    }
+}
+
+/// The phase after the last one, here and, of an experiment, in other flags. A holdout is in many at once.
+fn next(last: u64, name: &ExperimentName, kind: Kind, elsewhere: &BTreeMap<ExperimentName, u64>) -> u64 {
+    let elsewhere = match kind {
+        Kind::Experiment => elsewhere.get(name).copied().unwrap_or(0),
+        Kind::Holdout => 0,
+    };
+    last.max(elsewhere).saturating_add(1)
+}
+
+/// The rules of a flag as the wire has them, for comparison.
+struct Wire {
+    rules: Vec<(String, Json<'static>)>,
+    /// Rules whose first condition is their own schedule.
+    scheduled: BTreeSet<String>,
+}
+
+impl Wire {
+    fn of((targeting, splits): (&Targeting, &Splits)) -> Self {
+        let named = |rule: Json<'_>| Some((rule.member("id")?.as_str()?.to_owned(), rule.into_owned()));
+        let scheduled = targeting.rules.iter().filter(|rule| rule.schedule.is_some());
+        Self {
+            rules: wire_rules(targeting, splits).into_iter().filter_map(named).collect(),
+            scheduled: scheduled.map(|rule| rule.id.to_string()).collect(),
+        }
+    }
+
+    /// The rules that stand before one, without what they are called.
+    fn earlier(&self, rule: &str) -> Vec<Json<'_>> {
+        let before = self.rules.iter().take_while(|(id, _)| id != rule);
+        before.map(|(_, wire)| without(wire, &["id", "exp"])).collect()
+    }
+
+    fn rule(&self, rule: &str) -> Option<&Json<'static>> {
+        self.rules.iter().find(|(id, _)| id == rule).map(|(_, wire)| wire)
+    }
+
+    /// Its conditions, but for when they hold: its own schedule and the points of ramps say when, never who.
+    fn when(&self, rule: &str) -> Vec<Json<'_>> {
+        let when = self.rule(rule).and_then(|wire| wire.member("if")?.as_array()).unwrap_or_default();
+        let own = usize::from(self.scheduled.contains(rule));
+        when.iter().skip(own).map(timeless).collect()
+    }
+}
+
+fn without<'j>(json: &'j Json<'_>, names: &[&str]) -> Json<'j> {
+    let members = json.as_object().unwrap_or_default().iter();
+    let kept = members.filter(|(name, _)| !names.contains(&&**name));
+    Json::object(kept.map(|(name, value)| (&**name, value.clone())))
+}
+
+/// A condition without the points of its ramps.
+fn timeless<'j>(condition: &'j Json<'_>) -> Json<'j> {
+    match condition {
+        Json::Object(members) => Json::object(members.iter().map(|(name, value)| {
+            let is_ramp = &**name == "bucket" && value.member("ramp").is_some();
+            (&**name, if is_ramp { without(value, &["ramp", "linear"]) } else { timeless(value) })
+        })),
+        Json::Array(elements) => elements.iter().map(timeless).collect(),
+        other => other.clone(),
+    }
+}
+
+/// Why what was recorded of a rule `then` can not be compared with what is recorded of it now; nothing if it can.
+fn causes(then: &Wire, earlier: &str, now: &Wire, rule: &str) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    let mut unless = |same: bool, cause: Cause| {
+        if !same && !causes.contains(&cause) {
+            causes.push(cause);
+        }
+    };
+    unless(then.earlier(earlier) == now.earlier(rule), Cause::EarlierRule);
+    unless(then.when(earlier) == now.when(rule), Cause::If);
+    let outcome = |wire: &Wire, rule: &str, member: &str| {
+        wire.rule(rule).and_then(|wire| wire.member(member)).cloned().map(Json::into_owned)
+    };
+    unless(outcome(then, earlier, "serve") == outcome(now, rule, "serve"), Cause::Variation);
+    match (outcome(then, earlier, "split"), outcome(now, rule, "split")) {
+        (Some(then), Some(now)) => {
+            let same = |name: &str| then.member(name) == now.member(name);
+            unless(same("by"), Cause::By);
+            unless(same("salt"), Cause::Salt);
+            unless(["tail", "hash", "seed", "of"].into_iter().all(same), Cause::Hash);
+            match Layout::of(&then).zip(Layout::of(&now)) {
+                Some((then, now)) => {
+                    unless(then.stays_in(&now), Cause::Variation);
+                    unless(then.grows_evenly_to(&now), Cause::Proportions);
+                }
+                None => unless(same("ranges"), Cause::Variation),
+            }
+        }
+        (then, now) => unless(then == now, Cause::Variation),
+    }
+    causes
+}
+
+/// The ranges of a split.
+struct Layout<'j>(Vec<(u64, u64, &'j str)>);
+
+impl<'j> Layout<'j> {
+    fn of(split: &'j Json<'_>) -> Option<Self> {
+        let natural = |json: &Json<'_>| json.as_integer().and_then(|number| u64::try_from(number).ok());
+        let range = |json: &'j Json<'_>| match json.as_array()? {
+            [start, end, variation] => Some((natural(start)?, natural(end)?, variation.as_str()?)),
+            _ => None,
+        };
+        split.member("ranges")?.as_array()?.iter().map(range).collect::<Option<_>>().map(Self)
+    }
+
+    /// Whether every bucket that has a variation has the same one in `later`.
+    fn stays_in(&self, later: &Self) -> bool {
+        self.0.iter().all(|(start, end, variation)| {
+            let mut from = *start;
+            for (s, e, v) in &later.0 {
+                if *s <= from && from < *e && v == variation {
+                    from = *e;
+                }
+            }
+            from >= *end
+        })
+    }
+
+    fn weights(&self) -> BTreeMap<&'j str, u64> {
+        let mut weights = BTreeMap::new();
+        for (start, end, variation) in &self.0 {
+            let weight: &mut u64 = weights.entry(*variation).or_default();
+            *weight = weight.saturating_add(end.saturating_sub(*start));
+        }
+        weights
+    }
+
+    /// Whether the variations have the same proportions in `later`, to one bucket.
+    fn grows_evenly_to(&self, later: &Self) -> bool {
+        let (before, after) = (self.weights(), later.weights());
+        let sum = |weights: &BTreeMap<&str, u64>| u128::from(weights.values().sum::<u64>());
+        let (all_before, all_after) = (sum(&before), sum(&after));
+        if before == after {
+            return true;
+        }
+        let names: BTreeSet<_> = before.keys().chain(after.keys()).collect();
+        names.into_iter().all(|name| {
+            let of = |weights: &BTreeMap<&str, u64>| u128::from(weights.get(*name).copied().unwrap_or(0));
+            let (then, now) = (of(&before), of(&after));
+            // |now − then · all_after / all_before| ≤ 1, without fractions.
+            now.saturating_mul(all_before).abs_diff(then.saturating_mul(all_after)) <= all_before
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layouts(then: &str, now: &str) -> (bool, bool) {
+        let split =
+            |ranges: &str| Json::parse(format!(r#"{{"ranges":{ranges}}}"#).as_bytes()).unwrap().into_owned();
+        let (then, now) = (split(then), split(now));
+        let (then, now) = (Layout::of(&then).unwrap(), Layout::of(&now).unwrap());
+        (then.stays_in(&now), then.grows_evenly_to(&now))
+    }
+
+    #[test]
+    fn gaps_may_be_filled_in_the_old_proportions_to_one_bucket() {
+        let then = r#"[[0,10,"a"],[10,30,"b"]]"#;
+        for (now, wanted) in [
+            (r#"[[0,10,"a"],[10,30,"b"]]"#, (true, true)),
+            (r#"[[0,10,"a"],[10,30,"b"],[30,40,"a"],[40,60,"b"]]"#, (true, true)),
+            (r#"[[0,10,"a"],[10,30,"b"],[30,41,"a"],[41,60,"b"]]"#, (true, true)),
+            (r#"[[0,10,"a"],[10,30,"b"],[30,42,"a"],[42,60,"b"]]"#, (true, false)),
+            (r#"[[0,10,"a"],[10,30,"b"],[30,60,"c"]]"#, (true, false)),
+            (r#"[[0,9,"a"],[10,30,"b"]]"#, (false, true)),
+            (r#"[[0,11,"a"],[11,30,"b"]]"#, (false, true)),
+            (r#"[[0,5,"a"],[5,10,"a"],[10,30,"b"]]"#, (true, true)),
+            ("[]", (false, true)),
+        ] {
+            assert_eq!(layouts(then, now), wanted, "{now}");
+        }
+        assert_eq!(layouts("[]", r#"[[0,10,"a"]]"#), (true, true));
+    }
+}
