@@ -13,9 +13,10 @@ use anyhow::{Context as _, Result, bail};
 use crate::steps::{Outcome, Tree, output};
 
 const FORMAT: &str = "docs/FORMAT.md";
+const VECTORS: &str = "testdata/index.json";
 
 /// The areas that a test is named by, and their folders.
-const AREAS: [(&str, &str); 8] = [
+pub(crate) const AREAS: [(&str, &str); 8] = [
     ("admin", "lambda/admin"),
     ("bundle", "sdk/core/bundle"),
     ("cli", "cli"),
@@ -47,6 +48,8 @@ pub(crate) fn check(tree: &Tree) -> Result<Outcome> {
         }
     }
     let known = known_ids(&format.text, &clauses);
+    let unknown = of_vectors(tree)?.into_iter().filter(|id| !known.contains(id.as_str()));
+    faults.extend(unknown.map(|id| format!("{VECTORS} names the clause {id}, which does not exist")));
     faults.extend(repeated(&clauses).map(|id| format!("{id}: numbered twice")));
     for file in &files {
         let unknown = citations(&file.text).into_iter().filter(|id| !known.contains(id));
@@ -68,6 +71,29 @@ pub(crate) fn check(tree: &Tree) -> Result<Outcome> {
         clauses.len()
     );
     Ok(Outcome::Passed)
+}
+
+/// The clauses that vectors are about.
+fn of_vectors(tree: &Tree) -> Result<Vec<String>> {
+    let text = std::fs::read(tree.root.join(VECTORS)).with_context(|| format!("reading {VECTORS}"))?;
+    let index: serde_json::Value =
+        serde_json::from_slice(&text).with_context(|| format!("reading {VECTORS}"))?;
+    let sets = index.get("sets").and_then(serde_json::Value::as_array).context("an index has sets")?;
+    let named = sets.iter().filter_map(|set| set.get("clauses")?.as_array()).flatten();
+    Ok(named.filter_map(|id| id.as_str().map(str::to_owned)).collect())
+}
+
+/// The tests and vectors that the text names, each with its clause.
+pub(crate) fn promised(tree: &Tree) -> Result<Vec<(String, String)>> {
+    let text =
+        std::fs::read_to_string(tree.root.join(FORMAT)).with_context(|| format!("reading {FORMAT}"))?;
+    let of_clause = |clause: &Clause<'_>| match clause.promise() {
+        Promise::Tests(names) => {
+            names.into_iter().map(|name| (clause.id.to_owned(), name.to_owned())).collect()
+        }
+        _ => Vec::new(),
+    };
+    Ok(read_clauses(&text).iter().flat_map(of_clause).collect())
 }
 
 /// A text file of the tree, named from its root.

@@ -2,8 +2,8 @@
 //!
 //! Steps run in order, all of them, even after one has failed; the last line counts them as
 //! `N passed, N failed, N skipped`. Reading order: `main` (arguments), `steps` (what is run), then one file for each
-//! check that needs more than a command: `dependencies`, `clauses`, `committed`, `deny`, `fuzz`; and `tools`, how theirs
-//! are had.
+//! check that needs more than a command: `dependencies`, `clauses`, `ran`, `committed`, `deny`, `fuzz`; and `tools`, how
+//! theirs are had.
 
 #![expect(clippy::print_stdout, reason = "a task reports on its standard output")]
 #![expect(clippy::disallowed_methods, reason = "a binary: it reads the environment and the clock")]
@@ -13,6 +13,7 @@ mod committed;
 mod deny;
 mod dependencies;
 mod fuzz;
+mod ran;
 mod steps;
 mod tools;
 

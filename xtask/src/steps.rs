@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::{clauses, committed, deny, dependencies, fuzz};
+use crate::{clauses, committed, deny, dependencies, fuzz, ran};
 
 /// One check of the whole project.
 pub(crate) struct Step {
@@ -51,7 +51,8 @@ pub(crate) const STEPS: &[Step] = &[
     Step { name: "advisories", what: "cargo deny: advisories", run: deny::advisories },
     Step { name: "clippy", what: "the workspace's lints, warnings denied", run: clippy },
     Step { name: "rustdoc", what: "the documentation builds, warnings denied", run: rustdoc },
-    Step { name: "tests", what: "every test and documentation example", run: tests },
+    Step { name: "tests", what: "every test and documentation example", run: ran::run_tests },
+    Step { name: "ran", what: "every test and vector that docs/FORMAT.md names ran", run: ran::check },
     Step { name: "fuzz", what: "the fuzz targets build with a nightly compiler", run: fuzz::build },
     Step { name: "otel", what: "traces for OpenTelemetry, a feature that is off by default", run: otel },
 ];
@@ -110,11 +111,6 @@ fn rustdoc(tree: &Tree) -> Result<Outcome> {
     let mut command = tree.cargo(&["doc", "--workspace", "--lib", "--no-deps"]);
     command.env("RUSTDOCFLAGS", "-D warnings");
     succeed(command)
-}
-
-/// All test binaries run even if one fails, so that one run shows everything.
-fn tests(tree: &Tree) -> Result<Outcome> {
-    succeed(tree.cargo(&["test", "--workspace", "--no-fail-fast"]))
 }
 
 /// The lints and tests of what only the feature `otel` of the command builds.

@@ -157,6 +157,7 @@ mod tests {
     #[test]
     fn ids_are_those_of_an_independent_implementation() {
         let vectors = include_str!("../../../testdata/exposures/ids.jsonl");
+        println!("vectors ran: exposures/ids.jsonl");
         let mut count = 0;
         for line in vectors.lines() {
             let json = Json::parse(line.as_bytes()).unwrap();

@@ -63,6 +63,7 @@ fn keys_and_signatures_at_the_edge_are_judged_as_the_vectors_say() {
     assert_eq!(keys, cases().len());
     assert_eq!(signatures + free, keys);
     assert!(free < 20 && signatures > 40, "{signatures} {free}");
+    println!("vectors ran: ed25519/cases.json");
 }
 
 #[test]

@@ -52,6 +52,7 @@ fn the_content_hash_and_line_digests_are_the_published_ones() {
 
 #[test]
 fn the_delta_is_the_difference_and_is_written_as_it_was_read() {
+    println!("vectors ran: example/old-snapshot.jsonl example/delta.jsonl");
     let (old, new) = (Content::parse(OLD_SNAPSHOT).unwrap(), Content::parse(SNAPSHOT).unwrap());
     let delta = DeltaLines::parse(DELTA).unwrap();
     assert_eq!(delta.encode(), DELTA);
@@ -91,6 +92,9 @@ fn the_bundle_loads_and_is_written_as_it_was_read() {
     let parts = Parts { roots: vec![(1, ROOT)], manifest: MANIFEST, snapshot: STORED, deltas: Vec::new() };
     assert_eq!(parts, *bundle.parts());
     assert_eq!(parts.write().unwrap(), BUNDLE);
+    for name in ["root.1.json", "manifest", "snapshot.jsonl", "snapshot.jsonl.zst", "stream.bundle"] {
+        println!("vectors ran: example/{name}");
+    }
 }
 
 #[test]

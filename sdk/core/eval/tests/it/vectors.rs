@@ -4,6 +4,7 @@
 
 mod kinds;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
@@ -32,17 +33,39 @@ const NOT_YET: [&str; 9] = [
     "example/model-cases.jsonl",
 ];
 
-/// Files of `testdata/`, by the part they play in a set.
-struct Files(Vec<(String, PathBuf)>);
+/// One set of the index.
+#[derive(Default)]
+struct Set {
+    level: i64,
+    clauses: Vec<String>,
+    /// Its files, by the part they play.
+    files: Vec<(String, PathBuf)>,
+}
 
-impl Files {
-    fn path(&self, part: &str) -> &PathBuf {
-        &self.0.iter().find(|(name, _)| name == part).unwrap_or_else(|| panic!("no file for `{part}`")).1
+impl Set {
+    fn new(json: &Json<'_>) -> Self {
+        only(json, &["kind", "level", "clauses", "files", "cases", "from"]);
+        let files = json.member("files").and_then(Json::as_object).unwrap().iter();
+        Self {
+            level: json.member("level").unwrap().as_integer().unwrap(),
+            clauses: array(json, "clauses").iter().map(|id| id.as_str().unwrap().to_owned()).collect(),
+            files: files.map(|(part, name)| (part.to_string(), name.as_str().unwrap().into())).collect(),
+        }
+    }
+
+    fn path(&self, part: &str) -> PathBuf {
+        let file = self.files.iter().find(|(name, _)| name == part);
+        testdata().join(&file.unwrap_or_else(|| panic!("no file for `{part}`")).1)
     }
 
     fn read(&self, part: &str) -> String {
         let path = self.path(part);
-        fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+        fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    }
+
+    /// Its files, for who reads what ran.
+    fn names(&self) -> String {
+        self.files.iter().map(|(_, path)| path.to_str().unwrap()).collect::<Vec<_>>().join(" ")
     }
 }
 
@@ -74,29 +97,35 @@ fn only(json: &Json<'_>, known: &[&str]) {
 /// What came of a set: how many of its cases ran, and what is wrong with those that do not hold.
 type Ran = (usize, Vec<String>);
 
-/// Runs the cases of a file, one a line.
-fn each(files: &Files, case: fn(&Json<'_>) -> Result<(), String>) -> Ran {
-    let text = files.read("cases");
-    let results = text.lines().map(|line| case(&parse(line)).map_err(|wrong| format!("{wrong}\n  {line}")));
+/// Runs the cases of a file, one a line. Each is about a clause that its set names.
+fn each(set: &Set, case: fn(&Json<'_>) -> Result<(), String>) -> Ran {
+    let cases = set.read("cases");
+    let mut ids = BTreeSet::new();
+    let results = cases.lines().map(|line| {
+        let json = parse(line);
+        assert!(set.clauses.contains(&text(&json, "clause").to_owned()), "{line}");
+        assert!(ids.insert(text(&json, "id").to_owned()), "twice: {line}");
+        case(&json).map_err(|wrong| format!("{wrong}\n  {line}"))
+    });
     let results: Vec<_> = results.collect();
     (results.len(), results.into_iter().filter_map(Result::err).collect())
 }
 
 /// Runs a set; an error is why it did not run.
-fn run(kind: &str, level: i64, files: &Files) -> Result<Ran, String> {
-    if level > LEVEL {
-        return Err(format!("level {level}, this reader has {LEVEL}"));
+fn run(kind: &str, set: &Set) -> Result<Ran, String> {
+    if set.level > LEVEL {
+        return Err(format!("level {}, this reader has {LEVEL}", set.level));
     }
-    if files.0.iter().any(|(_, path)| NOT_YET.iter().any(|name| path.ends_with(name))) {
+    if set.files.iter().any(|(_, path)| NOT_YET.iter().any(|name| path.ends_with(name))) {
         return Err("needs a test that is not evaluated yet".to_owned());
     }
     Ok(match kind {
-        "answer" => each(files, kinds::answer),
-        "bucket" => each(files, kinds::bucket),
-        "canonical" => each(files, kinds::canonical),
-        "condition" => each(files, kinds::condition),
-        "evaluation" => kinds::evaluation(files),
-        "head" => each(files, kinds::head),
+        "answer" => each(set, kinds::answer),
+        "bucket" => each(set, kinds::bucket),
+        "canonical" => each(set, kinds::canonical),
+        "condition" => each(set, kinds::condition),
+        "evaluation" => kinds::evaluation(set),
+        "head" => each(set, kinds::head),
         other => {
             let found = ELSEWHERE.iter().find(|(kind, _)| *kind == other);
             return Err(found.unwrap_or_else(|| panic!("unknown kind `{other}`")).1.to_owned());
@@ -112,18 +141,13 @@ fn every_vector_holds_or_is_skipped_for_a_reason() {
     assert_eq!(text(&index, "format"), "flagstone/vectors/1");
     let (mut total, mut ran, mut skipped) = (0, 0, 0);
     let mut faults = Vec::new();
-    for set in array(&index, "sets") {
-        only(set, &["kind", "level", "clauses", "files", "cases", "from"]);
-        let kind = text(set, "kind");
+    for json in array(&index, "sets") {
+        let (kind, set) = (text(json, "kind"), Set::new(json));
         assert!(index.member("kinds").unwrap().member(kind).is_some(), "kind `{kind}` is not described");
-        let parts = set.member("files").and_then(Json::as_object).unwrap();
-        let files = parts.iter().map(|(part, name)| (part.to_string(), name.as_str().unwrap()));
-        let files = Files(files.map(|(part, name)| (part, testdata().join(name))).collect());
-        let cases = usize::try_from(set.member("cases").unwrap().as_integer().unwrap()).unwrap();
-        let level = set.member("level").unwrap().as_integer().unwrap();
+        let cases = usize::try_from(json.member("cases").unwrap().as_integer().unwrap()).unwrap();
+        let names = set.names();
         total += cases;
-        let names = parts.iter().map(|(_, name)| name.as_str().unwrap()).collect::<Vec<_>>().join(" ");
-        match run(kind, level, &files) {
+        match run(kind, &set) {
             Ok((count, wrong)) => {
                 assert_eq!(count, cases, "cases of {names}");
                 ran += count;
@@ -159,12 +183,13 @@ fn every_file_of_the_vectors_is_in_the_index() {
 #[test]
 #[should_panic(expected = "unknown kind")]
 fn an_unknown_kind_is_refused() {
-    let _ = run("rumour", 1, &Files(Vec::new()));
+    let _ = run("rumour", &Set::default());
 }
 
 #[test]
 fn a_set_of_a_later_level_is_skipped_for_that_reason() {
-    assert_eq!(run("condition", 2, &Files(Vec::new())).unwrap_err(), "level 2, this reader has 1");
+    let later = Set { level: 2, ..Set::default() };
+    assert_eq!(run("condition", &later).unwrap_err(), "level 2, this reader has 1");
 }
 
 #[test]

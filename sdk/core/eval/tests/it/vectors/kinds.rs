@@ -7,7 +7,7 @@ use flagstone_model::json::Json;
 use flagstone_model::line::Head;
 use flagstone_model::value::FlagType;
 
-use super::{Files, Ran, array, only, text};
+use super::{Ran, Set, array, only, text};
 use crate::NOW;
 
 /// A flag whose variation says what a condition is: `not` of *unknown* is *unknown*, and nothing decides; what is not
@@ -118,8 +118,8 @@ pub(super) fn bucket(case: &Json<'_>) -> Result<(), String> {
 }
 
 /// Cases and answers of the batch protocol, byte for byte.
-pub(super) fn evaluation(files: &Files) -> Ran {
-    let (lines, cases, expected) = (files.read("lines"), files.read("cases"), files.read("expected"));
+pub(super) fn evaluation(set: &Set) -> Ran {
+    let (lines, cases, expected) = (set.read("lines"), set.read("cases"), set.read("expected"));
     let lines: Vec<_> = lines.lines().map(|line| line.as_bytes().to_vec()).collect();
     let snapshot = snapshot(&lines);
     assert_eq!(cases.lines().count(), expected.lines().count());
