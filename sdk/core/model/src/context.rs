@@ -131,8 +131,8 @@ impl Attribute {
     /// What is bucketed or listed (FORMAT M-3.6): a non-empty string, or an integer as its decimal digits.
     pub fn as_unit(&self) -> Option<Unit<'_>> {
         match self {
-            Self::String(text) if !text.is_empty() => Some(Unit(Spelling::Text(text))),
-            Self::Number(_) => self.as_number().and_then(Unit::of_integer),
+            Self::String(text) => Unit::of_text(text),
+            Self::Number(number) => Unit::of_number(*number),
             _ => None,
         }
     }
@@ -161,9 +161,19 @@ enum Spelling<'a> {
     Digits { buffer: [u8; Unit::MAX_DIGITS], start: usize },
 }
 
-impl Unit<'_> {
+impl<'a> Unit<'a> {
     /// A minus and the 16 digits of 2⁵³−1.
     const MAX_DIGITS: usize = 17;
+
+    /// The unit that a text is: every one but the empty one.
+    pub fn of_text(text: &'a str) -> Option<Self> {
+        (!text.is_empty()).then_some(Unit(Spelling::Text(text)))
+    }
+
+    /// The unit that a number is: its decimal digits, if it is integral and within ±(2⁵³−1).
+    pub fn of_number(number: f64) -> Option<Unit<'static>> {
+        if number.abs() <= MAX_INTEGER_F64 { Self::of_integer(number) } else { None }
+    }
 
     #[expect(
         clippy::cast_possible_truncation,
@@ -190,6 +200,15 @@ impl Unit<'_> {
             *buffer.get_mut(start)? = b'-';
         }
         Some(Unit(Spelling::Digits { buffer, start }))
+    }
+
+    /// The unit as text.
+    pub fn as_str(&self) -> &str {
+        match &self.0 {
+            Spelling::Text(text) => text,
+            // Digits, and a minus.
+            Spelling::Digits { .. } => core::str::from_utf8(self.as_bytes()).unwrap_or_default(),
+        }
     }
 
     /// The bytes that are hashed.

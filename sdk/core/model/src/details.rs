@@ -22,6 +22,22 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// All reasons.
+    pub const ALL: [Self; 7] = [
+        Self::Static,
+        Self::TargetingMatch,
+        Self::Split,
+        Self::Default,
+        Self::Disabled,
+        Self::Unknown,
+        Self::Error,
+    ];
+
+    /// The reason of this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.as_str() == name)
+    }
+
     /// OpenFeature's name.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -76,5 +92,29 @@ impl ErrorCode {
 impl fmt::Display for ErrorCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_are_read_by_the_names_of_openfeature() {
+        for (name, reason) in [
+            ("STATIC", Reason::Static),
+            ("TARGETING_MATCH", Reason::TargetingMatch),
+            ("SPLIT", Reason::Split),
+            ("DEFAULT", Reason::Default),
+            ("DISABLED", Reason::Disabled),
+            ("UNKNOWN", Reason::Unknown),
+            ("ERROR", Reason::Error),
+        ] {
+            assert_eq!(Reason::parse(name), Some(reason));
+            assert_eq!(format!("{reason:>15}").trim_start(), name);
+        }
+        for name in ["", "static", "STALE", "CACHED", "SPLIT "] {
+            assert_eq!(Reason::parse(name), None, "{name}");
+        }
     }
 }

@@ -315,6 +315,39 @@ impl<'a> FromIterator<Json<'a>> for Json<'a> {
     }
 }
 
+/// The number that a text is, spelled as JSON spells numbers and with nothing around it.
+///
+/// `None` too if no double can hold it. Allocates nothing.
+pub fn number_of(text: &str) -> Option<f64> {
+    if !is_number(text.as_bytes()) {
+        return None;
+    }
+    text.parse().ok().filter(|number: &f64| number.is_finite())
+}
+
+fn is_number(text: &[u8]) -> bool {
+    let digits = |text: &[u8]| text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let text = text.strip_prefix(b"-").unwrap_or(text);
+    let (whole, rest) = text.split_at(digits(text));
+    if whole.is_empty() || whole.len() > 1 && whole.starts_with(b"0") {
+        return false;
+    }
+    let rest = match rest.strip_prefix(b".") {
+        None => rest,
+        Some(fraction) => match fraction.split_at(digits(fraction)) {
+            ([], _) => return false,
+            (_, rest) => rest,
+        },
+    };
+    match rest {
+        [] => true,
+        [b'e' | b'E', b'+' | b'-', exponent @ ..] | [b'e' | b'E', exponent @ ..] => {
+            !exponent.is_empty() && digits(exponent) == exponent.len()
+        }
+        _ => false,
+    }
+}
+
 /// Appends a string with the shortest escapes: only `"`, `\`, and U+0000 to U+001F are escaped.
 pub fn write_string(text: &str, out: &mut String) {
     out.push('"');
@@ -561,6 +594,32 @@ mod tests {
             b"nul",
         ] {
             assert!(matches!(Json::parse(text), Err(JsonError::Syntax { .. })), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_number_in_a_text_is_spelled_as_json_spells_it() {
+        for (text, number) in [
+            ("0", 0.0),
+            ("-0", 0.0),
+            ("42", 42.0),
+            ("-7.50", -7.5),
+            ("1e3", 1_000.0),
+            ("1E+3", 1_000.0),
+            ("12.5e-1", 1.25),
+            ("0.1", 0.1),
+            ("9007199254740993", 9_007_199_254_740_992.0),
+            ("1e308", 1e308),
+            ("1e-999", 0.0),
+        ] {
+            assert_eq!(number_of(text), Some(number), "{text}");
+        }
+        for text in [
+            "", "-", "+1", "01", "-01", "00", ".5", "1.", "1.e3", "1e", "1e+", "1e1.5", "1e3x", "1e-+3",
+            "0x10", " 1", "1 ", "1_000", "inf", "NaN", "infinity", "1,5", "--1", "1e999", "-1e999",
+            "\u{661}",
+        ] {
+            assert_eq!(number_of(text), None, "{text}");
         }
     }
 
