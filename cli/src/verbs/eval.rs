@@ -2,9 +2,10 @@
 
 use std::io::{BufRead, BufReader, BufWriter, Write, stdin, stdout};
 use std::path::Path;
+use std::sync::Arc;
 
-use flagstone_bundle::container::{Caps, decode_frame};
-use flagstone_eval::{Report, Snapshot, batch};
+use flagstone_bundle::container::{Caps, Encoding, StoredObject, decode_frame};
+use flagstone_eval::{List, MAX_LIST_BYTES, Report, Snapshot, WantedList, batch};
 use flagstone_model::json::Json;
 
 use crate::api::Api;
@@ -27,6 +28,7 @@ pub(super) fn run(args: &Eval, surroundings: &Surroundings, screen: &Screen) -> 
     let split = lines.strip_suffix(b"\n").unwrap_or(&lines).split(|byte| *byte == b'\n');
     let (snapshot, report) = Snapshot::compile(split.filter(|_| !lines.is_empty()));
     tell_problems(&report, screen);
+    let snapshot = with_lists(snapshot, file, screen);
     if args.batch {
         return answer_cases(&snapshot);
     }
@@ -64,6 +66,33 @@ fn read_lines(file: &Path) -> Result<Vec<u8>, Failure> {
     }
     decode_frame(&bytes, Caps::SNAPSHOT)
         .map_err(|error| Failure::refused(error.code(), format!("{}: {error}", file.display())))
+}
+
+/// Most bytes of a list object: unpacked as the evaluator has it, and no more before.
+const LIST_CAPS: Caps = Caps { stored: MAX_LIST_BYTES as u64, raw: MAX_LIST_BYTES as u64 };
+
+/// The snapshot with the objects of its lists that lie in `k/` beside its file.
+///
+/// One that is missing or damaged is a remark: tests on its list are undecidable, and nothing else is.
+fn with_lists(mut snapshot: Snapshot, file: &Path, screen: &Screen) -> Snapshot {
+    let folder = file.parent().unwrap_or(Path::new("")).join("k");
+    for wanted in snapshot.wanted_lists() {
+        match read_list(&folder.join(format!("{}.txt.zst", wanted.sha256)), &wanted) {
+            Ok(list) => snapshot = snapshot.with_list(wanted.sha256, &Arc::new(list)),
+            Err(why) => screen.note(format!("list `{}` is undecidable: {why}", wanted.key)),
+        }
+    }
+    snapshot
+}
+
+fn read_list(file: &Path, wanted: &WantedList) -> Result<List, String> {
+    let told = |why: &dyn std::fmt::Display| format!("{}: {why}", file.display());
+    let WantedList { sha256, size, raw_size, .. } = *wanted;
+    let object = StoredObject { encoding: Encoding::Zstd, sha256, size, raw_size };
+    object.within(LIST_CAPS).map_err(|why| told(&why))?;
+    let stored = std::fs::read(file).map_err(|why| told(&why))?;
+    let keys = object.open(&stored, LIST_CAPS).map_err(|why| told(&why))?;
+    List::parse(keys).map_err(|why| told(&why))
 }
 
 /// Remarks, not failures: what is not understood costs its own flag.

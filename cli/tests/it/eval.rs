@@ -23,6 +23,44 @@ fn the_batch_answers_the_example_byte_for_byte_from_plain_and_packed_lines() {
 }
 
 #[test]
+fn the_batch_answers_the_models_examples_with_the_list_that_lies_beside_them() {
+    let ran = batch("model-lines.jsonl", &read("model-cases.jsonl"));
+    assert_eq!((ran.code, ran.out.as_str()), (0, read("model-expected.jsonl").as_str()));
+    // What a later level has is remarked, and nothing else is.
+    assert_eq!(ran.err.lines().count(), 1, "{}", ran.err);
+    assert!(ran.err.contains("flag `geo`: /rules/0/if/1: unsupported condition"), "{}", ran.err);
+}
+
+#[test]
+fn a_list_that_is_missing_or_damaged_is_undecidable_and_remarked() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("lines.jsonl");
+    std::fs::copy(example("model-lines.jsonl"), &file).unwrap();
+    let object =
+        example("k").join("1cc5b1ce2b16f0774d4a80c83d330e909fa8da20f2600c123177834b3ec671c6.txt.zst");
+    let stored = std::fs::read(&object).unwrap();
+    let copy = directory.path().join("k").join(object.file_name().unwrap());
+    std::fs::create_dir(directory.path().join("k")).unwrap();
+    let answer = || {
+        let case = r#"{"flag":"lounge","context":{"targetingKey":"u-900001"}}"#;
+        let ran = run_with_input(&["eval", "--snapshot", file.to_str().unwrap(), "--batch"], case.as_bytes());
+        assert_eq!(ran.code, 0);
+        (ran.out, ran.err.lines().filter(|line| line.contains("list `vip-keys` is undecidable")).count())
+    };
+    let undecidable = "{\"value\":false,\"variation\":\"off\",\"reason\":\"UNKNOWN\",\"rule\":\"vip\"}\n";
+    assert_eq!(answer(), (undecidable.to_owned(), 1), "missing");
+    let mut flipped = stored.clone();
+    flipped[20] ^= 1;
+    for damaged in [&flipped[..], &stored[..26], b""] {
+        std::fs::write(&copy, damaged).unwrap();
+        assert_eq!(answer(), (undecidable.to_owned(), 1));
+    }
+    std::fs::write(&copy, &stored).unwrap();
+    let served = "{\"value\":true,\"variation\":\"on\",\"reason\":\"TARGETING_MATCH\",\"rule\":\"vip\"}\n";
+    assert_eq!(answer(), (served.to_owned(), 0));
+}
+
+#[test]
 fn a_case_that_cannot_be_read_answers_its_code_and_the_run_goes_on() {
     let ran = batch("snapshot.jsonl", "nonsense\n\n{\"flag\":\"dark-mode\",\"context\":{}}");
     let lines: Vec<_> = ran.out.lines().collect();

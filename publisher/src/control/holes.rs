@@ -61,6 +61,8 @@ impl Holes {
                 let found = SegmentKey::parse(key).ok().and_then(|key| environment.segments.get(&key));
                 found.map_or(Ok(()), |segment| self.check(segment.seq))
             }
+            // A reach is of flags and segments.
+            Entity::List(_) => Ok(()),
         })
     }
 

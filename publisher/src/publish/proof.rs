@@ -115,6 +115,7 @@ fn named(entity: &Entity) -> String {
     match entity {
         Entity::Flag(key) => format!("flag `{key}`"),
         Entity::Segment(key) => format!("segment `{key}`"),
+        Entity::List(key) => format!("list `{key}`"),
     }
 }
 

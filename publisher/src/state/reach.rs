@@ -45,6 +45,7 @@ impl EnvironmentState {
                         None => (None, &[][..]),
                     }
                 }
+                Entity::List(_) => (None, &[][..]),
             };
             open.extend(references.iter().map(|reference| match reference {
                 Reference::Flag(test) => Entity::Flag(test.flag.as_str().into()),

@@ -1,29 +1,12 @@
-//! Buckets: the integer a unit hashes to, and the ranges and ramps it may lie in.
+//! Buckets: the ranges and ramps that a unit's bucket may lie in.
 #![deny(clippy::arithmetic_side_effects)]
 
-use flagstone_model::context::{Attribute, Context, Unit};
+use flagstone_model::context::{Attribute, Context};
 use flagstone_model::instant::Instant;
 use flagstone_model::path::Path;
-use xxhash_rust::xxh32::xxh32;
 
+use crate::hash::Hash;
 use crate::truth::Truth;
-
-/// `XXH32(salt, 0)`: what separates the hashes of one salt from those of another (FORMAT M-5.5).
-///
-/// Two salts of one environment with equal seeds would bucket alike; a publisher refuses them.
-pub fn seed(salt: &str) -> u32 {
-    xxh32(salt.as_bytes(), 0)
-}
-
-/// The bucket of a unit among `of` buckets: `(XXH32(unit, seed) × of) >> 32` (FORMAT M-5.5).
-///
-/// `of` is at most 2³², so that the product fits 64 bits.
-pub fn bucket(unit: &[u8], seed: u32, of: u64) -> u64 {
-    u64::from(xxh32(unit, seed)).wrapping_mul(of) >> 32
-}
-
-/// The name of the native hash, which is the default.
-pub(crate) const XXH32: &str = "xxh32";
 
 /// How a unit becomes a bucket.
 #[derive(Debug)]
@@ -31,15 +14,6 @@ pub(crate) struct Bucketing {
     pub(crate) by: Path,
     pub(crate) hash: Hash,
     pub(crate) of: u64,
-}
-
-#[derive(Debug)]
-pub(crate) enum Hash {
-    Xxh32 {
-        seed: u32,
-    },
-    /// A reserved or later name; a foreign hash would be one more variant and one module.
-    Unsupported,
 }
 
 /// What became of a unit.
@@ -54,14 +28,7 @@ impl Bucketing {
         let Some(unit) = context.resolve(&self.by).and_then(Attribute::as_unit) else {
             return Bucketed::NoUnit;
         };
-        self.bucket_of(&unit).map_or(Bucketed::Unsupported, Bucketed::In)
-    }
-
-    fn bucket_of(&self, unit: &Unit<'_>) -> Option<u64> {
-        match self.hash {
-            Hash::Xxh32 { seed } => Some(bucket(unit.as_bytes(), seed, self.of)),
-            Hash::Unsupported => None,
-        }
+        self.hash.bucket(unit.as_bytes(), self.of).map_or(Bucketed::Unsupported, Bucketed::In)
     }
 }
 
@@ -146,28 +113,6 @@ impl Ramp {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn published_vectors_hold() {
-        // FORMAT M-12.8
-        assert_eq!(seed("search"), 0x76bd_ca26);
-        assert_eq!(xxh32(b"u-3", seed("search")), 0xf06f_6f7f);
-        for (salt, unit, expected) in [
-            ("search", "u-3", 93_920),
-            ("search", "42", 40_458),
-            ("new-cart", "u-1", 91_879),
-            ("søk", "ñandú", 20_585),
-        ] {
-            assert_eq!(bucket(unit.as_bytes(), seed(salt), 100_000), expected);
-        }
-    }
-
-    #[test]
-    fn a_bucket_is_below_of_at_both_ends() {
-        for of in [1, 2, 100_000, 1 << 32] {
-            assert!((0..2_000u32).all(|n| bucket(&n.to_le_bytes(), 7, of) < of));
-        }
-    }
 
     #[test]
     fn a_ramp_steps_or_grows_and_never_falls() {

@@ -203,13 +203,14 @@ impl<'s, O: Observer<'s>> Evaluation<'s, '_, O> {
     /// whole chain of flags, and twice at each of them would be exponential.
     fn first_unmet(self, needs: &'s [Condition], owner: Owner<'s>) -> (Truth, Option<usize>) {
         let (mut least, mut first) = (Truth::True, None);
-        for (index, need) in needs.iter().enumerate() {
+        let mut rest = needs.iter().enumerate();
+        while let Some((index, need)) = rest.next() {
             let truth = self.truth(need, owner);
             if truth != Truth::True {
                 first = first.or(Some(index));
             }
             least = least.min(truth);
-            if least == Truth::False && self.observer.hurries() {
+            if least == Truth::False && rest.len() > 0 && self.observer.hurries() {
                 break;
             }
         }
@@ -227,7 +228,7 @@ impl<'s, O: Observer<'s>> Evaluation<'s, '_, O> {
             Condition::All(parts) => self.all(parts, owner),
             Condition::Any(parts) => self.observer.any(parts.iter().map(|part| self.truth(part, owner))),
             Condition::Not(part) => self.truth(part, owner).not(),
-            Condition::Attribute(test) => test.truth(self.context),
+            Condition::Attribute(test) => test.truth(self.context, &self.snapshot.lists),
             Condition::Segment(keys) => self.observer.any(keys.iter().map(|key| self.in_segment(key, owner))),
             Condition::Flag(test) => self.serves(test, owner),
             Condition::Bucket(test) => test.truth(self.context, self.now),

@@ -14,7 +14,7 @@ pub(crate) struct Flag {
     pub(crate) key: Arc<str>,
     /// `None`: type, values, or `on` could not be read.
     pub(crate) body: Option<FlagBody>,
-    /// Flags and segments that its conditions name, once each.
+    /// Flags, segments, and lists that its conditions name, once for each mention.
     pub(crate) references: Box<[Entity]>,
     /// Whether the time may matter: a schedule or a ramp in its own conditions, or anything that they name.
     pub(crate) reads_clock: bool,
@@ -120,6 +120,8 @@ pub enum Entity {
     Flag(Arc<str>),
     /// The segment with this key.
     Segment(Arc<str>),
+    /// The list with this key, which refers to nothing.
+    List(Arc<str>),
 }
 
 impl Keyed for Flag {

@@ -19,9 +19,11 @@
 //! 1. [`Snapshot`]: lines compiled once; [`Snapshot::update`] compiles only what changed and shares the rest.
 //! 2. [`Snapshot::evaluate`] and [`Details`]: the function, in the order of FORMAT M-8.
 //! 3. [`Report`]: every place in the lines that is not understood, by JSON Pointer.
-//! 4. [`Override`] and [`Snapshot::with_overrides`]: what a client puts in place of a flag.
-//! 5. [`explain`]: the same evaluation, told step by step; it costs nothing where it is not asked for.
-//! 6. [`batch`]: the protocol by which implementations are compared.
+//! 4. [`Snapshot::wanted_lists`] and [`Snapshot::with_list`]: large sets of keys, fetched beside the lines.
+//! 5. [`Snapshot::failed_checks`]: expected evaluations, run before a snapshot serves.
+//! 6. [`Override`] and [`Snapshot::with_overrides`]: what a client puts in place of a flag.
+//! 7. [`explain`]: the same evaluation, told step by step; it costs nothing where it is not asked for.
+//! 8. [`batch`]: the protocol by which implementations are compared.
 //!
 //! # Invariants
 //!
@@ -38,12 +40,16 @@
 mod attribute;
 pub mod batch;
 mod bucket;
+mod check;
 mod compile;
+mod environment;
 mod evaluate;
 pub mod explain;
 mod flag;
+mod hash;
 mod links;
 mod list;
+mod lists;
 mod overrides;
 mod private;
 mod report;
@@ -52,11 +58,14 @@ mod table;
 mod tracked;
 mod truth;
 
-pub use bucket::{bucket, seed};
+pub use check::{FailedCheck, Outcome};
+pub use environment::LEVEL;
 pub use evaluate::Details;
 pub use flag::Entity;
+pub use hash::{bucket, seed};
 pub use links::{BrokenReference, MAX_REFERENCE_DEPTH, MAX_REFERENCE_WORK};
 pub use list::{List, ListError, MAX_LIST_BYTES, MAX_LIST_KEYS};
+pub use lists::WantedList;
 pub use overrides::{OVERRIDE_VARIATION, Override};
 pub use report::{Problem, Report, Why};
 pub use snapshot::{Snapshot, Update};

@@ -1,4 +1,4 @@
-//! References between flags and segments, and where following them would not end.
+//! References between flags, segments, and lists, and where following them would not end.
 #![deny(clippy::arithmetic_side_effects)]
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -179,6 +179,8 @@ impl<'e> Walk<'e> {
         let (mut depth, mut work) = (1u32, 1u32);
         for next in self.successors(entity) {
             let (next_depth, next_work) = match self.visited.get(next) {
+                // A list is looked up, and evaluates nothing.
+                _ if matches!(next, Entity::List(_)) => (0, 0),
                 Some(visit) if visit.component == Some(number) => (0, 0),
                 Some(visit) => (visit.depth, visit.work),
                 None => (1, 1),
@@ -271,7 +273,7 @@ mod tests {
         let names: Vec<_> = found
             .iter()
             .map(|entity| match entity {
-                Entity::Flag(key) | Entity::Segment(key) => &**key,
+                Entity::Flag(key) | Entity::Segment(key) | Entity::List(key) => &**key,
             })
             .collect();
         assert_eq!(names, ["a", "b", "c"]);

@@ -62,7 +62,7 @@ impl Snapshot {
         let flags = flags.into_iter().map(|key| Entity::Flag(key.clone())).collect();
         let reached = self.links.dependents(flags).into_iter().filter_map(|entity| match entity {
             Entity::Flag(key) => self.flags.find(&key).is_some().then_some(key),
-            Entity::Segment(_) => None,
+            Entity::Segment(_) | Entity::List(_) => None,
         });
         reached.collect()
     }

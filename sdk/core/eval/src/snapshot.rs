@@ -7,10 +7,12 @@ use flagstone_model::line::{DropLine, Kind};
 use flagstone_model::path::Path;
 use flagstone_model::value::FlagType;
 
+use crate::check::{CheckLine, Checks};
 use crate::compile::{self, Compiled};
+use crate::environment::Environment;
 use crate::flag::{Entity, Flag, Segment};
 use crate::links::{BrokenReference, Links};
-use crate::private::Private;
+use crate::lists::ListEntry;
 use crate::report::Report;
 use crate::table::Table;
 
@@ -19,8 +21,10 @@ use crate::table::Table;
 pub struct Snapshot {
     pub(crate) flags: Table<Flag>,
     pub(crate) segments: Table<Segment>,
+    pub(crate) lists: Table<ListEntry>,
+    pub(crate) checks: Table<Checks>,
     pub(crate) links: Arc<Links>,
-    pub(crate) private: Private,
+    pub(crate) environment: Environment,
 }
 
 /// A snapshot made from an older one.
@@ -43,12 +47,16 @@ impl Snapshot {
     /// Compiles all lines of a snapshot. A line that cannot be read costs its own entity and nothing else.
     pub fn compile<'a>(lines: impl IntoIterator<Item = &'a [u8]>) -> (Self, Report) {
         let mut report = Report::default();
-        let (mut flags, mut segments, mut private) = (Vec::new(), Vec::new(), Private::default());
+        let (mut flags, mut segments, mut lists) = (Vec::new(), Vec::new(), Vec::new());
+        let mut checks = Table::new(Vec::new());
+        let mut environment = Environment::default();
         for line in lines {
             match compile::line(line, &mut report.problems) {
                 Some(Compiled::Flag(flag)) => flags.push(Arc::new(flag)),
                 Some(Compiled::Segment(segment)) => segments.push(Arc::new(segment)),
-                Some(Compiled::Environment(paths)) => private = paths,
+                Some(Compiled::List(list)) => lists.push(Arc::new(list)),
+                Some(Compiled::Check(line)) => put_check(&mut checks, line),
+                Some(Compiled::Environment(line)) => environment = line,
                 Some(Compiled::Other) => {}
                 None => report.headless_lines = report.headless_lines.saturating_add(1),
             }
@@ -62,10 +70,14 @@ impl Snapshot {
             .filter(|(_, references)| !references.is_empty())
             .map(|(entity, references)| (entity, Arc::from(&**references)))
             .collect();
-        (Self { flags, segments, links: Arc::new(Links::new(edges)), private }, report)
+        let lists = Table::new(lists);
+        (Self { flags, segments, lists, checks, links: Arc::new(Links::new(edges)), environment }, report)
     }
 
     /// The snapshot after `upserts` were put in and `drops` taken out; only these are compiled.
+    ///
+    /// Of a list whose line names another object than before, the keys stay what they were until that object is put in:
+    /// see [`Snapshot::wanted_lists`].
     pub fn update<'a>(
         &self,
         upserts: impl IntoIterator<Item = &'a [u8]>,
@@ -91,7 +103,13 @@ impl Snapshot {
                     let old = old.as_ref().map(|old| &*old.references);
                     touched.note(Entity::Segment(segment.key.clone()), old, &segment.references);
                 }
-                Some(Compiled::Environment(private)) => next.private = private,
+                Some(Compiled::List(list)) => {
+                    let list = list.after(&self.lists);
+                    touched.note(Entity::List(list.key.clone()), None, &[]);
+                    next.lists.insert(Arc::new(list));
+                }
+                Some(Compiled::Check(line)) => put_check(&mut next.checks, line),
+                Some(Compiled::Environment(line)) => next.environment = line,
                 Some(Compiled::Other) => {}
                 None => report.headless_lines = report.headless_lines.saturating_add(1),
             }
@@ -108,7 +126,13 @@ impl Snapshot {
                         touched.note(Entity::Segment(old.key.clone()), Some(&old.references), &[]);
                     }
                 }
-                Kind::Environment => next.private = Private::default(),
+                Kind::List => {
+                    if let Some(old) = next.lists.remove(head.key) {
+                        touched.note(Entity::List(old.key.clone()), None, &[]);
+                    }
+                }
+                Kind::Check => put_check(&mut next.checks, CheckLine::gone(head.key)),
+                Kind::Environment => next.environment = Environment::default(),
                 _ => {}
             }
         }
@@ -125,7 +149,7 @@ impl Snapshot {
         }
         let changed = next.links.dependents(touched.entities).into_iter().filter_map(|entity| match entity {
             Entity::Flag(key) => Some(key),
-            Entity::Segment(_) => None,
+            Entity::Segment(_) | Entity::List(_) => None,
         });
         let changed = changed.collect();
         Update { snapshot: next, report, changed }
@@ -133,7 +157,7 @@ impl Snapshot {
 
     /// Whether what `path` leads to must not leave the process: the environment says so of it or of what it lies in.
     pub fn is_private(&self, path: &Path) -> bool {
-        self.private.covers(path)
+        self.environment.private.covers(path)
     }
 
     /// How many flags there are, unreadable ones included.
@@ -165,11 +189,28 @@ impl Snapshot {
             let exists = match to {
                 Entity::Flag(key) => self.flags.find(key).is_some(),
                 Entity::Segment(key) => self.segments.find(key).is_some(),
+                Entity::List(key) => self.lists.find(key).is_some(),
             };
             let code = if exists { self.links.severs(from, to)? } else { "dangling" };
             Some(BrokenReference { from: from.clone(), to: to.clone(), code })
         });
         broken.collect()
+    }
+}
+
+/// Puts a check in its place, or takes the one of this key out.
+fn put_check(checks: &mut Table<Checks>, CheckLine { key, flag, check: line }: CheckLine) {
+    let mut of_flag = match checks.find(&flag) {
+        Some(of_flag) => (**of_flag).clone(),
+        None => Checks { flag, checks: Vec::new() },
+    };
+    of_flag.checks.retain(|other| other.key != key);
+    of_flag.checks.extend(line.map(Arc::new));
+    of_flag.checks.sort_unstable_by(|one, other| one.key.cmp(&other.key));
+    if of_flag.checks.is_empty() {
+        checks.remove(&of_flag.flag);
+    } else {
+        checks.insert(Arc::new(of_flag));
     }
 }
 

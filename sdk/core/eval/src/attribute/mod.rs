@@ -1,11 +1,22 @@
-//! Tests on one attribute.
+//! Tests on one attribute (FORMAT M-4.3 to M-4.9).
 
-use std::collections::HashSet;
+mod hashed;
+mod scalar;
+mod strings;
+mod test;
 
 use flagstone_model::context::{Attribute, Context};
 use flagstone_model::path::Path;
 
+use crate::lists::{ListEntry, Members};
+use crate::table::{Reference, Table};
 use crate::truth::Truth;
+
+pub(crate) use hashed::{Hashed, HashedParts};
+pub(crate) use scalar::As;
+use scalar::Scalar;
+pub(crate) use strings::Strings;
+pub(crate) use test::{Edge, Operand, Operands, Test};
 
 /// `{"attr":path, …tests}`: all tests, on the same value.
 #[derive(Debug)]
@@ -13,131 +24,107 @@ pub(crate) struct AttributeTest {
     pub(crate) path: Path,
     /// The operand of `exists`, which sees the whole attribute.
     pub(crate) exists: Option<bool>,
+    /// The operands of `has_all`, which sees the whole attribute too.
+    pub(crate) has_all: Option<HasAll>,
     /// Tests of a value, or of each element of an array.
     pub(crate) tests: Box<[Test]>,
+    /// The list that [`Test::Listed`] asks: without it the whole leaf is unsupported.
+    pub(crate) list: Option<Reference>,
+    /// What each value is converted to first.
+    pub(crate) convert: Option<As>,
     pub(crate) absent: Option<bool>,
 }
 
-/// A test of one scalar.
+/// `has_all`: each operand equals some element.
 #[derive(Debug)]
-pub(crate) enum Test {
-    In(Operands),
-    Starts(Box<[Box<str>]>),
-    Ends(Box<[Box<str>]>),
-    Contains(Box<[Box<str>]>),
-    Lt(f64),
-    Lte(f64),
-    Gt(f64),
-    Gte(f64),
-}
-
-/// The operands of `in`, by type: `42` is not `"42"`.
-#[derive(Debug, Default)]
-pub(crate) struct Operands {
-    pub(crate) booleans: Box<[bool]>,
-    pub(crate) numbers: Box<[f64]>,
-    pub(crate) strings: Strings,
-}
-
-/// A set of strings: few are compared, many are hashed.
-#[derive(Debug)]
-pub(crate) enum Strings {
-    Few(Box<[Box<str>]>),
-    Many(HashSet<Box<str>>),
-}
-
-impl Strings {
-    const FEW: usize = 8;
-
-    pub(crate) fn new(strings: Vec<Box<str>>) -> Self {
-        if strings.len() <= Self::FEW {
-            Self::Few(strings.into())
-        } else {
-            Self::Many(strings.into_iter().collect())
-        }
-    }
-
-    fn contains(&self, text: &str) -> bool {
-        match self {
-            Self::Few(strings) => strings.iter().any(|string| **string == *text),
-            Self::Many(strings) => strings.contains(text),
-        }
-    }
-}
-
-impl Default for Strings {
-    fn default() -> Self {
-        Self::Few(Box::default())
-    }
+pub(crate) struct HasAll {
+    pub(crate) operands: Box<[Operand]>,
+    pub(crate) fold: bool,
 }
 
 impl AttributeTest {
     // One function, called from where conditions are: with its parts inlined and itself not, it is what it was before
     // explanations asked for the parts.
     #[inline(never)]
-    pub(crate) fn truth(&self, context: &Context) -> Truth {
-        self.unreplaced(context).or_absent(self.absent)
+    pub(crate) fn truth(&self, context: &Context, lists: &Table<ListEntry>) -> Truth {
+        self.unreplaced(context, lists).or_absent(self.absent)
     }
 
     /// The truth before `absent` takes the place of *unknown*.
     #[expect(clippy::inline_always, reason = "the hot path is counted in instructions")]
     #[inline(always)]
-    pub(crate) fn unreplaced(&self, context: &Context) -> Truth {
+    pub(crate) fn unreplaced(&self, context: &Context, lists: &Table<ListEntry>) -> Truth {
+        let list = match &self.list {
+            None => None,
+            Some(reference) => match lists.follow(reference).and_then(|entry| entry.members()) {
+                None => return Truth::Unsupported,
+                found => found,
+            },
+        };
         let attribute = context.resolve(&self.path);
         let exists = self.exists.map_or(Truth::True, |wanted| Truth::from(attribute.is_some() == wanted));
+        let has_all = self.has_all.as_ref().map_or(Truth::True, |test| self.has_all(test, attribute));
         let tested = if self.tests.is_empty() {
             Truth::True
         } else {
             match attribute {
                 None => Truth::Unknown,
                 Some(Attribute::Array(elements)) => {
-                    Truth::any(elements.iter().map(|element| self.scalar(element)))
+                    Truth::any(elements.iter().map(|element| self.scalar(element, list)))
                 }
-                Some(scalar) => self.scalar(scalar),
+                Some(scalar) => self.scalar(scalar, list),
             }
         };
-        exists.min(tested)
+        exists.min(has_all).min(tested)
     }
 
     #[expect(clippy::inline_always, reason = "the hot path is counted in instructions")]
     #[inline(always)]
-    fn scalar(&self, value: &Attribute) -> Truth {
-        Truth::all(self.tests.iter().map(|test| test.truth(value)))
-    }
-}
-
-impl Test {
-    fn truth(&self, value: &Attribute) -> Truth {
-        match self {
-            Self::In(operands) => operands.hold(value),
-            Self::Starts(parts) => text(value, |text| parts.iter().any(|part| text.starts_with(&**part))),
-            Self::Ends(parts) => text(value, |text| parts.iter().any(|part| text.ends_with(&**part))),
-            Self::Contains(parts) => text(value, |text| parts.iter().any(|part| text.contains(&**part))),
-            Self::Lt(bound) => number(value, |number| number < *bound),
-            Self::Lte(bound) => number(value, |number| number <= *bound),
-            Self::Gt(bound) => number(value, |number| number > *bound),
-            Self::Gte(bound) => number(value, |number| number >= *bound),
+    fn scalar(&self, value: &Attribute, list: Option<&Members>) -> Truth {
+        let value = Scalar::of(value);
+        match self.convert {
+            None => self.tests(value, list),
+            Some(to) => self.converted(value, to, list),
         }
     }
-}
 
-impl Operands {
-    fn hold(&self, value: &Attribute) -> Truth {
-        match value {
-            Attribute::Bool(truth) => self.booleans.contains(truth).into(),
-            Attribute::String(string) => self.strings.contains(string).into(),
-            other => number(other, |number| self.numbers.contains(&number)),
+    #[expect(clippy::inline_always, reason = "the hot path is counted in instructions")]
+    #[inline(always)]
+    fn tests(&self, value: Scalar<'_>, list: Option<&Members>) -> Truth {
+        Truth::all(self.tests.iter().map(|test| test.truth(value, list)))
+    }
+
+    #[inline(never)]
+    fn converted(&self, value: Scalar<'_>, to: As, list: Option<&Members>) -> Truth {
+        value.converted(to, |value| self.tests(value, list))
+    }
+
+    /// An array is what it holds, and a scalar an array of one. What equals nothing in an array is unknown alone.
+    #[inline(never)]
+    fn has_all(&self, test: &HasAll, attribute: Option<&Attribute>) -> Truth {
+        let elements = match attribute {
+            Some(Attribute::Array(elements)) => elements.as_slice(),
+            Some(scalar) if self.is_usable(scalar) => core::slice::from_ref(scalar),
+            Some(_) | None => return Truth::Unknown,
+        };
+        let is_there =
+            |operand: &Operand| elements.iter().any(|element| self.equals(element, operand, test.fold));
+        test.operands.iter().all(is_there).into()
+    }
+
+    fn is_usable(&self, value: &Attribute) -> bool {
+        self.as_converted(value, |value| !matches!(value, Scalar::Other))
+    }
+
+    fn equals(&self, value: &Attribute, operand: &Operand, fold: bool) -> bool {
+        self.as_converted(value, |value| operand.equals(value, fold))
+    }
+
+    fn as_converted<R>(&self, value: &Attribute, then: impl FnOnce(Scalar<'_>) -> R) -> R {
+        let value = Scalar::of(value);
+        match self.convert {
+            None => then(value),
+            Some(to) => value.converted(to, then),
         }
     }
-}
-
-fn text(value: &Attribute, holds: impl FnOnce(&str) -> bool) -> Truth {
-    match value {
-        Attribute::String(string) => holds(string).into(),
-        _ => Truth::Unknown,
-    }
-}
-
-fn number(value: &Attribute, holds: impl FnOnce(f64) -> bool) -> Truth {
-    value.as_number().map_or(Truth::Unknown, |number| holds(number).into())
 }

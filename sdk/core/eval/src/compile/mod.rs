@@ -5,9 +5,12 @@
 //! told to the [`Report`](crate::Report).
 #![deny(clippy::arithmetic_side_effects)]
 
+pub(crate) mod attribute;
+mod check;
 pub(crate) mod condition;
+mod environment;
 mod flag;
-mod private;
+mod list;
 mod split;
 
 use std::fmt;
@@ -16,16 +19,19 @@ use std::sync::Arc;
 use flagstone_model::json::Json;
 use flagstone_model::line::{Head, Kind};
 
+use crate::check::CheckLine;
+use crate::environment::Environment;
 use crate::flag::{Entity, Flag, FlagBody, Segment};
-use crate::private::Private;
+use crate::lists::ListEntry;
 use crate::report::{Problem, Why};
 
 /// A line that was compiled.
 pub(crate) enum Compiled {
     Flag(Flag),
     Segment(Segment),
-    /// The environment's private attributes.
-    Environment(Private),
+    Environment(Environment),
+    List(ListEntry),
+    Check(CheckLine),
     /// A line that evaluation does not read.
     Other,
 }
@@ -52,14 +58,24 @@ pub(crate) fn line(bytes: &[u8], problems: &mut Vec<Problem>) -> Option<Compiled
         Kind::Flag => {
             let body = members.and_then(|members| compiler.flag_body(members));
             let references = compiler.into_references();
-            let reads_clock = !references.is_empty() || body.as_ref().is_some_and(FlagBody::reads_clock);
+            // What a list holds does not depend on the time.
+            let refers = references.iter().any(|entity| !matches!(entity, Entity::List(_)));
+            let reads_clock = refers || body.as_ref().is_some_and(FlagBody::reads_clock);
             Compiled::Flag(Flag { key, body, references, reads_clock })
         }
         Kind::Segment => {
             let conditions = members.and_then(|members| compiler.segment(members));
             Compiled::Segment(Segment { key, conditions, references: compiler.into_references() })
         }
-        Kind::Environment => Compiled::Environment(compiler.private(members)),
+        Kind::Environment => Compiled::Environment(compiler.environment(members)),
+        Kind::List => {
+            let line = members.and_then(|members| compiler.list(members));
+            Compiled::List(ListEntry::new(key, line.map(Arc::new)))
+        }
+        Kind::Check => {
+            let check = members.and_then(|members| compiler.check(members));
+            Compiled::Check(CheckLine { check, ..CheckLine::gone(head.key) })
+        }
         _ => Compiled::Other,
     })
 }

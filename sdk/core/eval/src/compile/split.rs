@@ -7,12 +7,10 @@ use flagstone_model::limits;
 use flagstone_model::path::Path;
 
 use super::{At, Compiler};
-use crate::bucket::{self, BucketTest, Bucketing, Hash, Ramp, Split, Within};
+use crate::bucket::{BucketTest, Bucketing, Ramp, Split, Within};
 use crate::flag::Variation;
+use crate::hash::{Hash, Mixed, XXH32};
 use crate::report::Why;
-
-/// Buckets that 32 bits of hash can be spread over.
-const MAX_OF_XXH32: u64 = 1 << 32;
 
 /// The members that splits and bucket conditions share, and the others in the order they stand.
 struct Parts<'a, 'j> {
@@ -76,7 +74,7 @@ fn bucket_condition(json: &Json<'_>) -> Option<(Bucketing, Within)> {
 fn parts<'a, 'j>(json: &'a Json<'j>) -> Option<Parts<'a, 'j>> {
     let mut by = None;
     let mut salt = None;
-    let mut hash = bucket::XXH32;
+    let (mut hash, mut tail, mut seed) = (XXH32, "", 0);
     let mut of = limits::BUCKETS;
     let mut rest = Vec::new();
     for (name, value) in json.as_object()? {
@@ -86,18 +84,14 @@ fn parts<'a, 'j>(json: &'a Json<'j>) -> Option<Parts<'a, 'j>> {
             "hash" => hash = value.as_str()?,
             "of" => of = unsigned(value)?,
             // Of foreign hashes; native buckets do not use them, but they must be what they claim to be.
-            "tail" => _ = value.as_str()?,
-            "seed" => _ = unsigned(value)?,
+            "tail" => tail = value.as_str()?,
+            "seed" => seed = unsigned(value)?,
             other => rest.push((other, value)),
         }
     }
-    let salt = salt?;
-    let (hash, max_of) = match hash {
-        bucket::XXH32 => (Hash::Xxh32 { seed: bucket::seed(salt) }, MAX_OF_XXH32),
-        _ => (Hash::Unsupported, limits::MAX_INTEGER.unsigned_abs()),
-    };
+    let hash = Hash::named(hash, Mixed { salt: salt?, tail, seed });
     let by = by.unwrap_or_else(|| Path::of_name(Context::TARGETING_KEY));
-    (1..=max_of).contains(&of).then_some(Parts { bucketing: Bucketing { by, hash, of }, rest })
+    (1..=hash.max_of()).contains(&of).then_some(Parts { bucketing: Bucketing { by, hash, of }, rest })
 }
 
 fn ranges_of(json: &Json<'_>, of: u64) -> Option<Box<[(u64, u64)]>> {

@@ -68,6 +68,7 @@ fn rule(rule: &ExplainedRule<'_>) -> Json<'static> {
         rule.serve.map(|serve| ("serve", text(serve))),
         Some(("conditions", rule.conditions.iter().map(condition).collect())),
         rule.bucket.as_ref().map(|found| ("bucket", bucket(found))),
+        when("truncated", rule.truncated),
     ])
 }
 
@@ -95,6 +96,7 @@ fn condition(told: &Explained<'_>) -> Json<'static> {
         when("after_decision", told.after_decision),
         first,
         second,
+        when("truncated", told.truncated),
     ])
 }
 

@@ -35,7 +35,7 @@ use crate::flag::Entity;
 use crate::snapshot::Snapshot;
 use crate::truth::Truth;
 use observer::Trace;
-use tell::Teller;
+use tell::{Inside, Teller};
 
 /// Elements of an operand or of ranges that are told; the rest is cut off.
 pub const MAX_EXPLAINED_ELEMENTS: usize = 32;
@@ -150,6 +150,8 @@ pub struct ExplainedRule<'s> {
     pub bucket: Option<Bucket<'s>>,
     /// Its conditions, in order; all have to be true.
     pub conditions: Vec<Explained<'s>>,
+    /// Whether some of them are left out.
+    pub truncated: bool,
 }
 
 /// A condition and what became of it.
@@ -167,6 +169,8 @@ pub struct Explained<'s> {
     pub after_decision: bool,
     /// What it consists of.
     pub parts: Parts<'s>,
+    /// Whether some of its parts are left out.
+    pub truncated: bool,
 }
 
 /// What a condition consists of, by its form.
@@ -277,8 +281,12 @@ pub enum Cause {
     Gap,
     /// No form of a condition, or two at once.
     UnknownForm,
-    /// A test, or a modifier of tests, that this release does not know.
+    /// A test, or another member of a test on an attribute, that this release does not know.
     UnknownTest,
+    /// A value of `fold` or `as` that this release does not know.
+    UnknownModifier,
+    /// `fold` beside a test that does not fold.
+    UnfitModifier,
     /// A member of a condition that this release does not know.
     UnknownMember,
     /// An operand that cannot be read.
@@ -297,6 +305,12 @@ pub enum Cause {
     MissingSegment,
     /// The segment that is named cannot be read.
     UnreadableSegment,
+    /// The list that is named does not exist.
+    MissingList,
+    /// The list that is named cannot be read.
+    UnreadableList,
+    /// The object of the list that is named is not here yet.
+    ListNotHeld,
     /// The reference lies on a cycle.
     Cycle,
     /// The reference leads too far.
@@ -315,6 +329,8 @@ impl Cause {
             Self::Gap => "gap",
             Self::UnknownForm => "unknown-form",
             Self::UnknownTest => "unknown-test",
+            Self::UnknownModifier => "unknown-modifier",
+            Self::UnfitModifier => "unfit-modifier",
             Self::UnknownMember => "unknown-member",
             Self::UnreadableOperand => "unreadable-operand",
             Self::TooDeep => "too-deep",
@@ -324,6 +340,9 @@ impl Cause {
             Self::UndecidableFlag => "undecidable-flag",
             Self::MissingSegment => "missing-segment",
             Self::UnreadableSegment => "unreadable-segment",
+            Self::MissingList => "missing-list",
+            Self::UnreadableList => "unreadable-list",
+            Self::ListNotHeld => "list-not-held",
             Self::Cycle => "cycle",
             Self::TooFar => "too-far",
             Self::UnreadableRule => "unreadable-rule",
@@ -348,10 +367,10 @@ impl Snapshot {
             Ok(readable) => readable,
             Err(code) => return Explanation::error(flag, code),
         };
-        let (details, steps) = Trace::of(|trace| {
+        let (details, steps, cut) = Trace::of(|trace| {
             Evaluation { snapshot: self, context, now, observer: trace }.decide(flag, body)
         });
-        Teller::new(self, context, now, lines).flag(flag, body, details, steps, false)
+        Teller::new(self, context, now, lines).flag(flag, body, details, Inside { steps, cut })
     }
 }
 

@@ -12,7 +12,8 @@ use crate::truth::Truth;
 
 /// Told of every step of an evaluation: when it begins, and what it came to.
 pub(crate) trait Observer<'s>: Copy {
-    /// Whether the parts after a deciding one may be left out, as they may where nobody looks.
+    /// Whether the parts after a deciding one may be left out, as they may where nobody looks. Asked where there are
+    /// some, and then they are.
     #[inline]
     fn hurries(self) -> bool {
         true
@@ -113,13 +114,13 @@ struct Frame<'s> {
 }
 
 impl<'s> Trace<'s> {
-    /// Records what `evaluate` does, and gives the steps.
-    pub(crate) fn of(evaluate: impl FnOnce(&Self) -> Details<'s>) -> (Details<'s>, Vec<Step<'s>>) {
+    /// Records what `evaluate` does, and gives the steps, and whether some are left out.
+    pub(crate) fn of(evaluate: impl FnOnce(&Self) -> Details<'s>) -> (Details<'s>, Vec<Step<'s>>, bool) {
         let trace = Self::default();
         trace.open.borrow_mut().frames.push(Frame::default());
         let details = evaluate(&trace);
-        let steps = trace.open.into_inner().frames.pop().map(|frame| frame.steps).unwrap_or_default();
-        (details, steps)
+        let frame = trace.open.into_inner().frames.pop().unwrap_or_default();
+        (details, frame.steps, frame.cut)
     }
 
     fn begin(&self, follows: bool) {
@@ -155,22 +156,27 @@ impl<'s> Trace<'s> {
         }
     }
 
-    fn is_closed(&self) -> bool {
-        let open = self.open.borrow();
-        open.steps >= MAX_EXPLAINED_STEPS || open.frames.last().is_none_or(|frame| frame.closed)
+    /// Whether nothing more is recorded in what is open. Its steps are then cut, for some were to come.
+    fn closes(&self) -> bool {
+        let mut open = self.open.borrow_mut();
+        let full = open.steps >= MAX_EXPLAINED_STEPS;
+        let Some(frame) = open.frames.last_mut() else { return true };
+        frame.cut |= full || frame.closed;
+        full || frame.closed
     }
 }
 
 impl<'s> Observer<'s> for &Trace<'s> {
     fn hurries(self) -> bool {
-        self.is_closed()
+        self.closes()
     }
 
-    fn all(self, parts: impl Iterator<Item = Truth>) -> Truth {
+    fn all(self, mut parts: impl Iterator<Item = Truth>) -> Truth {
         let mut least = Truth::True;
-        for part in parts {
+        while let Some(part) = parts.next() {
             least = least.min(part);
-            if least == Truth::False && self.is_closed() {
+            // Parts are conditions of a slice, whose number is known.
+            if least == Truth::False && parts.size_hint().0 > 0 && self.closes() {
                 break;
             }
         }

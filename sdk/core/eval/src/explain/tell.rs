@@ -16,12 +16,19 @@ use super::{
 };
 use crate::attribute::AttributeTest;
 use crate::bucket::{self, Bucketed, Bucketing, Split};
-use crate::compile::condition::{single_tests, why_no_test, why_unsupported};
+use crate::compile::attribute::{single_tests, why_no_test};
+use crate::compile::condition::why_unsupported;
 use crate::evaluate::{Details, Owner};
 use crate::flag::{Action, Condition, Entity, Flag, FlagBody, Rule};
 use crate::snapshot::Snapshot;
 use crate::table::Reference;
 use crate::truth::Truth;
+
+/// The steps inside of what is told, and whether some are left out.
+pub(super) struct Inside<'s> {
+    pub(super) steps: Vec<Step<'s>>,
+    pub(super) cut: bool,
+}
 
 pub(super) struct Teller<'s, 'l> {
     snapshot: &'s Snapshot,
@@ -54,8 +61,7 @@ impl<'s, 'l> Teller<'s, 'l> {
         flag: &'s Flag,
         body: &'s FlagBody,
         details: Details<'s>,
-        steps: Vec<Step<'s>>,
-        cut: bool,
+        Inside { steps, cut }: Inside<'s>,
     ) -> Explanation<'s> {
         let owner = Owner::Flag(&flag.key);
         let line = self.line(&Entity::Flag(flag.key.clone()));
@@ -72,8 +78,7 @@ impl<'s, 'l> Teller<'s, 'l> {
         let reached = told.len();
         let rest = if cut { &[][..] } else { body.rules.get(reached..).unwrap_or_default() };
         told.extend(rest.iter().map(|rule| ExplainedRule { outcome: None, ..Self::untold(rule, body) }));
-        let truncated =
-            cut || needs.iter().any(is_cut) || told.iter().any(|rule| rule.conditions.iter().any(is_cut));
+        let truncated = cut || needs.iter().any(is_cut) || told.iter().any(|rule| rule.truncated);
         Explanation { flag: flag.key.to_string(), details, exit, needs, rules: told, truncated }
     }
 
@@ -84,7 +89,16 @@ impl<'s, 'l> Teller<'s, 'l> {
         };
         let id = rule.id.as_deref();
         let (outcome, conditions) = (Some(Truth::Unsupported), Vec::new());
-        ExplainedRule { id, outcome, decided: false, why: None, serve, bucket: None, conditions }
+        ExplainedRule {
+            id,
+            outcome,
+            decided: false,
+            why: None,
+            serve,
+            bucket: None,
+            conditions,
+            truncated: false,
+        }
     }
 
     fn rule(
@@ -100,7 +114,8 @@ impl<'s, 'l> Teller<'s, 'l> {
             return Some(ExplainedRule { why: Some(Cause::UnreadableRule), decided, ..told });
         }
         let conditions = self.all(step.steps, written.and_then(|rule| rule.member("if")), owner);
-        let told = ExplainedRule { outcome: Some(step.truth), decided, conditions, ..told };
+        let truncated = step.cut || conditions.iter().any(is_cut);
+        let told = ExplainedRule { outcome: Some(step.truth), decided, conditions, truncated, ..told };
         let (Action::Split(split), Truth::True) = (&rule.action, step.truth) else { return Some(told) };
         let written = written.and_then(|rule| rule.member("split"));
         let (bucket, bucketed) = self.bucket(&split.bucketing, written, |bucket| ranges(split, body, bucket));
@@ -155,6 +170,7 @@ impl<'s, 'l> Teller<'s, 'l> {
             why: None,
             by_absent: false,
             after_decision: false,
+            truncated: cut || is_cut_inside(&parts),
             parts,
         };
         let connective = |parts| Explained { condition: Json::Null, ..told(parts) };
@@ -178,8 +194,8 @@ impl<'s, 'l> Teller<'s, 'l> {
             }
             Condition::Attribute(test) => {
                 let value = self.context.resolve(&test.path).map(attribute_json);
-                let unreplaced = test.unreplaced(self.context);
-                let why = (unreplaced == Truth::Unknown).then(|| self.why_unknown(test));
+                let unreplaced = test.unreplaced(self.context, &self.snapshot.lists);
+                let why = self.why_undecided(test, unreplaced);
                 let tests = self.tests(shown);
                 let by_absent = unreplaced != outcome;
                 Explained { why, by_absent, ..told(Parts::Attribute { value, tests }) }
@@ -205,10 +221,21 @@ impl<'s, 'l> Teller<'s, 'l> {
         }
     }
 
-    fn why_unknown(&self, test: &AttributeTest) -> Cause {
-        match self.context.resolve(&test.path) {
-            None => Cause::AttributeMissing,
-            Some(_) => Cause::WrongType,
+    /// Why a test that was compiled came to no decision, if it did not.
+    fn why_undecided(&self, test: &AttributeTest, outcome: Truth) -> Option<Cause> {
+        match outcome {
+            Truth::True | Truth::False => None,
+            Truth::Unknown if self.context.resolve(&test.path).is_none() => Some(Cause::AttributeMissing),
+            Truth::Unknown => Some(Cause::WrongType),
+            // Nothing else is found out this late.
+            Truth::Unsupported => {
+                let list = test.list.as_ref().and_then(|list| self.snapshot.lists.follow(list));
+                Some(match list {
+                    None => Cause::MissingList,
+                    Some(list) if !list.is_readable() => Cause::UnreadableList,
+                    Some(_) => Cause::ListNotHeld,
+                })
+            }
         }
     }
 
@@ -216,11 +243,11 @@ impl<'s, 'l> Teller<'s, 'l> {
     fn tests(&self, leaf: &Json<'_>) -> Vec<ExplainedTest> {
         let told = |(name, operand, test): (&str, &Json<'_>, Option<AttributeTest>)| {
             let (outcome, why) = match test {
-                None => (Truth::Unsupported, Some(why_no_test(name))),
-                Some(test) => match test.unreplaced(self.context) {
-                    Truth::Unknown => (Truth::Unknown, Some(self.why_unknown(&test))),
-                    known => (known, None),
-                },
+                None => (Truth::Unsupported, Some(why_no_test(leaf, name))),
+                Some(test) => {
+                    let outcome = test.unreplaced(self.context, &self.snapshot.lists);
+                    (outcome, self.why_undecided(&test, outcome))
+                }
             };
             ExplainedTest { test: Json::object([(name.to_owned(), shortened(operand))]), outcome, why }
         };
@@ -265,7 +292,7 @@ impl<'s, 'l> Teller<'s, 'l> {
         let Some(Step { part: Part::Flag { flag, body, details }, steps, cut: inner, .. }) = step else {
             return (None, why);
         };
-        let told = self.flag(flag, body, details, steps, cut || inner);
+        let told = self.flag(flag, body, details, Inside { steps, cut: cut || inner });
         let why = why.or_else(|| told.is_undecided().then_some(Cause::UndecidableFlag));
         (Some(told), why)
     }
@@ -350,7 +377,11 @@ fn exit(body: &FlagBody, details: &Details<'_>, last: Option<&ExplainedRule<'_>>
 
 /// Whether something inside a condition is left out.
 fn is_cut(told: &Explained<'_>) -> bool {
-    match &told.parts {
+    told.truncated
+}
+
+fn is_cut_inside(parts: &Parts<'_>) -> bool {
+    match parts {
         Parts::All(parts) | Parts::Any(parts) | Parts::Not(parts) => parts.iter().any(is_cut),
         Parts::Segments(segments) => segments.iter().any(|segment| segment.truncated),
         Parts::Flag(Some(flag)) => flag.truncated,

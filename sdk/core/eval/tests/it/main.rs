@@ -8,12 +8,15 @@
 )]
 
 mod allocation;
+mod attribute;
+mod checks;
 mod conditions;
 mod example;
 mod exits;
 mod explain;
 mod forward;
 mod laws;
+mod lists;
 mod local;
 mod references;
 mod update;
