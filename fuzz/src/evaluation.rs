@@ -77,6 +77,7 @@ fn line_of<'l>(lines: &'l [Vec<u8>], entity: &flagstone_eval::Entity) -> Option<
     let (name, key) = match entity {
         flagstone_eval::Entity::Flag(key) => ("flag", key),
         flagstone_eval::Entity::Segment(key) => ("segment", key),
+        flagstone_eval::Entity::List(key) => ("list", key),
     };
     let named = |line: &&Vec<u8>| {
         flagstone_model::line::Head::parse(line).is_some_and(|head| head.name == name && head.key == &**key)
