@@ -53,9 +53,20 @@ def equal(got, expected):
         raise Wrong(f"{strictjson.write(got)} for {strictjson.write(expected)}")
 
 
-def compiled(texts):
+class Held:
+    """The objects of lists that stand in a case, as keys by digest."""
+
+    def __init__(self, case):
+        self.texts = case.get("lists", {})
+
+    def base(self, line):
+        text = self.texts.get(line.sha256)
+        return None if text is None else lists.parse(text.encode("utf-8"))
+
+
+def compiled(texts, case):
     """A snapshot of lines in any order."""
-    return snapshot.Snapshot(b"".join(text + b"\n" for text in sorted(texts)))
+    return snapshot.Snapshot(b"".join(text + b"\n" for text in sorted(texts)), Held(case))
 
 
 def text_of(line):
@@ -63,7 +74,7 @@ def text_of(line):
 
 
 def condition(case):
-    only(case, "id", "clause", "condition", "beside", "at", *RESULTS)
+    only(case, "id", "clause", "condition", "beside", "lists", "at", *RESULTS)
     straight = case["condition"]
     truth = {
         "flag": "truth", "type": "bool", "rev": 1.0, "on": True, "values": dict.fromkeys(RESULTS, True),
@@ -74,7 +85,7 @@ def condition(case):
         ],
         "fallthrough": "unknown",
     }  # fmt: skip
-    over = compiled([text_of(line) for line in [*case.get("beside", []), truth]])
+    over = compiled([text_of(line) for line in [*case.get("beside", []), truth]], case)
     for result in RESULTS:
         for context in case.get(result, []):
             got = over.evaluate("truth", None, context, at(case)).get("variation")
@@ -82,10 +93,7 @@ def condition(case):
                 raise Wrong(f"{got}, expected {result} of {strictjson.write(context)}")
 
 
-def answer(case):
-    only(case, "id", "clause", "lines", "raw", "hex", "long", "case", "expected")
-    asked = case["case"]
-    only(asked, "flag", "context", "at", "type", "default")
+def lines_of(case):
     texts = [text_of(line) for line in case.get("lines", [])]
     texts += [line.encode("utf-8") for line in case.get("raw", [])]
     texts += [bytes.fromhex(line) for line in case.get("hex", [])]
@@ -93,7 +101,15 @@ def answer(case):
         only(line, "before", "fill", "times", "after")
         text = line["before"] + line["fill"] * values.integer(line["times"]) + line["after"]
         texts.append(text.encode("utf-8"))
-    details = compiled(texts).evaluate(asked["flag"], asked.get("type"), asked["context"], at(asked))
+    return texts
+
+
+def answer(case):
+    only(case, "id", "clause", "lines", "raw", "hex", "long", "lists", "case", "expected")
+    asked = case["case"]
+    only(asked, "flag", "context", "at", "type", "default")
+    over = compiled(lines_of(case), case)
+    details = over.evaluate(asked["flag"], asked.get("type"), asked["context"], at(asked))
     if "value" not in details and "default" in asked:
         details["value"] = asked["default"]
     if "value" in details:
@@ -107,9 +123,18 @@ def bucket(case):
     split = {"salt": case["salt"], "of": case["of"], "ranges": [[0.0, case["of"], "on"]]}
     rule = {"id": "r", "split": split}
     flag = {"flag": "f", "type": "bool", "rev": 1.0, "on": True, "values": {"on": True}, "rules": [rule]}
-    details = compiled([text_of(flag)]).evaluate("f", None, {"targetingKey": case["unit"]}, NOW)
+    details = compiled([text_of(flag)], case).evaluate("f", None, {"targetingKey": case["unit"]}, NOW)
     equal(details.get("bucket"), case.get("bucket"))
     equal(details.get("error_code") == "TARGETING_KEY_MISSING", "bucket" not in case)
+
+
+def check(case):
+    only(case, "id", "clause", "lines", "raw", "ran", "failed")
+    over = compiled(lines_of(case), case)
+    equal(float(len(over.checks)), case["ran"])
+    numbers = {key: int(key.rpartition("/")[2]) for key in over.checks}
+    failed = [key for key in sorted(over.checks, key=numbers.get) if not over.checks[key].passes(over)]
+    equal(failed, case["failed"])
 
 
 def canonical(case):
@@ -150,7 +175,7 @@ def each(run, files):
             yield case["id"], None
 
 
-KINDS = {"answer": answer, "bucket": bucket, "canonical": canonical, "condition": condition, "head": head}
+KINDS = {"answer": answer, "bucket": bucket, "canonical": canonical, "check": check, "condition": condition, "head": head}
 
 
 def main():

@@ -1,6 +1,9 @@
 //! One function for each kind of vector. Each takes one case; an error is what came instead.
 
-use flagstone_eval::{Snapshot, batch};
+use std::fs;
+use std::sync::Arc;
+
+use flagstone_eval::{List, Snapshot, batch};
 use flagstone_model::context::Context;
 use flagstone_model::instant::Instant;
 use flagstone_model::json::Json;
@@ -18,8 +21,20 @@ fn truth_of(condition: &Json<'_>) -> String {
     )
 }
 
-fn snapshot(lines: &[Vec<u8>]) -> Snapshot {
-    Snapshot::compile(lines.iter().map(Vec::as_slice)).0
+/// Lines, and the objects that they want as far as `keys` has them, by their digests.
+fn snapshot(lines: &[Vec<u8>], keys: impl Fn(&str, u64) -> Option<String>) -> Snapshot {
+    let (mut snapshot, _) = Snapshot::compile(lines.iter().map(Vec::as_slice));
+    for wanted in snapshot.wanted_lists() {
+        if let Some(keys) = keys(&wanted.sha256.to_string(), wanted.raw_size) {
+            snapshot = snapshot.with_list(wanted.sha256, &Arc::new(List::parse(keys.into_bytes()).unwrap()));
+        }
+    }
+    snapshot
+}
+
+/// The keys that stand in a case.
+fn keys_of(case: &Json<'_>) -> impl Fn(&str, u64) -> Option<String> {
+    |sha256, _| Some(case.member("lists")?.member(sha256)?.as_str()?.to_owned())
 }
 
 fn at(case: &Json<'_>) -> Instant {
@@ -43,10 +58,13 @@ fn named(case: &Json<'_>, known: &[&str]) {
 /// What a condition is, of one context after the other.
 pub(super) fn condition(case: &Json<'_>) -> Result<(), String> {
     const RESULTS: [&str; 4] = ["true", "false", "unknown", "unsupported"];
-    named(case, &["id", "clause", "condition", "beside", "at", "true", "false", "unknown", "unsupported"]);
+    named(
+        case,
+        &["id", "clause", "condition", "beside", "lists", "at", "true", "false", "unknown", "unsupported"],
+    );
     let mut lines: Vec<_> = array(case, "beside").iter().map(|line| line.to_string().into_bytes()).collect();
     lines.push(truth_of(case.member("condition").unwrap()).into_bytes());
-    let snapshot = snapshot(&lines);
+    let snapshot = snapshot(&lines, keys_of(case));
     let mut asked = 0;
     for result in RESULTS {
         for context in array(case, result) {
@@ -85,8 +103,8 @@ fn lines(case: &Json<'_>) -> Vec<Vec<u8>> {
 
 /// The details that a flag of these lines has for a context.
 pub(super) fn answer(case: &Json<'_>) -> Result<(), String> {
-    named(case, &["id", "clause", "lines", "raw", "hex", "long", "case", "expected"]);
-    let snapshot = snapshot(&lines(case));
+    named(case, &["id", "clause", "lines", "raw", "hex", "long", "lists", "case", "expected"]);
+    let snapshot = snapshot(&lines(case), keys_of(case));
     let asked = case.member("case").unwrap();
     only(asked, &["flag", "context", "at", "type", "default"]);
     let wanted = asked.member("type").map(|name| FlagType::parse(name.as_str().unwrap()).unwrap());
@@ -101,6 +119,16 @@ pub(super) fn answer(case: &Json<'_>) -> Result<(), String> {
     equal(&got, &case.member("expected").unwrap().to_string())
 }
 
+/// Which of the check lines fail, of those that can be run.
+pub(super) fn check(case: &Json<'_>) -> Result<(), String> {
+    named(case, &["id", "clause", "lines", "raw", "ran", "failed"]);
+    let snapshot = snapshot(&lines(case), |_, _| None);
+    let failed: Vec<_> = snapshot.all_failed_checks().into_iter().map(|failed| failed.check).collect();
+    let expected = array(case, "failed").iter().map(|key| key.as_str().unwrap().into());
+    let ran = usize::try_from(case.member("ran").unwrap().as_integer().unwrap()).unwrap();
+    equal(&(snapshot.check_count(), failed), &(ran, expected.collect()))
+}
+
 /// The bucket of a unit, or that it is none.
 pub(super) fn bucket(case: &Json<'_>) -> Result<(), String> {
     named(case, &["id", "clause", "salt", "unit", "of", "bucket"]);
@@ -109,7 +137,7 @@ pub(super) fn bucket(case: &Json<'_>) -> Result<(), String> {
     let line = format!(
         r#"{{"flag":"f","type":"bool","rev":1,"on":true,"values":{{"on":true}},"rules":[{{"id":"r","split":{{"salt":{salt},"of":{of},"ranges":[[0,{of},"on"]]}}}}]}}"#
     );
-    let snapshot = snapshot(&[line.into_bytes()]);
+    let snapshot = snapshot(&[line.into_bytes()], |_, _| None);
     let context = Json::object([("targetingKey", case.member("unit").unwrap().clone())]);
     let details = snapshot.evaluate("f", None, &Context::from_json(&context).unwrap(), NOW);
     let expected = case.member("bucket").map(|bucket| u64::try_from(bucket.as_integer().unwrap()).unwrap());
@@ -121,7 +149,12 @@ pub(super) fn bucket(case: &Json<'_>) -> Result<(), String> {
 pub(super) fn evaluation(set: &Set) -> Ran {
     let (lines, cases, expected) = (set.read("lines"), set.read("cases"), set.read("expected"));
     let lines: Vec<_> = lines.lines().map(|line| line.as_bytes().to_vec()).collect();
-    let snapshot = snapshot(&lines);
+    let snapshot = snapshot(&lines, |sha256, size| {
+        let frame = fs::read(set.path("lists").join(format!("{sha256}.txt.zst"))).unwrap();
+        // One stored block ends it. A reader with a zstd library unpacks the frame, and compares its digest.
+        let text = frame.len().checked_sub(usize::try_from(size).unwrap()).unwrap();
+        Some(String::from_utf8(frame[text..].to_vec()).unwrap())
+    });
     assert_eq!(cases.lines().count(), expected.lines().count());
     let results = cases.lines().zip(expected.lines()).map(|(case, expected)| {
         let got = batch::answer(&snapshot, case.as_bytes(), NOW);
