@@ -88,6 +88,7 @@
 pub mod access;
 pub mod author;
 pub mod build;
+pub mod check;
 pub mod checkpoint;
 pub mod clock;
 pub mod control;

@@ -7,6 +7,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use flagstone_model::json::Json;
 use flagstone_model::key::{EnvironmentId, ViewId};
+use flagstone_publisher::author::Note;
 use flagstone_publisher::control::{Changed, ChangedEntity, Entity as Present, Published, Written};
 use flagstone_publisher::log::Entity;
 
@@ -17,7 +18,7 @@ use crate::record::Made;
 
 /// Members that the server adds to every entity. A body may repeat them, so that what was read can be edited and sent
 /// back.
-pub(crate) const OWN_MEMBERS: [&str; 5] = ["key", "environment", "revision", "seq", "publication"];
+pub(crate) const OWN_MEMBERS: [&str; 6] = ["key", "environment", "revision", "seq", "notes", "publication"];
 
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
@@ -102,6 +103,7 @@ fn answer_to_write(
     if let Json::Object(members) = &mut entity {
         members.extend(secret.map(|(name, text)| (name.into(), Json::from(text))));
         members.push(("seq".into(), Json::from(written.seq)));
+        members.extend(notes(&written.notes).map(|notes| ("notes".into(), notes.into_owned())));
         members.push(("publication".into(), publication(&written.publication)));
     }
     let status = if written.created { StatusCode::CREATED } else { StatusCode::OK };
@@ -112,6 +114,15 @@ fn answer_to_write(
     }
     response.extensions_mut().insert(Made(written.seq));
     response
+}
+
+/// What is published in another way than it was written, if anything is.
+fn notes(notes: &[Note]) -> Option<Json<'_>> {
+    let told = notes.iter().map(|Note { pointer, written, published }| {
+        let members = [("pointer", pointer), ("written", written), ("published", published)];
+        Json::object(members.map(|(name, text)| (name, Json::from(text.as_str()))))
+    });
+    (!notes.is_empty()).then(|| told.collect())
 }
 
 /// The answer to several changes at once. `on_trial` tells what they would do, from what to what.
@@ -161,6 +172,7 @@ fn changed_entity(changed: &ChangedEntity) -> Json<'static> {
             members.push(("to", to.clone().unwrap_or(Json::Null)));
         }
     }
+    members.extend(notes(&changed.notes).map(|notes| ("notes", notes.into_owned())));
     Json::object(members)
 }
 

@@ -293,6 +293,7 @@ fn title(code: &str) -> &'static str {
         "environment-not-found" => "no such environment",
         "flag-not-found" => "no such flag",
         "forbidden" => "not allowed",
+        "check-failed" => "a check would not hold any more",
         "idempotency-key-reused" => "the idempotency key belongs to another request",
         "internal" => "internal error",
         "invalid-request" => "the request is not well-formed",

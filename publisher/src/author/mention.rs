@@ -206,6 +206,12 @@ impl Targeting {
                 }
             }
         });
+        walk.each("checks", &self.checks, |walk, check| {
+            walk.at("at", Mentioned::Moment(&check.at));
+            if let Some(Some(variation)) = &check.expect.variation {
+                walk.within("expect", |walk| walk.at("variation", Mentioned::Variation(variation)));
+            }
+        });
         walk.mentions
     }
 }

@@ -10,12 +10,14 @@
 
 mod bucket;
 mod changes;
+mod check;
 mod condition;
 mod environment;
 mod experiment;
 mod flag;
 mod mention;
 mod moment;
+mod note;
 mod operand;
 mod problem;
 mod read;
@@ -33,6 +35,7 @@ mod zones;
 
 pub use bucket::{Bucket, By, Ramp, Share, Window};
 pub use changes::{Change, MAX_CHANGES, Wish};
+pub use check::{Check, Expect, MAX_CHECK_CONTEXT_BYTES, MAX_CHECK_CONTEXT_DEPTH, MAX_CHECKS};
 pub use condition::{Condition, FlagTest};
 pub use environment::{Environment, Project};
 pub use experiment::{ExperimentName, Holdout, Layer, MAX_EXPERIMENT_NAME_BYTES, Slot};
@@ -41,6 +44,7 @@ pub(crate) use flag::value_json;
 pub use flag::{FlagDefinition, FlagKind, MAX_DESCRIPTION_BYTES, MAX_LABEL_BYTES, MAX_TAGS};
 pub use mention::{Mention, Mentioned};
 pub use moment::{Day, Instants, Moment};
+pub use note::Note;
 pub use operand::Operand;
 pub use problem::{Problem, code, pointer, push_pointer};
 pub use rule::{DENY_PREFIX, Fallthrough, ROLLOUT_RULE, RampTo, Rollout, Rule, Served, TARGET_PREFIX, Then};

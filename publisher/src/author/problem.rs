@@ -41,6 +41,8 @@ pub mod code {
     pub const SCHEDULE_OVERLAP: &str = "schedule-overlap";
     /// A schedule of which nothing is left to happen.
     pub const SCHEDULE_IN_PAST: &str = "schedule-in-past";
+    /// A check of an author that would not hold any more.
+    pub const CHECK_FAILED: &str = "check-failed";
     /// A pause of a ramp that is not there, or does not grow any more.
     pub const RAMP_NOT_RUNNING: &str = "ramp-not-running";
 }

@@ -7,6 +7,7 @@ use flagstone_model::key::{RuleId, VariationKey};
 use flagstone_model::limits;
 
 use super::bucket::Window;
+use super::check::{Check, MAX_CHECKS};
 use super::condition::{Condition, FlagTest};
 use super::experiment::{ExperimentName, Holdout};
 use super::flag::FlagDefinition;
@@ -41,6 +42,8 @@ pub struct Targeting {
     pub rules: Vec<Rule>,
     /// What is served when no rule decided; `None` is the default value in the caller's code.
     pub fallthrough: Option<Fallthrough>,
+    /// What it is expected to serve; a change that breaks one is refused.
+    pub checks: Vec<Check>,
 }
 
 /// Targeting keys by the variation they are served; no set is empty, and each is sorted, every key once.
@@ -86,8 +89,9 @@ const TARGETING: Members = Members {
         "holdouts",
         "rules",
         "fallthrough",
+        "checks",
     ],
-    pending: &["checks", "lists"],
+    pending: &["lists"],
 };
 
 const TARGET: Members = Members { what: "a target", known: &["key", "until"], pending: &[] };
@@ -106,6 +110,7 @@ impl Targeting {
             holdouts: Vec::new(),
             rules: Vec::new(),
             fallthrough: definition.variation("on").cloned().map(Fallthrough::Serve),
+            checks: Vec::new(),
         }
         .stated(definition)
     }
@@ -165,6 +170,8 @@ impl Targeting {
             None | Some(Json::Null) => Some(None),
             Some(_) => reader.optional(json, "fallthrough", Fallthrough::parse).map(Some),
         };
+        let checks =
+            reader.optional(json, "checks", |reader, checks| reader.array(checks, MAX_CHECKS, Check::parse));
         Some(Self {
             on: on?,
             off: off?,
@@ -176,6 +183,7 @@ impl Targeting {
             holdouts: holdouts.unwrap_or_default(),
             rules: rules.unwrap_or_default(),
             fallthrough: fallthrough?,
+            checks: checks.unwrap_or_default(),
         })
     }
 
@@ -216,6 +224,7 @@ impl Targeting {
             ("holdouts", array(self.holdouts.iter().map(Holdout::to_json))),
             ("rules", array(self.rules.iter().map(Rule::to_json))),
             ("fallthrough", self.fallthrough.as_ref().map(Fallthrough::to_json)),
+            ("checks", array(self.checks.iter().map(Check::to_json))),
         ];
         Json::object(members.into_iter().filter_map(|(name, value)| Some((name, value?))))
     }

@@ -8,11 +8,11 @@ use flagstone_model::key::{EnvironmentId, FlagKey};
 use super::ControlPlane;
 use super::error::ControlError;
 use super::write::{Write, authored, begun, erased, invalid, named_seq};
-use crate::author::Change;
+use crate::author::{Change, Note};
 use crate::log::{Entity, EntityChange, Entry};
 use crate::lower::phase::Begun;
 use crate::state::change::{self, Edit, Refusal, Terms};
-use crate::state::{EnvironmentState, State};
+use crate::state::{EnvironmentState, State, notes};
 
 /// A change of several entities that somebody asks for.
 #[derive(Debug, Clone)]
@@ -52,6 +52,8 @@ pub struct ChangedEntity {
     pub phases: Vec<Begun>,
     /// As authored before and after, where that was asked for; `None` if it was not there.
     pub states: Option<(Option<Json<'static>>, Option<Json<'static>>)>,
+    /// What of it is published in another way than it was written.
+    pub notes: Vec<Note>,
 }
 
 /// What happens to an entity.
@@ -111,6 +113,7 @@ impl ControlPlane {
             revision: change.revision,
             phases: begun(&change.entity, states.get(index)),
             states: None,
+            notes: states.get(index).map(|state| notes(&change.entity, state)).unwrap_or_default(),
         });
         let changes = changes.collect();
         let told = untold(several, older.as_deref(), &state, Some(entry.seq()));
@@ -134,7 +137,8 @@ impl ControlPlane {
             // Of a flag that is defined and targeted at once, the targeting starts from what the definition leads to.
             let revision = (state.place(entity).0, edit.change.revision.1);
             let phases = begun(entity, Some(&edit.state));
-            ChangedEntity { entity: entity.clone(), action, revision, phases, states }
+            let notes = notes(entity, &edit.state);
+            ChangedEntity { entity: entity.clone(), action, revision, phases, states, notes }
         };
         changed.changes = edits.iter().map(tell).collect();
         // What is too large for an entry is refused here too.

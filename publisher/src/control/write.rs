@@ -10,7 +10,7 @@ use tracing::Instrument as _;
 
 use super::ControlPlane;
 use super::error::{ControlError, nothing};
-use crate::author::Problem;
+use crate::author::{Note, Problem};
 use crate::log::{
     Actor, Appended, Draft, Entity, Entry, EntryData, HeaderError, LogError, SdkKeyId, SealError, TokenId,
 };
@@ -98,6 +98,8 @@ pub struct Written {
     pub revision: u64,
     /// The entity after it, as authored.
     pub entity: Json<'static>,
+    /// What of it is published in another way than it was written.
+    pub notes: Vec<Note>,
     /// Whether there was no such entity before.
     pub created: bool,
     /// The phases of experiments that it began.
@@ -271,6 +273,8 @@ impl ControlPlane {
         let data = entry.read_data().ok().flatten();
         let first = entry.header.changes.first();
         let written = data.and_then(|data| data.states.into_iter().next());
+        let notes =
+            first.zip(written.as_ref()).map(|(change, state)| crate::state::notes(&change.entity, state));
         let environments: Vec<EnvironmentId> = match first.map(|change| &change.entity) {
             Some(Entity::Targeting(environment, _) | Entity::Segment(environment, _)) => {
                 vec![environment.clone()]
@@ -285,6 +289,7 @@ impl ControlPlane {
             seq: entry.seq(),
             revision: first.map_or(0, |change| change.revision.1),
             entity: first.map_or_else(nothing, |change| authored(&change.entity, written)),
+            notes: notes.unwrap_or_default(),
             created: first.is_some_and(|change| change.revision.0 == 0),
             phases,
             publication: self.publish_to(&environments, entry.seq(), wait).await,

@@ -6,11 +6,13 @@ use std::sync::{Arc, OnceLock};
 use flagstone_model::json::Json;
 use flagstone_model::key::{FlagKey, ProjectId, SegmentKey, ViewId};
 
+use super::checks::Remembered;
 use super::sorted_map::SortedMap;
 use crate::author::{
-    Environment, ExperimentName, FlagDefinition, FlagTest, Instants, Mention, Mentioned, Project, Segment,
-    Targeting,
+    Environment, ExperimentName, FlagDefinition, FlagTest, Instants, Mention, Mentioned, Note, Project,
+    Segment, Targeting,
 };
+use crate::log::Entity;
 use crate::lower::layer::Held;
 use crate::lower::salt::{Chosen, UsedSalt};
 use crate::lower::{Elsewhere, Splits, lower_environment, lower_flag, lower_segment};
@@ -104,13 +106,14 @@ pub struct FlagInEnvironment {
     /// The last entry that targeted it; 0 if none did.
     pub seq: u64,
     pub(super) line: OnceLock<Arc<str>>,
+    pub(super) checks: Remembered,
 }
 
 impl FlagInEnvironment {
     pub(super) fn untouched(flag: Arc<FlagState>) -> Self {
         let authored = Targeting::untouched(&flag.definition);
         let targeting = Arc::new(SettledTargeting::new(authored, Splits::default()));
-        Self { flag, targeting, edits: 0, seq: 0, line: OnceLock::new() }
+        Self { flag, targeting, edits: 0, seq: 0, line: OnceLock::new(), checks: Remembered::default() }
     }
 
     /// The same after an edit of the flag's definition.
@@ -118,7 +121,7 @@ impl FlagInEnvironment {
         if self.edits == 0 {
             return Self::untouched(flag);
         }
-        Self { flag, line: OnceLock::new(), ..self.clone() }
+        Self { flag, line: OnceLock::new(), checks: Remembered::default(), ..self.clone() }
     }
 
     /// The same, targeted by an entry, for the `edits`th time.
@@ -129,6 +132,7 @@ impl FlagInEnvironment {
             edits,
             seq,
             line: OnceLock::new(),
+            checks: Remembered::default(),
         }
     }
 
@@ -168,6 +172,8 @@ pub struct SegmentState {
     pub(super) references: Vec<Reference>,
     pub(super) salts: Vec<UsedSalt>,
     pub(super) line: OnceLock<Arc<str>>,
+    /// Whether its line has a test on which languages could disagree.
+    pub(super) is_delicate: OnceLock<bool>,
 }
 
 /// The member `instants` of what the log keeps of an entity; none if it has no such member.
@@ -183,6 +189,16 @@ pub(super) fn segment_to_json(segment: &Segment) -> Json<'static> {
         members.push(("instants".into(), instants.to_json().into_owned()));
     }
     json
+}
+
+/// What is told of what the log keeps of an entity: operands that are published in another way than they were written.
+pub(crate) fn notes(entity: &Entity, state: &Json<'_>) -> Vec<Note> {
+    match entity {
+        Entity::Targeting(..) => SettledTargeting::from_json(state).map(|settled| settled.authored.notes()),
+        Entity::Segment(..) => segment_from_json(state).map(|segment| segment.notes()),
+        _ => None,
+    }
+    .unwrap_or_default()
 }
 
 /// Reads what the log keeps of a segment.
@@ -209,7 +225,8 @@ impl SegmentState {
                 _ => None,
             })
             .collect();
-        Self { segment, revision, seq, references, salts, line: OnceLock::new() }
+        let (line, is_delicate) = Default::default();
+        Self { segment, revision, seq, references, salts, line, is_delicate }
     }
 
     /// Its line, lowered once; `None` if it was deleted.
@@ -282,7 +299,11 @@ impl EnvironmentState {
         let head = lower_environment(&self.environment.id, project, view).into();
         let flags = self.live_flags().map(|(_, flag)| Arc::clone(flag.line()));
         let segments = self.segments.iter().filter_map(|(key, segment)| segment.line(key).cloned());
-        [head].into_iter().chain(flags).chain(segments).collect()
+        // Checks stand before everything else, and are sorted as lines: by text, so that 10 comes before 2.
+        let mut lines = self.check_lines();
+        lines.sort_unstable();
+        lines.extend([head].into_iter().chain(flags).chain(segments));
+        lines
     }
 }
 

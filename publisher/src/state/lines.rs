@@ -78,14 +78,15 @@ impl State {
             let entity = Entity::Environment(id.clone());
             lines.entity(&entity, (*revision, *seq), Some(environment.to_json()));
             for (key, found) in flags.iter() {
-                let FlagInEnvironment { flag: _, targeting, edits, seq, line: _ } = &**found;
+                let FlagInEnvironment { flag: _, targeting, edits, seq, line: _, checks: _ } = &**found;
                 if *edits > 0 {
                     let entity = Entity::Targeting(id.clone(), key.clone());
                     lines.entity(&entity, (found.revision(), *seq), Some(targeting.to_json()));
                 }
             }
             for (key, found) in segments.iter() {
-                let SegmentState { segment, revision, seq, references: _, salts: _, line: _ } = &**found;
+                let SegmentState { segment, revision, seq, references: _, salts: _, line: _, is_delicate: _ } =
+                    &**found;
                 let state = segment.as_ref().map_or(Json::Null, segment_to_json);
                 lines.entity(&Entity::Segment(id.clone(), key.clone()), (*revision, *seq), Some(state));
             }

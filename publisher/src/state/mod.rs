@@ -10,6 +10,7 @@ use std::sync::Arc;
 use flagstone_model::key::{EnvironmentId, FlagKey, ProjectId};
 
 pub mod change;
+mod checks;
 
 mod credential;
 mod entity;
@@ -22,10 +23,10 @@ mod requests;
 mod sorted_map;
 
 pub use credential::{Authored, Credential, CredentialState};
-pub(crate) use entity::authored_segment;
 pub use entity::{
     EnvironmentState, FlagInEnvironment, FlagState, ProjectState, SegmentState, SettledTargeting,
 };
+pub(crate) use entity::{authored_segment, notes};
 pub use fold::FoldError;
 pub use lines::StateFault;
 pub use reach::Reach;

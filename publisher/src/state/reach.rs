@@ -17,6 +17,16 @@ pub struct Reach {
 }
 
 impl Reach {
+    /// Whether these are the very same lines.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        let same = |(a, b): (&Option<Arc<str>>, &Option<Arc<str>>)| match (a, b) {
+            (Some(a), Some(b)) => Arc::ptr_eq(a, b) || a == b,
+            (None, None) => true,
+            _ => false,
+        };
+        self.lines.keys().eq(other.lines.keys()) && self.lines.values().zip(other.lines.values()).all(same)
+    }
+
     /// The line of an entity.
     pub fn line(&self, entity: &Entity) -> Option<&Arc<str>> {
         self.lines.get(entity)?.as_ref()

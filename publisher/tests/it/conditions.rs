@@ -1,7 +1,7 @@
 //! Conditions as people write them, and what they become.
 
 use flagstone_model::json::Json;
-use flagstone_publisher::author::{Condition, Problem, Targeting};
+use flagstone_publisher::author::{Condition, Problem, Targeting, Test};
 
 use crate::project::{Project, json};
 
@@ -334,4 +334,48 @@ fn a_number_that_an_older_log_holds_is_still_read() {
         flagstone_publisher::state::SettledTargeting::from_json(&Json::parse(text.as_bytes()).unwrap())
             .is_some()
     );
+}
+
+/// The rows of every table of the page: what is written, and what is published.
+fn documented() -> Vec<(String, String)> {
+    let page = include_str!("../../../docs/CONDITIONS.md");
+    let cell = |cell: &str| Some(cell.trim().strip_prefix('`')?.strip_suffix('`')?.to_owned());
+    let row = |line: &str| {
+        let (written, published) = line.strip_prefix('|')?.strip_suffix('|')?.split_once(" | ")?;
+        Some((cell(written)?, cell(published)?))
+    };
+    page.lines().filter_map(row).collect()
+}
+
+#[test]
+fn the_page_of_conditions_says_what_is_published() {
+    let rows = documented();
+    assert!(rows.len() > 45, "{}", rows.len());
+    for (written, published) in &rows {
+        assert_eq!(lowered(written), *published, "{written}");
+        let read_back = read(written).unwrap().to_json().into_owned();
+        assert_eq!(read(&read_back.to_string()), read(written));
+    }
+}
+
+#[test]
+fn the_page_of_conditions_has_every_test_and_every_form() {
+    let all: String = documented().into_iter().map(|(written, _)| written).collect();
+    let negated = Test::NEGATED.iter().map(|(written, _)| *written);
+    let forms = ["all", "any", "none", "not", "segment", "not_segment", "flag", "bucket", "time"];
+    let more = ["as", "fold", "absent", "time_zone", "percent", "ramp", "by"];
+    for name in Test::NAMES.into_iter().chain(negated).chain(forms).chain(more) {
+        assert!(all.contains(&format!(r#""{name}":"#)), "{name} is not on the page");
+    }
+}
+
+#[test]
+fn the_checks_of_the_page_hold() {
+    let page = include_str!("../../../docs/CONDITIONS.md");
+    let body = page.split("```json\n").nth(1).unwrap().split("```").next().unwrap();
+    let mut project = Project::new();
+    project.create(r#"{"key":"cart","type":"bool"}"#);
+    project.put("cart", body);
+    let checks = project.lines().into_iter().filter(|line| line.starts_with(r#"{"check":"cart/"#));
+    assert_eq!(checks.count(), 2);
 }

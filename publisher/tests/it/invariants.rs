@@ -21,7 +21,7 @@ const INVALID: &str = "invalid-request";
 const COLLISION: &str = "salt-collision";
 
 /// A flag `x` of variations `a` to `e`, and what generated targetings refer to.
-fn project() -> Project {
+pub(crate) fn project() -> Project {
     let mut project = Project::new();
     project.create(r#"{"key":"x","type":"int","variations":{"a":1,"b":2,"c":3,"d":4,"e":5}}"#);
     project.create(r#"{"key":"other","type":"bool"}"#);
@@ -66,16 +66,17 @@ fn understood(attribute: &mut AttributeTest) {
     }
 }
 
-fn grounded() -> impl Strategy<Value = Targeting> {
+pub(crate) fn grounded() -> impl Strategy<Value = Targeting> {
     any_targeting().prop_map(|mut targeting| {
         targeting.prerequisites.iter_mut().for_each(ground_test);
+        targeting.checks.clear();
         targeting.rules.iter_mut().flat_map(|rule| &mut rule.when).for_each(ground);
         targeting
     })
 }
 
 /// Puts a targeting; `None` if generated salts happen to collide.
-fn put(project: &mut Project, targeting: &Targeting) -> Option<()> {
+pub(crate) fn put(project: &mut Project, targeting: &Targeting) -> Option<()> {
     let confirmed = Terms { confirmation: Confirmation::Given, ..Terms::default() };
     match project.try_put_with("x", &targeting.to_json().to_string(), confirmed) {
         Ok(edits) => project.record(edits),
@@ -85,7 +86,7 @@ fn put(project: &mut Project, targeting: &Targeting) -> Option<()> {
     Some(())
 }
 
-fn compiled(project: &Project) -> Snapshot {
+pub(crate) fn compiled(project: &Project) -> Snapshot {
     let lines = project.lines();
     let (snapshot, report) = Snapshot::compile(lines.iter().map(String::as_bytes));
     assert!(report.is_clean(), "{report:?}");

@@ -12,6 +12,7 @@ mod authoring;
 mod backup;
 mod changes;
 mod checkpoints;
+mod checks;
 mod conditions;
 mod control;
 mod credentials;

@@ -3,16 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use flagstone_model::details::Reason;
 use flagstone_model::instant::Instant;
 use flagstone_model::json::Json;
 use flagstone_model::key::{FlagKey, RuleId, SegmentKey, VariationKey};
 use flagstone_model::path::Path;
 use flagstone_model::value::{FlagType, Value};
 use flagstone_publisher::author::{
-    AttributeTest, Between, Bucket, By, Condition, Day, Edge, Environment, ExperimentName, Fallthrough,
-    FlagDefinition, FlagKind, FlagTest, Holdout, Keys, Layer, Moment, Off, Operand, Ramp, RampTo, Rollout,
-    Rule, Segment, SegmentRule, Served, Share, Slot, Target, Targeting, Term, Test, Then, Turned, Weight,
-    Window, Zone,
+    AttributeTest, Between, Bucket, By, Check, Condition, Day, Edge, Environment, Expect, ExperimentName,
+    Fallthrough, FlagDefinition, FlagKind, FlagTest, Holdout, Keys, Layer, Moment, Off, Operand, Ramp,
+    RampTo, Rollout, Rule, Segment, SegmentRule, Served, Share, Slot, Target, Targeting, Term, Test, Then,
+    Turned, Weight, Window, Zone,
 };
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
@@ -380,6 +381,23 @@ fn holdouts() -> impl Strategy<Value = Vec<Holdout>> {
     })
 }
 
+fn check() -> impl Strategy<Value = Check> {
+    let reason =
+        proptest::sample::select(vec![Reason::Static, Reason::Split, Reason::Disabled, Reason::Error]);
+    let expect = (option::of(option::of(variation())), reason, option::of(option::of(key())));
+    let context = btree_map("[a-z]{1,3}", any_json(), 0..3).prop_map(|members| {
+        let members: Vec<_> = members.iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
+        // By way of its canonical text, which is what the normal form keeps.
+        json(&json(&format!("{{{}}}", members.join(","))).to_canonical())
+    });
+    (moment(None), context, expect, any::<bool>()).prop_map(
+        |(at, context, (variation, reason, rule), both)| {
+            let reason = (both || (variation.is_none() && rule.is_none())).then_some(reason);
+            Check { at, context, expect: Expect { variation, reason, rule } }
+        },
+    )
+}
+
 pub(crate) fn any_targeting() -> impl Strategy<Value = Targeting> {
     let off =
         prop_oneof![Just(Off::Unstated), Just(Off::CallersDefault), variation().prop_map(Off::Variation)];
@@ -417,8 +435,18 @@ pub(crate) fn any_targeting() -> impl Strategy<Value = Targeting> {
     ]);
     let rules = (holdouts(), rules);
     let schedule = (option::of(window()), any::<bool>());
+    let fallthrough = (fallthrough, vec(check(), 0..3));
     (any::<bool>(), off, schedule, vec(flag_test(), 0..3), keys(), keys(), rules, fallthrough).prop_map(
-        |(on, off, (schedule, zoned), prerequisites, deny, targets, (holdouts, rules), fallthrough)| {
+        |(
+            on,
+            off,
+            (schedule, zoned),
+            prerequisites,
+            deny,
+            targets,
+            (holdouts, rules),
+            (fallthrough, checks),
+        )| {
             Targeting {
                 on,
                 off,
@@ -430,6 +458,7 @@ pub(crate) fn any_targeting() -> impl Strategy<Value = Targeting> {
                 holdouts,
                 rules,
                 fallthrough,
+                checks,
             }
         },
     )

@@ -96,7 +96,7 @@ fn authored(body: Json<'_>, subject: Subject<'_>) -> Result<Json<'static>, Probl
         let path_says = match &*name {
             "key" => Some(subject.key),
             "environment" if environment.is_some() => environment,
-            "revision" | "seq" | "publication" => continue,
+            "revision" | "seq" | "notes" | "publication" => continue,
             _ => {
                 kept.push((name, value));
                 continue;

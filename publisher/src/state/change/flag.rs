@@ -93,6 +93,7 @@ fn redefine(state: &State, definition: &FlagDefinition, terms: Terms) -> Result<
     }
     Refusal::unless_none(problems)?;
     check_lines(&next, key)?;
+    Refusal::unless_checked(state, &next, |_, _| None)?;
     for (_, environment) in state.environments() {
         terms.confirm(environment, Node::Flag(key.as_str()))?;
     }

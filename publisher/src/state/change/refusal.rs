@@ -1,8 +1,15 @@
 //! Why a change is not made.
 
 use super::{MAX_SDK_KEYS, MAX_TOKENS};
+use flagstone_model::key::{EnvironmentId, FlagKey};
+use flagstone_model::limits::MAX_LINES;
+
 use crate::author::{Problem, code, did_you_mean};
+use crate::state::checks::Failure;
 use crate::state::{FoldError, State};
+
+/// How many checks that do not hold are told at once.
+const MAX_TOLD: usize = 16;
 
 /// Why a change is not made. Nothing was written.
 #[derive(Debug, thiserror::Error)]
@@ -165,6 +172,36 @@ impl Refusal {
     /// A refusal for one reason.
     pub(super) fn invalid(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
         Self::Invalid { problems: vec![Problem::invalid(pointer, detail)] }
+    }
+
+    /// Refuses a change after which checks of authors do not hold, or that has too many of them. `place` says where the
+    /// request has the targeting of a flag, if it has it.
+    pub(super) fn unless_checked(
+        before: &State,
+        next: &State,
+        place: impl Fn(&EnvironmentId, &FlagKey) -> Option<String>,
+    ) -> Result<(), Self> {
+        if let Some(id) = next.overfull(before) {
+            return Err(Self::invalid(
+                "",
+                format!("environment `{id}` has at most {MAX_LINES} lines, checks included"),
+            ));
+        }
+        let problem = |failure: Failure| {
+            let Failure { environment, flag, index, detail } = failure;
+            match place(&environment, &flag) {
+                Some(pointer) => {
+                    Problem::new(code::CHECK_FAILED, format!("{pointer}/checks/{index}"), detail)
+                }
+                None => {
+                    let number = index.saturating_add(1);
+                    let detail =
+                        format!("check {number} of flag `{flag}` in environment `{environment}`: {detail}");
+                    Problem::new(code::CHECK_FAILED, "", detail)
+                }
+            }
+        };
+        Self::unless_none(next.failures(before).into_iter().take(MAX_TOLD).map(problem).collect())
     }
 
     /// A refusal for some problems, if there are any.

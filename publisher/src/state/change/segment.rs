@@ -53,6 +53,7 @@ pub fn put_segment(
         problems.extend(check(environment, Node::Segment(key.as_str()), &mentions).err().unwrap_or_default());
     }
     Refusal::unless_none(problems)?;
+    Refusal::unless_checked(state, &next, |_, _| None)?;
     if present.is_some() {
         terms.confirm(environment, Node::Segment(key.as_str()))?;
     }

@@ -160,6 +160,8 @@ impl<'a> Place<'a> {
         }
         Refusal::unless_none(problems)?;
         check_lines(&next, self.key)?;
+        let own = |id: &EnvironmentId, key: &FlagKey| (id == self.id && key == self.key).then(String::new);
+        Refusal::unless_checked(self.state, &next, own)?;
         terms.confirm(self.environment, Node::Flag(self.key.as_str()))?;
         Ok(vec![edit])
     }

@@ -68,6 +68,10 @@ impl Together {
             problems.extend(self.sizes(before, id, environment, elsewhere));
         }
         Refusal::unless_none(problems)?;
+        Refusal::unless_checked(before, &next, |id, key| {
+            let place = self.places.get(&Entity::Targeting(id.clone(), key.clone()))?;
+            place.is_document.then(|| place.pointer.clone())
+        })?;
         if confirmation == Confirmation::Ask {
             for (id, environment) in before.environments() {
                 self.confirm(id, environment)?;

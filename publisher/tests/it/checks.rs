@@ -1,0 +1,304 @@
+//! Checks: those that authors write hold or nothing is written, and others are made for them (FORMAT M-1.8, P8).
+
+use flagstone_eval::Entity;
+use flagstone_model::json::Json;
+use flagstone_model::key::FlagKey;
+use flagstone_publisher::author::{MAX_CHECK_CONTEXT_BYTES, MAX_CHECK_CONTEXT_DEPTH, MAX_CHECKS, Targeting};
+use flagstone_publisher::check::{MAX_PUBLISHED, Reached, generate};
+use flagstone_publisher::state::change::{self, Refusal, Terms};
+use proptest::prelude::*;
+
+use crate::project::{Project, flag, json, production, segment, told};
+
+const FAILED: &str = "check-failed";
+const AT: &str = "2026-12-02T12:00:00Z";
+
+/// The flag `cart`, which serves `on` to staff and to Germany.
+fn project() -> Project {
+    let mut project = Project::new();
+    project.create(r#"{"key":"cart","type":"bool"}"#);
+    project.create(r#"{"key":"pay","type":"bool"}"#);
+    project.segment("staff", r#"{"rules":[{"if":[{"attr":"email","ends":["@acme.com"]}]}]}"#);
+    project
+}
+
+fn cart(checks: &str) -> String {
+    format!(
+        r#"{{"on":true,"off":"off","rules":[{{"id":"staff","if":[{{"segment":["staff"]}}],"serve":"on"}},{{"id":"eu","if":[{{"attr":"country","in":["DE"]}}],"serve":"on"}}],"fallthrough":{{"serve":"off"}},"checks":[{checks}]}}"#
+    )
+}
+
+fn check(context: &str, expect: &str) -> String {
+    format!(r#"{{"at":"{AT}","context":{context},"expect":{expect}}}"#)
+}
+
+fn check_lines(project: &Project) -> Vec<String> {
+    project.lines().into_iter().filter(|line| line.starts_with(r#"{"check":"#)).collect()
+}
+
+#[test]
+fn what_an_author_expects_is_a_line_of_its_own() {
+    let mut project = project();
+    let staff = check(r#"{"targetingKey":"u-1","email":"a@acme.com"}"#, r#"{"variation":"on"}"#);
+    let others = check("{}", r#"{"variation":"off","reason":"DEFAULT","rule":null}"#);
+    project.put("cart", &cart(&format!("{staff},{others}")));
+    assert_eq!(
+        check_lines(&project),
+        [
+            format!(
+                r#"{{"check":"cart/1","flag":"cart","at":"{AT}","context":{{"email":"a@acme.com","targetingKey":"u-1"}},"expect":{{"variation":"on","reason":"TARGETING_MATCH","rule":"staff"}}}}"#
+            ),
+            format!(
+                r#"{{"check":"cart/2","flag":"cart","at":"{AT}","expect":{{"variation":"off","reason":"DEFAULT"}}}}"#
+            ),
+        ]
+    );
+    assert!(project.lines().is_sorted());
+    // The number belongs to the author's list, whatever its line's place in the order.
+    let eleven = vec![others; 11].join(",");
+    project.put("cart", &cart(&eleven));
+    let numbers: Vec<String> = check_lines(&project)
+        .iter()
+        .map(|line| json(line).member("check").unwrap().as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(numbers[..4], ["cart/1", "cart/10", "cart/11", "cart/2"]);
+    assert_eq!(project.refolded().seq(), project.state.seq());
+}
+
+#[test]
+fn a_check_that_does_not_hold_refuses_the_write_and_says_what_came() {
+    let mut project = project();
+    let refusal = project
+        .try_put(
+            "cart",
+            &cart(&format!(
+                "{},{},{}",
+                check(r#"{"country":"DE"}"#, r#"{"variation":"off","rule":"staff"}"#),
+                check(r#"{"country":"DE"}"#, r#"{"variation":"on"}"#),
+                check("{}", r#"{"reason":"SPLIT","rule":"eu"}"#),
+            )),
+        )
+        .unwrap_err();
+    assert_eq!(refusal.code(), FAILED);
+    let told: Vec<_> =
+        refusal.problems().iter().map(|problem| (&*problem.pointer, &*problem.detail)).collect();
+    assert_eq!(
+        told,
+        [
+            (
+                "/checks/0",
+                "expected variation `off`, rule `staff`; came variation `on`, reason TARGETING_MATCH, rule `eu`"
+            ),
+            ("/checks/2", "expected reason SPLIT, rule `eu`; came variation `off`, reason DEFAULT, no rule"),
+        ]
+    );
+    project.put("cart", &cart(&check(r#"{"country":"DE"}"#, r#"{"variation":"on"}"#)));
+    assert_eq!(check_lines(&project).len(), 1);
+}
+
+#[test]
+fn a_change_elsewhere_that_breaks_a_check_is_refused_too() {
+    let mut project = project();
+    let member = check(r#"{"email":"a@acme.com"}"#, r#"{"variation":"on"}"#);
+    project.put("cart", &cart(&member));
+    let named = |refusal: Result<Vec<change::Edit>, Refusal>| {
+        let refusal = refusal.unwrap_err();
+        assert_eq!(refusal.code(), FAILED);
+        (refusal.problems()[0].pointer.clone(), refusal.problems()[0].detail.clone())
+    };
+    let (at, detail) = named(project.try_segment("staff", "{}"));
+    assert_eq!(at, "");
+    assert_eq!(
+        detail,
+        "check 1 of flag `cart` in environment `production`: expected variation `on`; came variation `off`, reason \
+         DEFAULT, no rule"
+    );
+    let several = r#"{"segment":"staff","environment":"production","definition":{}}"#;
+    assert_eq!(named(project.try_several(several)).0, "");
+    let both = format!(
+        r#"{several},{{"flag":"cart","environment":"production","targeting":{}}}"#,
+        cart(&format!("{},{member}", check("{}", r#"{"variation":"off"}"#)))
+    );
+    assert_eq!(named(project.try_several(&both)).0, "/changes/1/targeting/checks/1");
+    // What breaks no check is taken, and together with a check that fits any change is.
+    project
+        .segment("staff", r#"{"include":["u-1"],"rules":[{"if":[{"attr":"email","ends":["@acme.com"]}]}]}"#);
+    let mended = format!(
+        r#"{several},{{"flag":"cart","environment":"production","targeting":{}}}"#,
+        cart(&check(r#"{"email":"a@acme.com"}"#, r#"{"variation":"off"}"#))
+    );
+    project.several(&mended);
+    assert_eq!(check_lines(&project).len(), 1);
+}
+
+#[test]
+fn switching_off_asks_no_check_and_rests_those_of_flags_that_depend_on_it() {
+    let mut project = project();
+    project.put("pay", r#"{"on":true,"fallthrough":{"serve":"on"}}"#);
+    let needy = cart(&check(r#"{"country":"DE"}"#, r#"{"variation":"on","reason":"TARGETING_MATCH"}"#))
+        .replacen(r#""rules""#, r#""prerequisites":[{"flag":"pay","is":["on"]}],"rules""#, 1);
+    project.put("cart", &needy);
+    assert_eq!(check_lines(&project).len(), 1);
+    for key in ["pay", "cart"] {
+        for (on, lines) in [(false, 0), (true, 1)] {
+            let edits =
+                change::switch(&project.state, &production(), &flag(key), on, Terms::default()).unwrap();
+            project.record(edits);
+            assert_eq!(check_lines(&project).len(), lines, "{key} {on}");
+        }
+    }
+    // While it rests anything may be written; what then does not hold is found when it is switched on.
+    project.put("cart", &needy.replacen("true", "false", 1).replace(r#"["DE"]"#, r#"["AT"]"#));
+    let on = change::switch(&project.state, &production(), &flag("cart"), true, Terms::default());
+    assert_eq!(told(on), [(FAILED, "/checks/0".into())]);
+}
+
+#[test]
+fn what_is_no_check_is_refused_at_its_place() {
+    let refused = |check: &str| {
+        let targeting = Targeting::parse(&json(&format!(r#"{{"on":true,"checks":[{check}]}}"#)));
+        let problems = targeting.unwrap_err();
+        problems.iter().map(|problem| problem.pointer.clone()).collect::<Vec<_>>()
+    };
+    for (check, at) in [
+        ("1", ""),
+        (r#"{"expect":{"variation":"on"}}"#, "/at"),
+        (r#"{"at":"2026-12-02","expect":{"variation":"on"}}"#, "/at"),
+        (r#"{"at":"2026-12-02T12:00:00Z"}"#, "/expect"),
+        (r#"{"at":"2026-12-02T12:00:00Z","expect":{}}"#, "/expect"),
+        (r#"{"at":"2026-12-02T12:00:00Z","expect":{"variation":1}}"#, "/expect/variation"),
+        (r#"{"at":"2026-12-02T12:00:00Z","expect":{"reason":"FINE"}}"#, "/expect/reason"),
+        (r#"{"at":"2026-12-02T12:00:00Z","expect":{"rule":null,"value":true}}"#, "/expect/value"),
+        (r#"{"at":"2026-12-02T12:00:00Z","context":[],"expect":{"rule":null}}"#, "/context"),
+    ] {
+        assert_eq!(refused(check), [format!("/checks/0{at}")], "{check}");
+    }
+    let unknown = project().try_put("cart", &cart(&check("{}", r#"{"variation":"maybe"}"#)));
+    assert_eq!(told(unknown), [("invalid-request", "/checks/0/expect/variation".into())]);
+}
+
+#[test]
+fn checks_and_their_contexts_have_limits() {
+    let parse = |checks: &str| Targeting::parse(&json(&format!(r#"{{"on":true,"checks":[{checks}]}}"#)));
+    let one = check("{}", r#"{"rule":null}"#);
+    assert!(parse(&vec![one.clone(); MAX_CHECKS].join(",")).is_ok());
+    assert!(parse(&vec![one; MAX_CHECKS + 1].join(",")).is_err());
+    let sized = |bytes: usize| check(&format!(r#"{{"a":"{}"}}"#, "x".repeat(bytes - 8)), r#"{"rule":null}"#);
+    assert!(parse(&sized(MAX_CHECK_CONTEXT_BYTES)).is_ok());
+    assert!(parse(&sized(MAX_CHECK_CONTEXT_BYTES + 1)).is_err());
+    let nested = |depth: usize| {
+        let (open, close) = (r#"{"a":"#.repeat(depth), "}".repeat(depth));
+        let text =
+            format!(r#"{{"on":true,"checks":[{}]}}"#, check(&format!("{open}1{close}"), r#"{"rule":null}"#));
+        let options = flagstone_model::json::ParseOptions {
+            max_depth: 64,
+            duplicates: flagstone_model::json::Duplicates::Refuse,
+        };
+        Targeting::parse(&Json::parse_with(text.as_bytes(), options).unwrap().into_owned())
+    };
+    assert!(nested(MAX_CHECK_CONTEXT_DEPTH).is_ok());
+    assert!(nested(MAX_CHECK_CONTEXT_DEPTH + 1).is_err());
+}
+
+/// The checks that are generated for a flag, as lines.
+fn generated(project: &Project, key: &str) -> Vec<String> {
+    let lines = project.lines();
+    let line = |entity: &Entity| {
+        let head = if let Entity::Flag(key) = entity {
+            format!(r#"{{"flag":"{key}","#)
+        } else if let Entity::Segment(key) = entity {
+            format!(r#"{{"segment":"{key}""#)
+        } else {
+            return None;
+        };
+        lines.iter().find(|line| line.starts_with(&head)).map(String::as_bytes)
+    };
+    let reached = Reached::of(key, line).unwrap();
+    generate(&reached).iter().zip(1..).map(|(check, number)| check.line(key, number)).collect()
+}
+
+#[test]
+fn each_rule_that_can_be_reached_is_reached_by_a_generated_check() {
+    let mut project = project();
+    project.create(r#"{"key":"many","type":"string","variations":{"a":"1","b":"2"}}"#);
+    project.put(
+        "many",
+        r#"{"on":true,"off":"a","prerequisites":[],"deny":{"a":["u-13"]},"targets":{"b":["u-7"]},
+            "rules":[{"id":"in","if":[{"attr":"country","in":["DE"]}],"serve":"b"},
+                     {"id":"deep","if":[{"attr":"org.plan","starts":["p"],"ends":["o"]}],"serve":"b"},
+                     {"id":"number","if":[{"attr":"age","between":[18,65]},{"not":{"attr":"beta","in":[true]}}],"serve":"b"},
+                     {"id":"segment","if":[{"segment":["staff"]}],"serve":"b"},
+                     {"id":"nested","if":[{"any":[{"all":[{"attr":"x","contains":["y"]},{"attr":"z","gt":1}]},{"attr":"w","exists":true}]}],"serve":"b"},
+                     {"id":"time","schedule":{"start":"2027-01-01T00:00:00Z"},"if":[{"attr":"q","in":["r"]}],"serve":"b"},
+                     {"id":"bucket","if":[{"bucket":{"salt":"s","in":[[99000,100000]]}}],"serve":"b"},
+                     {"id":"ramp","if":[{"attr":"k","in":[1]}],"ramp":{"serve":"b","steps":[["2026-12-01T00:00:00Z","1%"]]}},
+                     {"id":"split","if":[{"attr":"v","in":["v"]}],"rollout":{"by":"org.key","weights":{"a":50000,"b":50000}}}],
+            "fallthrough":{"rollout":{"weights":{"a":"50%","b":"50%"}}}}"#,
+    );
+    let lines = generated(&project, "many");
+    let hit = |rule: &str| lines.iter().any(|line| line.ends_with(&format!(r#","rule":"{rule}"}}}}"#)));
+    for rule in [
+        "deny:a", "target:b", "in", "deep", "number", "segment", "nested", "time", "bucket", "ramp", "split",
+        "rollout",
+    ] {
+        assert!(hit(rule), "{rule} in {lines:#?}");
+    }
+    assert!(lines.contains(&r#"{"check":"many/1","flag":"many","at":"2026-01-01T00:00:00Z","context":{"targetingKey":"u-13"},"expect":{"variation":"a","reason":"TARGETING_MATCH","rule":"deny:a"}}"#.to_owned()));
+    // None is published: no test of them could be read in two ways.
+    assert_eq!(check_lines(&project), Vec::<String>::new());
+}
+
+#[test]
+fn a_flag_without_delicate_tests_has_no_generated_lines_and_a_kill_leaves_none() {
+    let mut project = project();
+    project.put("cart", &cart(""));
+    assert_eq!(check_lines(&project), Vec::<String>::new());
+    let of_time =
+        r#"{"on":true,"rules":[{"id":"r","schedule":{"start":"2026-12-01T00:00:00Z"},"serve":"on"}]}"#;
+    project.put("cart", of_time);
+    assert_eq!(check_lines(&project), Vec::<String>::new(), "a schedule is no test of an attribute");
+}
+
+const _: () = assert!(MAX_PUBLISHED == 2);
+
+#[test]
+fn segments_are_forgotten_when_nothing_refers_to_them() {
+    let project = project();
+    let edits = change::delete_segment(&project.state, &production(), &segment("staff"), Terms::default());
+    assert!(edits.is_ok());
+    let key = FlagKey::parse("gone").unwrap();
+    assert!(project.state.environment("production").unwrap().checks(&key).is_empty());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(64) })]
+
+    #[test]
+    fn generated_checks_hold_of_all_lines_and_are_always_the_same(targeting in crate::invariants::grounded()) {
+        let mut project = crate::invariants::project();
+        if crate::invariants::put(&mut project, &targeting).is_none() {
+            return Ok(());
+        }
+        let lines = generated(&project, "x");
+        prop_assert!(!lines.is_empty());
+        prop_assert_eq!(&lines, &generated(&project, "x"));
+        let snapshot = crate::invariants::compiled(&project);
+        for line in &lines {
+            let line = json(line);
+            let context = line.member("context").map_or_else(Default::default, |context| {
+                flagstone_model::context::Context::from_json(context).unwrap()
+            });
+            let at = flagstone_model::instant::Instant::parse(line.member("at").unwrap().as_str().unwrap()).unwrap();
+            let details = snapshot.evaluate("x", None, &context, at);
+            let expect = line.member("expect").unwrap();
+            let text = |member: &str| expect.member(member).and_then(Json::as_str);
+            prop_assert_eq!(text("variation"), details.variation.map(|key| &**key));
+            prop_assert_eq!(text("reason"), Some(details.reason.as_str()));
+            prop_assert_eq!(text("rule"), details.rule.map(|key| &**key));
+        }
+        let refolded = project.refolded();
+        let again = flagstone_publisher::build::build(&refolded, &production(), &flagstone_model::key::ViewId::server()).unwrap();
+        let again: Vec<String> = again.iter().map(ToString::to_string).collect();
+        prop_assert_eq!(again, project.lines());
+    }
+}
