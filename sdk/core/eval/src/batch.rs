@@ -8,6 +8,7 @@ use flagstone_model::json::{Duplicates, Json, ParseOptions, write_string};
 use flagstone_model::value::FlagType;
 
 use crate::evaluate::Details;
+use crate::overflow::without_overflow;
 use crate::snapshot::Snapshot;
 
 /// Deepest nesting of a case.
@@ -62,7 +63,13 @@ fn evaluated<'s, 'j>(
     now: Instant,
 ) -> Result<(Details<'s>, Option<Json<'j>>), CaseError> {
     let options = ParseOptions { max_depth: MAX_CASE_DEPTH, duplicates: Duplicates::LastWins };
-    let case = Json::parse_with(case, options).map_err(|_| CaseError::Json)?;
+    let case = match Json::parse_with(case, options) {
+        Ok(case) => case,
+        Err(_) => {
+            let case = without_overflow(case).ok_or(CaseError::Json)?;
+            Json::parse_with(&case, options).map_err(|_| CaseError::Json)?.into_owned()
+        }
+    };
     case.as_object().ok_or(CaseError::Json)?;
     let flag = case.member("flag").and_then(Json::as_str).ok_or(CaseError::Member)?;
     let context = case.member("context").ok_or(CaseError::Member)?;

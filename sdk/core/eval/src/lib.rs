@@ -50,6 +50,7 @@ mod hash;
 mod links;
 mod list;
 mod lists;
+mod overflow;
 mod overrides;
 mod private;
 mod report;

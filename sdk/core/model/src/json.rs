@@ -319,15 +319,16 @@ impl<'a> FromIterator<Json<'a>> for Json<'a> {
 ///
 /// `None` too if no double can hold it. Allocates nothing.
 pub fn number_of(text: &str) -> Option<f64> {
-    if !is_number(text.as_bytes()) {
+    if !is_number(text) {
         return None;
     }
     text.parse().ok().filter(|number: &f64| number.is_finite())
 }
 
-fn is_number(text: &[u8]) -> bool {
+/// Whether a text is a number as JSON spells it, with nothing around it.
+pub fn is_number(text: &str) -> bool {
     let digits = |text: &[u8]| text.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let text = text.strip_prefix(b"-").unwrap_or(text);
+    let text = text.strip_prefix('-').unwrap_or(text).as_bytes();
     let (whole, rest) = text.split_at(digits(text));
     if whole.is_empty() || whole.len() > 1 && whole.starts_with(b"0") {
         return false;

@@ -104,3 +104,27 @@ fn an_unreadable_case_answers_its_code_and_the_run_goes_on() {
         );
     }
 }
+
+#[test]
+fn a_number_beyond_every_double_is_of_the_wrong_type_and_a_lone_surrogate_makes_the_case_unreadable() {
+    let small = super::flag_if("small", r#"{"attr":"a","lt":1e300,"absent":true}"#);
+    let there = super::flag_if("there", r#"{"attr":"a","exists":true}"#);
+    let snapshot = super::compile(&[&small, &there]);
+    for number in ["1e999", "-1e999", "9007199254740992"] {
+        for flag in ["small", "there"] {
+            let case = format!(r#"{{"flag":"{flag}","context":{{"a":{number}}}}}"#);
+            let answer = batch::answer(&snapshot, case.as_bytes(), NOW);
+            assert_eq!(
+                answer, r#"{"value":true,"variation":"on","reason":"TARGETING_MATCH","rule":"r"}"#,
+                "{case}"
+            );
+        }
+    }
+    for case in [
+        r#"{"flag":"small","context":{"a":"\ud800"}}"#,
+        r#"{"flag":"small","context":{"a":1e999},"default":1e999}"#,
+        r#"{"flag":"small","context":{"a":1e999}"#,
+    ] {
+        assert_eq!(batch::answer(&snapshot, case.as_bytes(), NOW), r#"{"error":"invalid-json"}"#, "{case}");
+    }
+}
