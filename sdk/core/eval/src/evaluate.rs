@@ -315,3 +315,112 @@ impl<'s> Served<'s> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::links::MAX_REFERENCE_WORK;
+
+    /// Counts the flags and segments that are evaluated behind the one that is asked for.
+    #[derive(Clone, Copy)]
+    struct Count<'n>(&'n Cell<u64>);
+
+    impl Observer<'_> for Count<'_> {
+        fn follow(self) {
+            self.0.set(self.0.get() + 1);
+        }
+    }
+
+    /// Entities by number, each of which may name those before it, some of them again and again: even ones are flags,
+    /// odd ones segments. All conditions are true, so that nothing is left out.
+    fn snapshot(references: &[Vec<usize>]) -> Snapshot {
+        let lines: Vec<_> = references
+            .iter()
+            .enumerate()
+            .map(|(number, references)| {
+                let conditions: Vec<_> = references
+                    .iter()
+                    .map(|to| match to % 2 {
+                        0 => format!(r#"{{"flag":"e{to}","is":["on"]}}"#),
+                        _ => format!(r#"{{"segment":["e{to}"]}}"#),
+                    })
+                    .collect();
+                let conditions = conditions.join(",");
+                match number % 2 {
+                    0 => format!(
+                        r#"{{"flag":"e{number}","type":"bool","rev":1,"on":true,"values":{{"on":true}},"needs":[{conditions}],"fallthrough":"on"}}"#
+                    ),
+                    _ => format!(r#"{{"segment":"e{number}","if":[{conditions}]}}"#),
+                }
+            })
+            .collect();
+        Snapshot::compile(lines.iter().map(String::as_bytes)).0
+    }
+
+    /// How many are evaluated behind a flag, and whether it was decided.
+    fn followed(snapshot: &Snapshot, flag: usize) -> (u64, bool) {
+        let count = Cell::new(0);
+        let (flag, body) = snapshot.readable(&format!("e{flag}"), None).unwrap();
+        let (context, now) = (&Context::new(), Instant::from_millis(0));
+        let details = Evaluation { snapshot, context, now, observer: Count(&count) }.decide(flag, body);
+        (count.get(), details.variation.is_some())
+    }
+
+    /// FORMAT M-1.15: cost(x) = 1 + Σ cost(y), for each mention.
+    fn costs(references: &[Vec<usize>]) -> Vec<u64> {
+        let mut costs: Vec<u64> = Vec::new();
+        for references in references {
+            let behind = references.iter().map(|to| costs[*to]).fold(0, u64::saturating_add);
+            costs.push(behind.saturating_add(1));
+        }
+        costs
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            failure_persistence: None,
+            rng_seed: proptest::test_runner::RngSeed::Fixed(42),
+            ..ProptestConfig::default()
+        })]
+
+        /// The reference cost says what an evaluation leads to, and where it is large, the reader's own bound holds.
+        #[test]
+        fn what_is_evaluated_is_what_the_reference_cost_says(
+            drawn in prop::collection::vec(prop::collection::vec(any::<prop::sample::Index>(), 0..4), 1..30),
+        ) {
+            let references: Vec<Vec<usize>> = drawn
+                .iter()
+                .enumerate()
+                .map(|(number, to)| to.iter().take(number).map(|to| to.index(number.max(1))).collect())
+                .collect();
+            let snapshot = snapshot(&references);
+            for (number, cost) in costs(&references).into_iter().enumerate().step_by(2) {
+                let (followed, decided) = followed(&snapshot, number);
+                if cost <= u64::from(MAX_REFERENCE_WORK) {
+                    prop_assert_eq!((followed, decided), (cost - 1, true));
+                } else {
+                    prop_assert!(!decided || followed < u64::from(MAX_REFERENCE_WORK));
+                    prop_assert!(followed < u64::from(MAX_REFERENCE_WORK));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn diamonds_that_double_are_evaluated_up_to_the_bound_and_not_beyond() {
+        let diamonds: Vec<Vec<usize>> = (0..60_usize)
+            .map(|number| number.checked_sub(1).map_or_else(Vec::new, |to| vec![to, to]))
+            .collect();
+        let snapshot = snapshot(&diamonds);
+        // 2¹⁵ − 1 evaluations behind e14 and itself: cost 2¹⁵ − 1; e16 costs 2¹⁷ − 1, above 65 536.
+        assert_eq!(followed(&snapshot, 14), ((1 << 15) - 2, true));
+        for number in (16..60).step_by(2) {
+            assert!(followed(&snapshot, number).0 < u64::from(MAX_REFERENCE_WORK), "{number}");
+        }
+        assert!(!followed(&snapshot, 16).1);
+    }
+}

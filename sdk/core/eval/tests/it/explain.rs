@@ -12,7 +12,7 @@ use flagstone_model::instant::Instant;
 use flagstone_model::json::Json;
 use proptest::prelude::*;
 
-use super::{NOW, flag_if};
+use super::{NOW, flag_if, generate};
 
 /// Lines, compiled and by entity.
 struct World {
@@ -26,7 +26,11 @@ impl World {
             let json = Json::parse(line.as_bytes()).unwrap();
             let (kind, key) = json.as_object().unwrap()[0].clone();
             let key = key.as_str().unwrap().into();
-            if kind == "flag" { Entity::Flag(key) } else { Entity::Segment(key) }
+            match &*kind {
+                "flag" => Entity::Flag(key),
+                "segment" => Entity::Segment(key),
+                _ => Entity::List(key),
+            }
         };
         let (snapshot, _) = Snapshot::compile(lines.iter().map(|line| line.as_ref().as_bytes()));
         let lines = lines.iter().map(|line| (entity(line.as_ref()), line.as_ref().to_owned())).collect();
@@ -89,6 +93,15 @@ fn unsupported_says_why() {
         (r#"{"attr":"pos","geo_within":["x"]}"#, "unknown-test"),
         (r#"{"attr":"age","gte":"18"}"#, "unreadable-operand"),
         (r#"{"attr":"a..b","exists":true}"#, "unreadable-operand"),
+        (r#"{"attr":"age","matches":"\\d"}"#, "unreadable-operand"),
+        (r#"{"attr":"age","in":["x"],"fold":"unicode-15"}"#, "unknown-modifier"),
+        (r#"{"attr":"age","lt":1,"as":"int"}"#, "unknown-modifier"),
+        (r#"{"attr":"age","lt":1,"fold":"ascii"}"#, "unfit-modifier"),
+        (r#"{"attr":"age","in":[1],"exists":true,"fold":"ascii"}"#, "unfit-modifier"),
+        (r#"{"attr":"age","fold":"ascii"}"#, "unreadable-operand"),
+        (r#"{"attr":"age","listed":"nobody"}"#, "missing-list"),
+        (r#"{"attr":"age","listed":"bad","absent":true}"#, "unreadable-list"),
+        (r#"{"attr":"age","in":["x"],"listed":"away"}"#, "list-not-held"),
         (r#"{"attr":"a"}"#, "unreadable-operand"),
         (r#"{"between":[1,2]}"#, "unknown-form"),
         (r#"{"all":[],"any":[]}"#, "unknown-form"),
@@ -105,12 +118,81 @@ fn unsupported_says_why() {
         (r#"{"flag":"f","is":["on"]}"#, "cycle"),
     ] {
         let undecidable = flag_if("undecidable", r#"{"what":1}"#);
-        let world = World::of(&[flag_if("f", condition), r#"{"flag":"broken"}"#.to_owned(), undecidable]);
+        let [away, _] = generate::LISTS.map(str::to_owned);
+        let bad = r#"{"list":"bad"}"#.to_owned();
+        let world =
+            World::of(&[flag_if("f", condition), r#"{"flag":"broken"}"#.to_owned(), undecidable, away, bad]);
         let told = world.condition("f", r#"{"targetingKey":"u","age":3}"#);
         assert!(told.contains(&format!(r#""outcome":"unsupported","why":"{why}""#)), "{condition}: {told}");
     }
     let deep = format!("{}{}{}", r#"{"not":"#.repeat(9), r#"{"all":[]}"#, "}".repeat(9));
     assert!(condition(&deep, "{}").contains(r#""why":"too-deep""#));
+}
+
+#[test]
+fn a_test_is_told_with_the_modifiers_beside_it() {
+    assert_eq!(
+        condition(r#"{"attr":"age","gte":18,"matches":"8","as":"number"}"#, r#"{"age":"18"}"#),
+        r#"{"condition":{"attr":"age","gte":18,"matches":"8","as":"number"},"outcome":"unknown","why":"wrong-type","value":"18","tests":[{"test":{"gte":18},"outcome":"true"},{"test":{"matches":"8"},"outcome":"unknown","why":"wrong-type"}]}"#
+    );
+    assert_eq!(
+        condition(r#"{"attr":"m","ends":["@acme.com"],"in":["x"],"fold":"ascii"}"#, r#"{"m":"A@ACME.COM"}"#),
+        r#"{"condition":{"attr":"m","ends":["@acme.com"],"in":["x"],"fold":"ascii"},"outcome":"false","value":"A@ACME.COM","tests":[{"test":{"ends":["@acme.com"]},"outcome":"true"},{"test":{"in":["x"]},"outcome":"false"}]}"#
+    );
+    assert_eq!(
+        condition(r#"{"attr":"m","in":["x"],"lt":1,"fold":"ascii"}"#, r#"{"m":"X"}"#),
+        r#"{"condition":{"attr":"m","in":["x"],"lt":1,"fold":"ascii"},"outcome":"unsupported","why":"unfit-modifier","tests":[{"test":{"in":["x"]},"outcome":"true"},{"test":{"lt":1},"outcome":"unsupported","why":"unfit-modifier"}]}"#
+    );
+}
+
+#[test]
+fn a_list_that_is_there_is_told_as_any_test_and_one_that_is_not_says_so() {
+    let told = |list: &str| {
+        let [away, held] = generate::LISTS.map(str::to_owned);
+        let flag = flag_if("f", &format!(r#"{{"attr":"a","listed":"{list}"}}"#));
+        let mut world = World::of(&[flag, away, held]);
+        world.snapshot = generate::with_held(&world.snapshot);
+        world.condition("f", r#"{"a":"u-1"}"#)
+    };
+    assert_eq!(
+        told("held"),
+        r#"{"condition":{"attr":"a","listed":"held"},"outcome":"true","value":"u-1","tests":[{"test":{"listed":"held"},"outcome":"true"}]}"#
+    );
+    assert_eq!(
+        told("away"),
+        r#"{"condition":{"attr":"a","listed":"away"},"outcome":"unsupported","why":"list-not-held","value":"u-1","tests":[{"test":{"listed":"away"},"outcome":"unsupported","why":"list-not-held"}]}"#
+    );
+}
+
+#[test]
+fn what_the_limit_of_steps_leaves_out_is_told_where_it_is_left_out() {
+    // The first condition fills the explanation; of the second, the parts behind the deciding one are not told.
+    let many = vec![r#"{"time":{}}"#; MAX_EXPLAINED_STEPS].join(",");
+    let of = |second: &str| {
+        let line = flag_if("f", &format!(r#"{{"all":[{many}]}},{second}"#));
+        World::of(&[line]).explain("f", &Context::new(), NOW).to_json().to_string()
+    };
+    for (second, end) in [
+        (r#"{"any":[{"time":{}},{"time":{}}]}"#, true),
+        (r#"{"all":[{"time":{"before":"2020-01-01T00:00:00Z"}},{"time":{}}]}"#, true),
+        (r#"{"any":[{"time":{"before":"2020-01-01T00:00:00Z"}},{"time":{}}]}"#, false),
+        (r#"{"any":[{"time":{"before":"2020-01-01T00:00:00Z"}},{"not":{"all":[]}}]}"#, false),
+    ] {
+        let told = of(second);
+        let condition = told.contains(r#""now":"2026-12-02T12:00:00Z"}],"truncated":true}"#);
+        assert_eq!((condition, told.ends_with(r#""truncated":true}"#)), (end, end), "{second}");
+    }
+    // Of a rule, and of needs.
+    let rule = flag_if("f", &format!(r#"{{"all":[{many}]}},{{"any":[]}},{{"time":{{}}}}"#));
+    let told = World::of(&[rule]).explain("f", &Context::new(), NOW).to_json();
+    assert!(told.to_string().contains(r#""truncated":true}],"truncated":true}"#), "the rule and the whole");
+    let needs = format!(
+        r#"{{"flag":"f","type":"bool","rev":1,"on":true,"values":{{"on":true}},"needs":[{{"all":[{many}]}},{{"any":[]}},{{"time":{{}}}}]}}"#
+    );
+    let world = World::of(&[needs]);
+    let told = world.explain("f", &Context::new(), NOW);
+    assert_eq!((told.truncated, told.needs.len()), (true, 2));
+    assert_eq!(told.details.need, Some(1));
 }
 
 #[test]
@@ -405,7 +487,8 @@ fn leaf() -> impl Strategy<Value = String> {
         r#"{"flag":"nobody","is":["off"]}"#,
         r#"{"what":"ever"}"#,
     ];
-    prop::sample::select(fixed.to_vec()).prop_map(str::to_owned)
+    // Of the generator's attributes, `a` and `b` are drawn beside; `c.d` is never there.
+    prop_oneof![prop::sample::select(fixed.to_vec()).prop_map(str::to_owned), generate::leaf(),]
 }
 
 fn tree() -> impl Strategy<Value = String> {
@@ -467,7 +550,11 @@ fn context() -> impl Strategy<Value = Context> {
         "[3,\"x\"]",
         "{\"t\":\"a\",\"id\":4}",
     ]);
-    let name = prop::sample::select(vec!["n", "t", "o", "targetingKey"]);
+    let drawn = prop::sample::select(
+        generate::VALUES.iter().copied().filter(|value| *value != "-").collect::<Vec<_>>(),
+    );
+    let value = prop_oneof![value, drawn];
+    let name = prop::sample::select(vec!["n", "t", "o", "targetingKey", "a", "a", "b"]);
     let key = prop::option::of("[a-z]{1,3}");
     (key, prop::collection::vec((name, value), 0..4)).prop_map(|(key, members)| {
         let context = key.map_or_else(Context::new, |key| Context::with_targeting_key(key.as_str()));
@@ -493,7 +580,9 @@ proptest! {
         asked in prop::collection::vec((context(), 0i64..400), 4),
     ) {
         let (f0, f1, f2, s0, s1) = lines;
-        let world = World::of(&[f0, f1, f2, s0, s1]);
+        let [away, held] = generate::LISTS.map(str::to_owned);
+        let mut world = World::of(&[f0, f1, f2, s0, s1, away, held]);
+        world.snapshot = generate::with_held(&world.snapshot);
         for (context, hours) in &asked {
             // From 24 November to 10 December: before, within, and after every time there is.
             let now = Instant::from_millis(NOW.millis() + (hours - 200) * 3_600_000);

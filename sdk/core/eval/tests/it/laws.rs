@@ -7,8 +7,10 @@ use flagstone_model::instant::Instant;
 use flagstone_model::json::Json;
 use flagstone_model::value::Value;
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 
-use super::NOW;
+use super::{NOW, generate, truth_beside};
 
 const LINES: &str = include_str!("../../../../../testdata/example/model-lines.jsonl");
 const CASES: &str = include_str!("../../../../../testdata/example/model-cases.jsonl");
@@ -36,6 +38,20 @@ fn json() -> impl Strategy<Value = Json<'static>> {
         "starts",
         "ends",
         "contains",
+        "has_all",
+        "matches",
+        "semver",
+        "cidr",
+        "listed",
+        "hashed",
+        "fold",
+        "ascii",
+        "as",
+        "number",
+        "string",
+        ">=1.0.0",
+        "10.0.0.0/8",
+        "043a718774c5",
         "lt",
         "gte",
         "exists",
@@ -98,6 +114,42 @@ fn condition() -> impl Strategy<Value = String> {
     })
 }
 
+/// What a condition says, beside the lists of [`generate`].
+fn says(condition: &str, context: &str) -> &'static str {
+    thread_local! {
+        static LISTS: Snapshot = generate::with_held(&super::compile(&generate::LISTS));
+    }
+    LISTS.with(|lists| truth_beside(lists, condition, context))
+}
+
+/// The generator is worth its name: each test comes to each result it can have, often.
+#[test]
+fn every_test_comes_to_each_of_its_results() {
+    const RESULTS: [&str; 4] = ["true", "false", "unknown", "unsupported"];
+    const DRAWS: usize = 12_000;
+    let mut hits = [[0; 4]; generate::KINDS.len()];
+    let mut runner = TestRunner::new_with_rng(
+        ProptestConfig::default(),
+        TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]),
+    );
+    let drawn = (generate::single(), prop::sample::select(generate::VALUES.to_vec()));
+    for _ in 0..DRAWS {
+        let ((kind, leaf), value) = drawn.new_tree(&mut runner).unwrap().current();
+        let context = if value == "-" { "{}".to_owned() } else { format!(r#"{{"a":{value}}}"#) };
+        let result = says(&leaf, &context);
+        hits[kind][RESULTS.iter().position(|name| *name == result).unwrap()] += 1;
+    }
+    for (kind, hits) in generate::KINDS.iter().zip(hits) {
+        for (result, hits) in RESULTS.iter().zip(hits) {
+            if (kind.name, *result) == ("exists", "unknown") {
+                assert_eq!(hits, 0, "exists is never unknown");
+            } else {
+                assert!(hits >= 20, "{} is {result} {hits} times", kind.name);
+            }
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig {
         failure_persistence: None,
@@ -120,6 +172,67 @@ proptest! {
             prop_assert_eq!(details.variation.is_some(), details.value.is_some());
             prop_assert_eq!(details.error_code.is_some(), details.reason.as_str() == "ERROR");
         }
+    }
+
+    /// Over every test and modifier, with operands that can be read and such that cannot.
+    #[test]
+    fn a_condition_comes_to_one_result_whatever_the_order_of_members_and_operands(
+        condition in generate::tree(), context in generate::context(),
+    ) {
+        let lines = |condition: &str| {
+            let flag = super::flag_if("f", condition);
+            let asked = super::flag_if("g", r#"{"attr":"a","exists":true}"#);
+            let segment = r#"{"segment":"s","if":[{"attr":"b","in":["a",7]}]}"#.to_owned();
+            [flag, asked, segment, generate::LISTS[0].to_owned(), generate::LISTS[1].to_owned()]
+        };
+        let answer = |lines: &[String]| {
+            let (snapshot, _) = Snapshot::compile(lines.iter().map(String::as_bytes));
+            super::answer(&generate::with_held(&snapshot), "f", &context)
+        };
+        let plain = lines(&condition);
+        let expected = answer(&plain);
+        let json = Json::parse(condition.as_bytes()).unwrap();
+        let mut other = lines(&turned(&json, false).to_string());
+        other.reverse();
+        prop_assert_eq!(answer(&other), expected.as_str(), "{}", condition);
+        // Members of the context, too; its values are as they were.
+        let context = Json::parse(context.as_bytes()).unwrap();
+        let Json::Object(members) = &context else { panic!("a context is an object") };
+        let reversed = Json::object(members.iter().rev().cloned());
+        let (snapshot, _) = Snapshot::compile(plain.iter().map(String::as_bytes));
+        prop_assert_eq!(super::answer(&generate::with_held(&snapshot), "f", &reversed.to_string()), expected, "{}", condition);
+    }
+
+    /// Of one value, a leaf is what its tests are one by one; `absent` stands in for unknown alone.
+    #[test]
+    fn a_leaf_of_a_scalar_is_all_of_its_tests(
+        tests in prop::collection::vec(generate::test(), 1..4), value in prop::sample::select(generate::VALUES.to_vec()),
+    ) {
+        prop_assume!(!value.starts_with('['));
+        let tests: std::collections::BTreeMap<_, _> = tests.into_iter().collect();
+        let context = if value == "-" { "{}".to_owned() } else { format!(r#"{{"a":{value}}}"#) };
+        let leaf = |tests: &str| says(&format!(r#"{{"attr":"a",{tests}}}"#), &context);
+        let together = leaf(&tests.values().cloned().collect::<Vec<_>>().join(","));
+        let each: Vec<_> = tests.values().map(|test| leaf(test)).collect();
+        // A leaf that cannot be read, or whose list is not there, is unsupported as a whole; else it is `all`.
+        let order = ["unsupported", "false", "unknown", "true"];
+        let expected = order.into_iter().find(|result| each.contains(result)).unwrap();
+        prop_assert_eq!(together, expected, "{:?} of {}", tests, value);
+    }
+
+    /// The value alone, or in an array of one: alike, but for the tests that see the whole array.
+    #[test]
+    fn an_array_of_one_scalar_is_that_scalar(
+        drawn in generate::single(), value in prop::sample::select(generate::VALUES.to_vec()),
+    ) {
+        let (kind, leaf) = drawn;
+        prop_assume!(!value.starts_with('[') && value != "-");
+        let name = generate::KINDS[kind].name;
+        let alone = says(&leaf, &format!(r#"{{"a":{value}}}"#));
+        let within = says(&leaf, &format!(r#"{{"a":[{value}]}}"#));
+        // A null is missing, and in an array it is an element; what equals nothing there is unknown alone.
+        let differs = name == "exists" && value == "null" || name == "has_all" && alone == "unknown";
+        prop_assert!(differs || alone == within, "{} of {}: {} and {}", leaf, value, alone, within);
     }
 
     #[test]
@@ -223,6 +336,22 @@ proptest! {
         let context = Context::with_targeting_key(unit.as_str());
         let is_in = |second: i64| snapshot.evaluate("f", None, &context, Instant::from_millis(second * 1_000)).variation.is_some();
         prop_assert!(!is_in(earlier.min(later)) || is_in(earlier.max(later)));
+    }
+}
+
+/// A condition with the members of every object reversed, and the elements of every array that is a set or a list of
+/// conditions.
+fn turned<'a>(json: &Json<'a>, is_sequence: bool) -> Json<'a> {
+    match json {
+        // `ranges`, `ramp`, and the pairs in them are as they are.
+        Json::Array(elements) if is_sequence => Json::Array(elements.clone()),
+        Json::Array(elements) => {
+            elements.iter().rev().map(|element| turned(element, matches!(element, Json::Array(_)))).collect()
+        }
+        Json::Object(members) => Json::object(
+            members.iter().rev().map(|(name, value)| (name.clone(), turned(value, name == "bucket"))),
+        ),
+        scalar => scalar.clone(),
     }
 }
 

@@ -6,7 +6,7 @@ use flagstone_eval::{Entity, List, Snapshot};
 use flagstone_model::digest::Digest;
 use flagstone_model::line::DropLine;
 
-use super::{answer, compile, flag_if};
+use super::{answer, compile, flag_if, truth_beside};
 
 const A: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 const B: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
@@ -27,21 +27,8 @@ fn line(key: &str, sha256: &str, edits: &str) -> String {
 
 /// What `{"attr":"a","listed":"l"}` says of a value of `a`, with these lists.
 fn listed(snapshot: &Snapshot, value: &str) -> &'static str {
-    let negated = flag_if("g", r#"{"not":{"attr":"a","listed":"l"}}"#);
-    let update =
-        snapshot.update([flag_if("f", r#"{"attr":"a","listed":"l"}"#).as_bytes(), negated.as_bytes()], []);
     let context = if value == "-" { "{}".to_owned() } else { format!(r#"{{"a":{value}}}"#) };
-    let says = |flag: &str| {
-        let answer = answer(&update.snapshot, flag, &context);
-        (answer.contains("TARGETING_MATCH"), answer.contains("UNKNOWN"))
-    };
-    match (says("f"), says("g")) {
-        ((true, false), (false, false)) => "true",
-        ((false, false), (true, false)) => "false",
-        ((false, false), (false, false)) => "unknown",
-        ((false, true), (false, true)) => "unsupported",
-        other => panic!("{other:?}"),
-    }
+    truth_beside(snapshot, r#"{"attr":"a","listed":"l"}"#, &context)
 }
 
 fn update(snapshot: &Snapshot, lines: &[&str]) -> Snapshot {

@@ -15,6 +15,7 @@ mod example;
 mod exits;
 mod explain;
 mod forward;
+mod generate;
 mod laws;
 mod lists;
 mod local;
@@ -48,9 +49,14 @@ fn flag_if(key: &str, condition: &str) -> String {
 /// What a condition says of a context, read off the exits: served, passed over, or undecidable. *Unknown* and *false*
 /// differ under `not`.
 fn truth(condition: &str, context: &str) -> &'static str {
+    truth_beside(&Snapshot::empty(), condition, context)
+}
+
+/// The same, beside what a snapshot holds.
+fn truth_beside(snapshot: &Snapshot, condition: &str, context: &str) -> &'static str {
     let straight = flag_if("f", condition);
     let negated = flag_if("g", &format!(r#"{{"not":{condition}}}"#));
-    let snapshot = compile(&[&straight, &negated]);
+    let snapshot = snapshot.update([straight.as_bytes(), negated.as_bytes()], []).snapshot;
     let served = |flag: &str| {
         let answer = answer(&snapshot, flag, context);
         if answer.contains("UNKNOWN") {
