@@ -66,7 +66,8 @@
 //! 2. [`author`] and [`lower`]: what people write, and what it becomes on a line.
 //! 3. [`state`], [`checkpoint`], and [`build`](mod@build): the fold of a log, and the lines of an environment.
 //! 4. [`publish`]: from lines to a signed manifest, over [`publication`], [`store`], and [`keys`].
-//! 5. [`control`]: all of it as operations, for an API to call. [`observe`]: what it tells of its work.
+//! 5. [`control`]: all of it as operations, for an API to call. [`preview`]: whom a change would concern. [`observe`]:
+//!    what it tells of its work.
 //!
 //! [`sqlite`] and [`store::DirectoryStore`] are the embedded adapters; the memory ones are for tests. A new adapter
 //! runs the suites [`log::conformance`], [`checkpoint::conformance`], [`publication::conformance`], and
@@ -96,6 +97,7 @@ pub mod keys;
 pub mod log;
 pub mod lower;
 pub mod observe;
+pub mod preview;
 mod private;
 pub mod publication;
 pub mod publish;

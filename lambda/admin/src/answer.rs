@@ -148,6 +148,13 @@ pub(crate) fn changed(changed: &Changed, waited: bool, on_trial: bool) -> Respon
     response
 }
 
+/// `{flag or segment, environment, action, revision}`: the revision is what is there now.
+pub(crate) fn seen_entity(changed: &ChangedEntity) -> Json<'static> {
+    let seen =
+        ChangedEntity { revision: (changed.revision.0, changed.revision.0), states: None, ..changed.clone() };
+    changed_entity(&seen)
+}
+
 /// `{flag or segment, environment, action, revision}`, and `from` and `to` if they are told.
 fn changed_entity(changed: &ChangedEntity) -> Json<'static> {
     let text = |text: &dyn std::fmt::Display| Json::from(text.to_string());

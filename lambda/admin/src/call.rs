@@ -64,15 +64,20 @@ async fn path_parameters(parts: &mut Parts) -> Result<Vec<(String, String)>, Pro
     Ok(parameters.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
 }
 
+/// How large a body may be, in bytes, where a route says so.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BodyLimit(pub(crate) usize);
+
 /// The whole body, unless it is over the limit. A length that says so is believed before a byte is read.
 async fn body_of(request: Request) -> Result<Bytes, Problem> {
+    let limit = request.extensions().get::<BodyLimit>().map_or(MAX_BODY_BYTES, |limit| limit.0);
     let told = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-    if told.is_some_and(|length: u64| length > MAX_BODY_BYTES as u64) {
-        return Err(Problem::too_large(MAX_BODY_BYTES));
+    if told.is_some_and(|length: u64| length > limit as u64) {
+        return Err(Problem::too_large(limit));
     }
     request.extract().await.map_err(|rejection: BytesRejection| {
         if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-            Problem::too_large(MAX_BODY_BYTES)
+            Problem::too_large(limit)
         } else {
             Problem::body("", "the body did not arrive whole")
         }

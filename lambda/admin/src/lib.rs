@@ -35,7 +35,7 @@
 //!
 //! * A request is read whole and checked before anything is written. What is refused is a problem document (RFC 9457)
 //!   with a stable `code` that names the member (`pointer`), the parameter, or the header at fault.
-//! * Bodies are read strictly: at most [`MAX_BODY_BYTES`], 32 levels, no member twice, none that is unknown.
+//! * Bodies are read strictly: at most [`MAX_BODY_BYTES`] (of a preview [`MAX_PREVIEW_BODY_BYTES`]), 32 levels, no member twice, none that is unknown.
 //! * Tokens and SDK keys are compared by their SHA-256. Neither they nor query strings, bodies, or attributes of
 //!   contexts stand in an answer to somebody else or in a log line.
 //! * A write that has begun goes on when its caller goes away.
@@ -46,14 +46,15 @@
 //!
 //! It opens no socket and ends no TLS. It decides nothing about flags: that is `flagstone-publisher`.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::HeaderMap;
 use axum::middleware;
 use axum::routing::{MethodRouter, get, post};
+use axum::{Extension, Router};
 use flagstone_publisher::access::{AccessLog, MemoryAccessLog};
 use flagstone_publisher::control::ControlPlane;
 
@@ -75,18 +76,21 @@ pub mod rights;
 mod routes;
 
 use auth::Tokens;
+use call::BodyLimit;
 use limit::Limiter;
 pub use limit::{Limits, Rate};
 use metrics::Metrics;
 use problem::Problem;
 use record::Recorder;
 use routes::{
-    changes, environments, erase, evaluate, explain, flags, history, keys, log, publication, segments,
-    targeting, tokens,
+    changes, environments, erase, evaluate, explain, flags, history, keys, log, preview, publication,
+    segments, targeting, tokens,
 };
 
 /// Largest body of a request, in bytes.
 pub const MAX_BODY_BYTES: usize = 1024 * 1024;
+/// Largest body of a preview, in bytes: it may bring its contexts along.
+pub const MAX_PREVIEW_BODY_BYTES: usize = 8 * 1024 * 1024;
 
 /// What the handlers share.
 #[derive(Clone)]
@@ -196,6 +200,7 @@ fn table() -> Routes {
         (e("/segments/{segment}"), get(segments::read).put(segments::put).delete(segments::delete)),
         (e("/evaluate"), post(evaluate::evaluate)),
         (e("/explain"), post(explain::explain)),
+        (e("/preview"), up_to(MAX_PREVIEW_BODY_BYTES, post(preview::preview))),
         (e("/flags/{flag}/audit"), get(explain::audit)),
         (e("/history"), get(history::environment)),
         (e("/segments/{segment}/history"), get(history::segment)),
@@ -213,6 +218,11 @@ fn table() -> Routes {
         (e("/keys"), get(keys::list).post(keys::create)),
         (e("/keys/{key}"), get(keys::read).delete(keys::revoke)),
     ]
+}
+
+/// The same with another limit of bodies.
+fn up_to(bytes: usize, methods: MethodRouter<Service>) -> MethodRouter<Service> {
+    methods.layer::<_, Infallible>(Extension(BodyLimit(bytes))).layer(DefaultBodyLimit::max(bytes))
 }
 
 /// The routes that ask for nothing.

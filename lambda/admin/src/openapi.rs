@@ -16,7 +16,7 @@ use crate::answer;
 use crate::problem::Problem;
 
 /// Each area, and its fragment. The first one has what belongs to none.
-const FRAGMENTS: [(&str, &str); 13] = [
+const FRAGMENTS: &[(&str, &str)] = &[
     ("common.json", include_str!("../openapi/common.json")),
     ("flags.json", include_str!("../openapi/flags.json")),
     ("environments.json", include_str!("../openapi/environments.json")),
@@ -24,6 +24,7 @@ const FRAGMENTS: [(&str, &str); 13] = [
     ("segments.json", include_str!("../openapi/segments.json")),
     ("evaluate.json", include_str!("../openapi/evaluate.json")),
     ("explain.json", include_str!("../openapi/explain.json")),
+    ("preview.json", include_str!("../openapi/preview.json")),
     ("publication.json", include_str!("../openapi/publication.json")),
     ("log.json", include_str!("../openapi/log.json")),
     ("erase.json", include_str!("../openapi/erase.json")),
@@ -42,7 +43,7 @@ const EVERY_RESPONSE: &str = "every-response";
 const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
 
 static DOCUMENT: LazyLock<Result<String, AssemblyError>> =
-    LazyLock::new(|| assemble(&FRAGMENTS).map(|document| document.to_string()));
+    LazyLock::new(|| assemble(FRAGMENTS).map(|document| document.to_string()));
 
 /// Why fragments make no document.
 #[derive(Debug, thiserror::Error)]
@@ -257,7 +258,7 @@ fn take(members: &mut Members, name: &str) -> Option<Json<'static>> {
 /// The paths of the document.
 #[cfg(test)]
 pub(crate) fn paths() -> std::collections::BTreeSet<String> {
-    let document = assemble(&FRAGMENTS).unwrap();
+    let document = assemble(FRAGMENTS).unwrap();
     document
         .member("paths")
         .and_then(Json::as_object)
@@ -273,7 +274,7 @@ mod tests {
 
     #[test]
     fn the_fragments_make_a_document_and_all_of_them_are_listed() {
-        let document = assemble(&FRAGMENTS).unwrap();
+        let document = assemble(FRAGMENTS).unwrap();
         assert_eq!(document.member("openapi").and_then(Json::as_str), Some("3.1.0"));
         assert!(document.member(USES).is_none() && !document.to_string().contains(USES));
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/openapi");
@@ -307,7 +308,7 @@ mod tests {
                 _ => {}
             }
         }
-        let document = assemble(&FRAGMENTS).unwrap();
+        let document = assemble(FRAGMENTS).unwrap();
         let mut used = Vec::new();
         references(&document, &mut used);
         let mut there = Vec::new();

@@ -69,6 +69,8 @@ pub const RIGHTS: &[Right] = &[
     right("DELETE", "E/segments/{segment}", Editor, Environment),
     right("POST", "E/evaluate", Viewer, Environment),
     right("POST", "E/explain", Viewer, Environment),
+    // It writes nothing, and tells what may be read.
+    right("POST", "E/preview", Viewer, Environment),
     right("GET", "E/flags/{flag}/audit", Viewer, Environment),
     right("GET", "E/history", Viewer, Environment),
     right("GET", "E/segments/{segment}/history", Viewer, Environment),
@@ -141,7 +143,7 @@ mod tests {
     fn what_lies_in_an_environment_asks_for_it_and_what_changes_something_for_more_than_a_viewer() {
         for right in RIGHTS {
             assert_eq!(right.path.starts_with('E'), right.reach == Environment, "{right:?}");
-            let asks = right.path.ends_with("/evaluate") || right.path.ends_with("/explain");
+            let asks = ["/evaluate", "/explain", "/preview"].iter().any(|end| right.path.ends_with(end));
             assert!(right.method == "GET" || asks || right.is_write(), "{right:?}");
         }
     }

@@ -294,7 +294,7 @@ impl ControlPlane {
         Ok(Evaluated { version, flags })
     }
 
-    fn compiled(
+    pub(super) fn compiled(
         &self,
         state: &State,
         id: &EnvironmentId,
@@ -305,8 +305,7 @@ impl ControlPlane {
         if let Some((_, snapshot)) = last.filter(|(of, _)| Arc::ptr_eq(of, environment)) {
             return Ok(snapshot);
         }
-        let lines = build(state, id, &ViewId::server())?;
-        let snapshot = Arc::new(Snapshot::compile(lines.iter().map(|line| line.as_bytes())).0);
+        let snapshot = Arc::new(compile(state, id)?);
         let kept = (Arc::clone(environment), Arc::clone(&snapshot));
         // What is looked at most often is what is there now.
         if state.seq() >= self.inner.folded.newest_seq() {
@@ -327,6 +326,12 @@ impl ControlPlane {
         };
         Ok(LogPage { entries: entries.iter().map(|entry| (entry.seq(), entry_json(entry))).collect(), more })
     }
+}
+
+/// An environment as servers see it, compiled.
+pub(super) fn compile(state: &State, id: &EnvironmentId) -> Result<Snapshot, ControlError> {
+    let lines = build(state, id, &ViewId::server())?;
+    Ok(Snapshot::compile(lines.iter().map(|line| line.as_bytes())).0)
 }
 
 pub(super) fn environment_of<'s>(

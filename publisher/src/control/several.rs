@@ -129,18 +129,7 @@ impl ControlPlane {
         if edits.is_empty() {
             return Ok(changed);
         }
-        let tell = |edit: &Edit| {
-            let entity = &edit.change.entity;
-            let to = authored_or_none(entity, edit.state.clone());
-            let states = Some((present(&state, entity), to));
-            let action = Action::of(&edit.change, Some(&edit.state));
-            // Of a flag that is defined and targeted at once, the targeting starts from what the definition leads to.
-            let revision = (state.place(entity).0, edit.change.revision.1);
-            let phases = begun(entity, Some(&edit.state));
-            let notes = notes(entity, &edit.state);
-            ChangedEntity { entity: entity.clone(), action, revision, phases, states, notes }
-        };
-        changed.changes = edits.iter().map(tell).collect();
+        changed.changes = edits.iter().map(|edit| of_trial(&state, edit)).collect();
         // What is too large for an entry is refused here too.
         self.seal(&state, edits, write, "trial")?;
         Ok(changed)
@@ -148,7 +137,7 @@ impl ControlPlane {
 
     /// The environment that a restore brings back, read before writers are held up. What of it was erased meanwhile,
     /// [`edits`] finds in the state that it is restored to.
-    async fn older(
+    pub(super) async fn older(
         &self,
         several: &Several,
     ) -> Result<Option<std::sync::Arc<EnvironmentState>>, ControlError> {
@@ -173,6 +162,19 @@ impl ControlPlane {
     }
 }
 
+/// What an edit would do to what is there.
+pub(super) fn of_trial(state: &State, edit: &Edit) -> ChangedEntity {
+    let entity = &edit.change.entity;
+    let to = authored_or_none(entity, edit.state.clone());
+    let states = Some((present(state, entity), to));
+    let action = Action::of(&edit.change, Some(&edit.state));
+    // Of a flag that is defined and targeted at once, the targeting starts from what the definition leads to.
+    let revision = (state.place(entity).0, edit.change.revision.1);
+    let phases = begun(entity, Some(&edit.state));
+    let notes = notes(entity, &edit.state);
+    ChangedEntity { entity: entity.clone(), action, revision, phases, states, notes }
+}
+
 /// What there is to tell beside changes.
 fn untold(several: &Several, older: Option<&EnvironmentState>, state: &State, seq: Option<u64>) -> Changed {
     let skipped = match (several, older) {
@@ -189,7 +191,7 @@ fn untold(several: &Several, older: Option<&EnvironmentState>, state: &State, se
     Changed { seq: None, head: state.seq(), changes: Vec::new(), skipped, publication }
 }
 
-fn edits(
+pub(super) fn edits(
     state: &State,
     several: &Several,
     older: Option<&EnvironmentState>,

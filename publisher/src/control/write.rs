@@ -127,22 +127,25 @@ impl ControlPlane {
     pub async fn write(&self, operation: Operation, write: Write) -> Result<Written, ControlError> {
         // What a restore brings back is read before writers are held up. That it was not erased since is seen in the
         // state that the entry follows: the entry that erases comes before the erasing.
-        let older = match &operation {
-            Operation::RestoreTargeting(environment, flag, body) => {
-                Some(self.targeting_as_of(environment, flag, body).await?)
-            }
-            _ => None,
-        };
-        let edits = |state: &State| {
-            if let Some((seq, _)) = &older {
-                not_erased(state, *seq)?;
-            }
-            edits(state, &operation, older.as_ref().map(|(_, older)| older), self.terms(&write))
-        };
+        let older = self.older_targeting(&operation).await?;
+        let edits = |state: &State| edits(state, &operation, older.as_ref(), self.terms(&write));
         // Each operation changes its entity, though perhaps to what it was.
         let nothing = || SealError::from(HeaderError::Member { member: "changes" });
         let (entry, state) = self.append(edits, &write).await?.ok_or_else(nothing)?;
         self.answer(&entry, &state, write.wait).await
+    }
+
+    /// What an operation brings back, and the entry that wrote it, if it brings something back.
+    pub(super) async fn older_targeting(
+        &self,
+        operation: &Operation,
+    ) -> Result<Option<(u64, Json<'static>)>, ControlError> {
+        match operation {
+            Operation::RestoreTargeting(environment, flag, body) => {
+                self.targeting_as_of(environment, flag, body).await.map(Some)
+            }
+            _ => Ok(None),
+        }
     }
 
     /// Appends the entry of the edits that a state asks for; `None` if there are none.
@@ -326,13 +329,17 @@ pub(super) fn invalid(pointer: &str, detail: &str) -> ControlError {
     Refusal::Invalid { problems: vec![Problem::invalid(pointer, detail)] }.into()
 }
 
-/// The edits that an operation asks for; `older` is what a restore brings back.
-fn edits(
+/// The edits that an operation asks for; `older` is what a restore brings back, and the entry that wrote it.
+pub(super) fn edits(
     state: &State,
     operation: &Operation,
-    older: Option<&Json<'static>>,
+    older: Option<&(u64, Json<'static>)>,
     terms: Terms,
 ) -> Result<Vec<Edit>, ControlError> {
+    if let Some((seq, _)) = older {
+        not_erased(state, *seq)?;
+    }
+    let older = older.map(|(_, older)| older);
     Ok(match operation {
         Operation::CreateProject(body) => change::create_project(state, body)?,
         Operation::CreateEnvironment(body) => change::create_environment(state, body)?,

@@ -25,6 +25,7 @@ mod log;
 mod lowering;
 mod observe;
 mod phases;
+mod preview;
 mod project;
 mod publication;
 mod publish;

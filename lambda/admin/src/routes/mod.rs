@@ -24,6 +24,7 @@ pub(crate) mod history;
 pub(crate) mod keys;
 pub(crate) mod log;
 pub(crate) mod past;
+pub(crate) mod preview;
 pub(crate) mod publication;
 pub(crate) mod segments;
 pub(crate) mod targeting;

@@ -22,6 +22,7 @@ mod lists;
 mod logs;
 mod metrics;
 mod openapi;
+mod preview;
 mod publication;
 mod refusals;
 mod rights;

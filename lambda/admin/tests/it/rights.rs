@@ -56,6 +56,7 @@ const TABLE: &[(&str, &str, &str, &str, Limited)] = &[
     ("DELETE", "E/segments/new", "", "editor", Inside),
     ("POST", "E/evaluate", r#"{"context":{}}"#, "viewer", Inside),
     ("POST", "E/explain", r#"{"context":{},"flag":"payments"}"#, "viewer", Inside),
+    ("POST", "E/preview", r#"{"flag":"payments","on":true}"#, "viewer", Inside),
     ("GET", "E/flags/payments/audit?user_id=u", "", "viewer", Inside),
     ("GET", "E/history", "", "viewer", Inside),
     ("GET", "E/segments/beta/history", "", "viewer", Inside),
