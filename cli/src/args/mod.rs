@@ -1,6 +1,7 @@
 //! The verbs and their options, as `--help` shows them.
 
 mod backup;
+mod diff;
 mod entities;
 mod explain;
 mod operator;
@@ -17,6 +18,7 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 use flagstone_model::key::{EnvironmentId, FlagKey, ProjectId, VariationKey};
 
 pub(crate) use backup::{Backup, RestoreBackup};
+pub(crate) use diff::Diff;
 pub(crate) use entities::{
     DefinitionArgs, EnvCreate, EnvEdit, EnvVerb, FlagArchive, FlagCreate, FlagEdit, FlagShow, FlagVerb,
     ListArgs, SegmentDelete, SegmentPut, SegmentShow, SegmentVerb,
@@ -40,6 +42,7 @@ Examples:
   flagstone flag create new-checkout               a bool flag, off everywhere
   flagstone on new-checkout --env production       switch it on
   flagstone rollout new-checkout 25                serve `on` to 25 percent
+  flagstone diff new-checkout --rollout 50         whom 50 percent would move
   flagstone eval new-checkout --context '{\"targetingKey\":\"u-1\"}'
   flagstone explain new-checkout --user u-1        why u-1 gets what it gets
   flagstone history new-checkout                   who changed what, and why
@@ -122,6 +125,8 @@ pub(crate) enum Verb {
     History(History),
     /// Why somebody gets what they get: each rule and condition with its outcome.
     Explain(Explain),
+    /// Whom a change would move that nobody has made yet, from what to what, and by which rule.
+    Diff(Diff),
     /// Evaluates flags: by the admin API, or from a snapshot file without any server.
     #[command(after_help = EVAL_AFTER)]
     Eval(Eval),

@@ -8,7 +8,7 @@ use flagstone_model::key::FlagKey;
 use crate::args::{ApiArgs, WriteArgs};
 
 /// Where the files of a project lie.
-const DIR: &str = "flagstone";
+pub(super) const DIR: &str = "flagstone";
 
 #[derive(Debug, Args)]
 #[command(after_help = "\

@@ -4,6 +4,7 @@ mod audit;
 mod backup;
 mod completions;
 mod dev;
+mod diff;
 mod doctor;
 mod env;
 mod eval;
@@ -57,6 +58,7 @@ pub(crate) fn run(verb: Verb, surroundings: &Surroundings, screen: &Screen) -> R
         Verb::Verify(args) => return verify::run(&args, surroundings, screen),
         Verb::Audit(AuditVerb::Verify(args)) => return audit::verify(&args, surroundings, screen),
         Verb::Audit(AuditVerb::User(args)) => block_on(explain::user(&args, surroundings, screen)),
+        Verb::Diff(args) => block_on(diff::run(&args, surroundings, screen)),
         Verb::Explain(args) => block_on(explain::run(&args, surroundings, screen)),
         Verb::Watch(args) => block_on(watch::run(&args, surroundings, screen)),
         Verb::Eval(args) => eval::run(&args, surroundings, screen),

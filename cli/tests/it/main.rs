@@ -13,6 +13,7 @@ mod audit;
 mod backup;
 mod crash;
 mod dev;
+mod diff;
 mod eval;
 mod example;
 mod full;

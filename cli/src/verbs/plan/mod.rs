@@ -14,7 +14,7 @@ use flagstone_model::json::Json;
 use flagstone_publisher::author::MAX_CHANGES;
 use reqwest::Method;
 
-use crate::api::{Api, Expected};
+use crate::api::{Answer, Api, Expected};
 use crate::args::{Apply, Import, Plan, WriteArgs};
 use crate::failure::{Exit, Failure};
 use crate::screen::Screen;
@@ -149,6 +149,31 @@ pub(super) async fn apply(args: &Apply, surroundings: &Surroundings, screen: &Sc
         }
     };
     make(&api, &trial, args.yes, &args.write, surroundings, screen).await
+}
+
+/// Previews in the environment what files want, if they want something; `question` says for whom.
+pub(super) async fn ask_about_files(
+    api: &Api,
+    dir: &Path,
+    prune: bool,
+    question: Vec<(&'static str, Json<'static>)>,
+    screen: &Screen,
+) -> Result<Option<Answer>, Failure> {
+    let read = tree::read(dir)?;
+    same_project(api, &read)?;
+    let server = Server::read(api).await?;
+    let wanted = wanted::all(&read, &server, prune);
+    wanted.remarks(screen);
+    wanted.check_environments(&server, &read)?;
+    if wanted.changes.is_empty() {
+        return Ok(None);
+    }
+    let mut body = body(&wanted.changes);
+    if let Json::Object(members) = &mut body {
+        members.extend(question.into_iter().map(|(name, value)| (name.into(), value)));
+    }
+    let asked = api.ask(&api.in_environment("preview"), &body).await;
+    asked.map(Some).map_err(|failure| wanted::in_files(failure, &wanted.changes, Some(&read)))
 }
 
 /// Takes an export into a project.
