@@ -6,6 +6,7 @@ The last line counts them; the status is 1 if one does not hold. Kinds that this
 the reason; a kind or a member that it does not know is refused.
 """
 
+import hashlib
 import json
 import pathlib
 import sys
@@ -23,6 +24,7 @@ LEVEL = 1
 NOW = 1_796_212_800_000  # where a case has no `at`
 RESULTS = ("true", "false", "unknown", "unsupported")
 ELSEWHERE = {
+    "delta": "the reference applies no deltas",
     "exposure": "the reference records no exposures",
     "signature": "the reference verifies no signatures",
     "stream": "the reference reads lines, not signed streams",
@@ -144,6 +146,17 @@ def canonical(case):
         raise Wrong(f"{written} for {case['canonical']}")
 
 
+def content(case):
+    only(case, "id", "clause", "text", "hash")
+    try:
+        digests = [hashlib.sha256(text).digest() for _, _, text in lines.split(case["text"].encode("utf-8"))]
+    except lines.BadSnapshot:
+        equal(None, case.get("hash"))
+    else:
+        got = hashlib.sha256(b"flagstone/content/1\n" + b"".join(digests)).hexdigest()
+        equal(got, case.get("hash"))
+
+
 def head(case):
     only(case, "id", "clause", "line", "kind", "key")
     expected = (case["kind"], case["key"]) if "kind" in case else None
@@ -175,7 +188,15 @@ def each(run, files):
             yield case["id"], None
 
 
-KINDS = {"answer": answer, "bucket": bucket, "canonical": canonical, "check": check, "condition": condition, "head": head}
+KINDS = {
+    "answer": answer,
+    "bucket": bucket,
+    "canonical": canonical,
+    "check": check,
+    "condition": condition,
+    "content": content,
+    "head": head,
+}
 
 
 def main():

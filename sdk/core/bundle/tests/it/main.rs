@@ -19,4 +19,5 @@ mod order;
 mod property;
 mod root;
 mod threshold;
+mod vectors;
 mod world;

@@ -14,7 +14,9 @@ use flagstone_model::json::{Duplicates, Json, ParseOptions};
 const LEVEL: i64 = 1;
 
 /// Kinds that are run where what they are about is, and where that is.
-const ELSEWHERE: [(&str, &str); 3] = [
+const ELSEWHERE: [(&str, &str); 5] = [
+    ("content", "whole snapshots are the bundle's: sdk/core/bundle/tests/it/vectors.rs"),
+    ("delta", "deltas are the bundle's: sdk/core/bundle/tests/it/vectors.rs"),
     ("exposure", "an exposure's id is the SDK's: sdk/rust/tests/it/exposures.rs"),
     ("signature", "signatures are the bundle's: sdk/core/bundle/tests/it/ed25519.rs"),
     ("stream", "signed streams are the bundle's: sdk/core/bundle/tests/it/example.rs"),
