@@ -150,11 +150,10 @@ def _is_scalar(value):
 
 def _has_all(value, operands, convert):
     """FORMAT M-4.4, M-4.5: `has_all` sees the whole array; a scalar is an array of one."""
-    if not isinstance(value, list):
-        if not _is_scalar(value):
-            return UNKNOWN
-        value = [value]
-    elements = [each for each in map(convert, value) if _is_scalar(each)]
+    elements = value if isinstance(value, list) else [value]
+    elements = [each for each in map(convert, elements) if _is_scalar(each)]
+    if not elements and not isinstance(value, list):
+        return UNKNOWN
     return truth(all(any(_same(operand, each) for each in elements) for operand in operands))
 
 
@@ -266,7 +265,6 @@ _HEX = re.compile("[0-9a-f]{12,64}")
 def _test_hashed(_scope, operand):
     expect(isinstance(operand, dict) and not set(operand) - {"salt", "in", "starts", "ends"})
     expect(isinstance(operand.get("salt"), str))
-    expect(len(operand) > 1)
     salt = operand["salt"].encode("utf-8")
     whole = values.strings(operand.get("in", []))
     sides = []  # (from the end, n, h)

@@ -132,16 +132,17 @@ class Segment:
 class Check:
     """A `check` line (FORMAT M-1.8)."""
 
-    def __init__(self, line):
+    def __init__(self, key, line):
         expect(not set(line) - {"check", "flag", "at", "context", "expect"})
         self.flag = line.get("flag")
-        expect(isinstance(self.flag, str))
+        expect(self.flag == key.rpartition("/")[0])  # FORMAT M-10.2: the flag is that of its key
         self.at = instant(line.get("at"))
         self.context = line.get("context", {})
         expect(isinstance(self.context, dict))
         self.expect = line.get("expect")
         expect(isinstance(self.expect, dict) and not set(self.expect) - {"variation", "reason", "rule"})
         expect(all(isinstance(each, str) for each in self.expect.values()))
+        expect("reason" in self.expect)
 
     def passes(self, snapshot):
         """Whether the flag gives what is expected; members that are absent are absent in the result."""
@@ -182,7 +183,7 @@ class Snapshot:
                 self.lists[key] = read.keys(base)
         elif kind == "check" and line is not None:
             try:
-                self.checks[key] = Check(line)
+                self.checks[key] = Check(key, line)
             except Unreadable:
                 self.skipped_checks += 1
 
