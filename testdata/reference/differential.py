@@ -14,6 +14,7 @@ import collections
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -300,8 +301,11 @@ def main():
         parser.error("one of --rounds and --cpu-seconds is needed")
     sys.setrecursionlimit(10_000)
     run = Run(Other(arguments.binary), arguments.out, arguments.spoiled)
+    asked_to_end = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, _frame: asked_to_end.append(number))
     told = time.monotonic()
-    while run.found < arguments.stop_after:
+    while run.found < arguments.stop_after and not asked_to_end:
         if arguments.rounds is not None and run.rounds >= arguments.rounds:
             break
         if arguments.cpu_seconds is not None and cpu_seconds() >= arguments.cpu_seconds:
