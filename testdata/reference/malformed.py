@@ -174,11 +174,11 @@ def _bad_hashed(r):
     elif kind == 1:
         operand["in"] = [h, h + "c"]
     elif kind == 2:
-        operand["in"] = [h.upper()]
+        operand = {"salt": "s", "in": [h.upper()]}
     elif kind == 3:
-        operand["in"] = [h[:11]]
+        operand = {"salt": "s", "in": [h[:11]]}
     elif kind == 4:
-        operand["in"] = ["0" * 65]
+        operand = {"salt": "s", "in": ["0" * r.choice((64, 65))]}
     elif kind == 5:
         operand = {
             "salt": "s",

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::{clauses, committed, deny, dependencies, fuzz, ran};
+use crate::{clauses, committed, deny, dependencies, differential, fuzz, ran};
 
 /// One check of the whole project.
 pub(crate) struct Step {
@@ -53,6 +53,11 @@ pub(crate) const STEPS: &[Step] = &[
     Step { name: "rustdoc", what: "the documentation builds, warnings denied", run: rustdoc },
     Step { name: "tests", what: "every test and documentation example", run: ran::run_tests },
     Step { name: "ran", what: "every test and vector that docs/FORMAT.md names ran", run: ran::check },
+    Step {
+        name: "differential",
+        what: "the evaluator and a second one, in Python, agree on lines drawn at random",
+        run: differential::check,
+    },
     Step { name: "fuzz", what: "the fuzz targets build with a nightly compiler", run: fuzz::build },
     Step { name: "otel", what: "traces for OpenTelemetry, a feature that is off by default", run: otel },
 ];
