@@ -381,23 +381,9 @@ def converted(r, value):
         return "true" if value else "false"
     if isinstance(value, float):
         return strictjson.write_number(value) if r.random() < 0.7 else repr(value)
-    try:
-        return float(value)
-    except ValueError:
-        return r.choice(
-            (
-                value,
-                "01",
-                "1.",
-                ".5",
-                "+1",
-                "1e400",
-                "-0",
-                "1E2",
-                " 1",
-                "0x1",
-                "9007199254740993",
-                "-",
-                "1e-400",
-            )
-        )
+    number = operands.as_number(value)
+    if number is not value:
+        return number
+    return r.choice(
+        (value, "01", "1.", ".5", "+1", "1e400", "-0", "1E2", " 1", "0x1", "9007199254740993", "-", "1e-400")
+    )

@@ -106,12 +106,13 @@ def near(r, value):
             value[:-1],
             value[1:],
             value[:at] + value[at + 1 :],
-            _as_number(value),
+            as_number(value),
         )
     )
 
 
-def _as_number(text):
+def as_number(text):
+    """The finite number that a text spells, else the text."""
     try:
         number = float(text)
     except ValueError:
