@@ -5,6 +5,9 @@ import re
 from values import Unreadable, expect
 
 MAX_SUBJECT_BYTES = 4096
+# FORMAT M-1.15
+MAX_BYTES = 512
+MAX_INSTRUCTIONS = 4000
 MAX_REPEAT = 255
 MAX_GROUPS = 8
 
@@ -14,7 +17,7 @@ _NOT_IN_CLASS = set("&~|")
 _BRACES = re.compile(r"\{(0|[1-9][0-9]*)(,(0|[1-9][0-9]*)?)?\}")
 
 # Trees: ("set", ranges, negated) ("start",) ("end",) ("join", [tree…]) ("or", [tree…])
-# ("repeat", tree, low, high or None)
+# ("repeat", tree, low, high or None, the mark it begins with)
 
 
 class _Parser:
@@ -39,12 +42,13 @@ class _Parser:
         return ("join", parts)
 
     def repeated(self, tree):
+        mark = self.peek()
         bounds = self.repetition()
         if bounds is None:
             return tree
         expect(tree[0] not in ("start", "end"))  # not on anchors
         expect(self.repetition() is None)  # not doubled; so not lazy and not possessive either
-        return ("repeat", tree, *bounds)
+        return ("repeat", tree, *bounds, mark)
 
     def repetition(self):
         mark = self.peek()
@@ -121,10 +125,11 @@ class Pattern:
     """A kernel expression, ready to be searched for. Unreadable if it is not one."""
 
     def __init__(self, text):
-        expect(isinstance(text, str))
+        expect(isinstance(text, str) and len(text.encode("utf-8")) <= MAX_BYTES)
         parser = _Parser(text)
         tree = parser.alternatives(0)
         expect(parser.at == len(text))  # a `)` that nothing opens
+        expect(_instructions(tree) + 1 <= MAX_INSTRUCTIONS)  # and one for the match
         self.program = []  # (set, ranges, negated) (split, a, b) (jump, a) (start,) (end,) (match,)
         self._emit(tree)
         self.program.append(("match",))
@@ -147,10 +152,13 @@ class Pattern:
             for jump in jumps:
                 program[jump] = ("jump", len(program))
         elif tree[0] == "repeat":
-            _, part, low, high = tree
+            _, part, low, high, mark = tree
             for _ in range(low):
+                start = len(program)
                 self._emit(part)
-            if high is None:
+            if (low, high, mark) == (1, None, "+"):
+                program.append(("split", start, len(program) + 1))
+            elif high is None:
                 split = len(program)
                 program.append(None)
                 self._emit(part)
@@ -201,6 +209,21 @@ class Pattern:
                 todo.append(instruction[1])
             elif (instruction[0] == "start" and first) or (instruction[0] == "end" and ended):
                 todo.append(thread + 1)
+
+
+def _instructions(tree):
+    """How many instructions a tree has, without writing them down (FORMAT M-4.7)."""
+    if tree[0] == "join":
+        return sum(map(_instructions, tree[1]))
+    if tree[0] == "or":
+        return sum(map(_instructions, tree[1])) + 2 * (len(tree[1]) - 1)
+    if tree[0] != "repeat":
+        return 1
+    _, part, low, high, mark = tree
+    once = _instructions(part)
+    if mark == "+":
+        return once + 1
+    return low * once + (once + 2 if high is None else (high - low) * (once + 1))
 
 
 def _holds(instruction, code):

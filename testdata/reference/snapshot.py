@@ -13,6 +13,8 @@ from values import Unreadable, expect, lookup
 _FLAG = {"flag", "type", "rev", "on", "values", "off", "needs", "rules", "fallthrough", "meta"}
 _RULE = {"id", "if", "serve", "split", "exp"}
 _SEGMENT = {"segment", "if"}
+# FORMAT M-8.4
+REASONS = ("STATIC", "TARGETING_MATCH", "SPLIT", "DEFAULT", "DISABLED", "UNKNOWN", "ERROR")
 TYPES = ("bool", "string", "int", "float", "json")
 
 
@@ -142,7 +144,7 @@ class Check:
         self.expect = line.get("expect")
         expect(isinstance(self.expect, dict) and not set(self.expect) - {"variation", "reason", "rule"})
         expect(all(isinstance(each, str) for each in self.expect.values()))
-        expect("reason" in self.expect)
+        expect(self.expect.get("reason") in REASONS)
 
     def passes(self, snapshot):
         """Whether the flag gives what is expected; members that are absent are absent in the result."""
