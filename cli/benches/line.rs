@@ -52,6 +52,7 @@ impl Line {
             let ports = Ports {
                 log: records.clone(),
                 checkpoints: records.clone(),
+                objects: records.clone(),
                 publications: records,
                 store: store.clone(),
                 signer: Arc::new(keys),

@@ -15,6 +15,7 @@ use flagstone_publisher::clock::SystemClock;
 use flagstone_publisher::control::{ControlPlane, Ports, PublicationState};
 use flagstone_publisher::keys::Keys;
 use flagstone_publisher::log::{Entry, MemoryLog};
+use flagstone_publisher::private_object::MemoryObjects;
 use flagstone_publisher::publication::MemoryPublications;
 use flagstone_publisher::publish::Options;
 use flagstone_publisher::sqlite::SqliteStore;
@@ -38,6 +39,7 @@ fn in_memory(keys: &Keys) -> Ports {
     Ports {
         log: Arc::new(MemoryLog::new()),
         checkpoints: Arc::new(MemoryCheckpoints::new()),
+        objects: Arc::new(MemoryObjects::new()),
         publications: Arc::new(MemoryPublications::new()),
         store: Arc::new(MemoryStore::new()),
         signer: Arc::new(keys.clone()),
@@ -58,6 +60,7 @@ fn bench(durable: bool) -> Bench {
             ports = Ports {
                 log: records.clone(),
                 checkpoints: records.clone(),
+                objects: records.clone(),
                 publications: records,
                 store: Arc::new(store),
                 ..ports

@@ -29,6 +29,7 @@
 //! let ports = Ports {
 //!     log: records.clone(),
 //!     checkpoints: records.clone(),
+//!     objects: records.clone(),
 //!     publications: records,
 //!     store,
 //!     signer: keys,
@@ -64,14 +65,14 @@
 //!
 //! 1. [`log`]: entries, their chain, the port [`log::ChangeLog`], and the proof of a whole log.
 //! 2. [`author`] and [`lower`]: what people write, and what it becomes on a line.
-//! 3. [`state`], [`checkpoint`], and [`build`](mod@build): the fold of a log, and the lines of an environment.
+//! 3. [`list`], [`state`], [`checkpoint`], and [`build`](mod@build): the fold of a log, and the lines of an environment.
 //! 4. [`publish`]: from lines to a signed manifest, over [`publication`], [`store`], and [`keys`].
 //! 5. [`control`]: all of it as operations, for an API to call. [`preview`]: whom a change would concern. [`observe`]:
 //!    what it tells of its work.
 //!
 //! [`sqlite`] and [`store::DirectoryStore`] are the embedded adapters; the memory ones are for tests. A new adapter
-//! runs the suites [`log::conformance`], [`checkpoint::conformance`], [`publication::conformance`], and
-//! [`store::conformance`].
+//! runs the suites [`log::conformance`], [`checkpoint::conformance`], [`private_object::conformance`],
+//! [`publication::conformance`], and [`store::conformance`].
 //!
 //! # Invariants
 //!
@@ -94,11 +95,13 @@ pub mod checkpoint;
 pub mod clock;
 pub mod control;
 pub mod keys;
+pub mod list;
 pub mod log;
 pub mod lower;
 pub mod observe;
 pub mod preview;
 mod private;
+pub mod private_object;
 pub mod publication;
 pub mod publish;
 pub mod sqlite;

@@ -1,6 +1,6 @@
 //! What an authored document names: variations of its own flag, other flags, segments, salts.
 
-use flagstone_model::key::{SegmentKey, VariationKey};
+use flagstone_model::key::{ListKey, SegmentKey, VariationKey};
 
 use super::bucket::{Ramp, Share, Window};
 use super::condition::{Condition, FlagTest};
@@ -30,6 +30,8 @@ pub enum Mentioned<'a> {
     Flag(&'a FlagTest),
     /// A segment.
     Segment(&'a SegmentKey),
+    /// A list.
+    List(&'a ListKey),
     /// A salt the author chose.
     Salt(&'a str),
     /// A point in time.
@@ -95,6 +97,9 @@ impl<'a> Walk<'a> {
 
     fn attribute(&mut self, attribute: &'a AttributeTest) {
         for (step, test) in attribute.named() {
+            if let Test::Listed(list) = test {
+                self.at(step, Mentioned::List(list));
+            }
             for moment in test.moments() {
                 self.at(step, Mentioned::Moment(moment));
             }

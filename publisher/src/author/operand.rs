@@ -136,12 +136,25 @@ pub(super) fn string(reader: &mut Reader, json: &Json<'_>) -> Option<Arc<str>> {
     reader.text(json, limits::MAX_OPERAND_BYTES).map(Arc::from)
 }
 
+/// What is said of more operands than may stand there, with the way out.
+pub(super) fn too_many(count: usize) -> String {
+    format!(
+        "at most {} stand here, these are {count}; put the keys into a list (`flagstone list put`) and name it: \
+         {{\"attr\":…,\"listed\":LIST}}",
+        limits::MAX_OPERANDS
+    )
+}
+
 /// A set: sorted, each once.
 pub(super) fn set<T: Ord>(
     reader: &mut Reader,
     json: &Json<'_>,
     read: impl FnMut(&mut Reader, &Json<'_>) -> Option<T>,
 ) -> Option<Vec<T>> {
+    let count = json.as_array().map_or(0, <[_]>::len);
+    if count > limits::MAX_OPERANDS {
+        return reader.none(too_many(count));
+    }
     let mut set = reader.array(json, limits::MAX_OPERANDS, read)?;
     set.sort_unstable();
     set.dedup();

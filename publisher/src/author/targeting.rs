@@ -359,6 +359,10 @@ fn keys(reader: &mut Reader, json: &Json<'_>) -> Option<Keys> {
 
 /// A set of targets: sorted, each key once.
 fn targets(reader: &mut Reader, json: &Json<'_>) -> Option<Vec<Target>> {
+    let count = json.as_array().map_or(0, <[_]>::len);
+    if count > limits::MAX_OPERANDS {
+        return reader.none(super::operand::too_many(count));
+    }
     let mut targets = reader.array(json, limits::MAX_OPERANDS, Target::parse)?;
     targets.sort_by(|a, b| a.key.cmp(&b.key));
     targets.dedup();

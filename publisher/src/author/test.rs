@@ -5,6 +5,7 @@ use std::sync::Arc;
 use flagstone_model::context::Context;
 use flagstone_model::instant::Instant;
 use flagstone_model::json::Json;
+use flagstone_model::key::ListKey;
 use flagstone_model::path::Path;
 
 use super::moment::{Day, Moment};
@@ -79,6 +80,8 @@ pub enum Test {
     On(Day),
     /// An address in one of these networks; sorted.
     Cidr(Vec<Term>),
+    /// A key of this list.
+    Listed(ListKey),
 }
 
 /// Two ends, both inside.
@@ -141,18 +144,19 @@ impl Edge {
 
 impl Test {
     /// The names of all tests that people write, in their order.
-    pub const NAMES: [&'static str; 17] = [
+    pub const NAMES: [&'static str; 18] = [
         "exists", "in", "has_all", "starts", "ends", "contains", "matches", "lt", "lte", "gt", "gte",
-        "between", "semver", "since", "before", "on", "cidr",
+        "between", "semver", "since", "before", "on", "cidr", "listed",
     ];
     /// The names of tests that must not hold, in their order, and of the tests they are.
-    pub const NEGATED: [(&'static str, &'static str); 6] = [
+    pub const NEGATED: [(&'static str, &'static str); 7] = [
         ("not_in", "in"),
         ("not_starts", "starts"),
         ("not_ends", "ends"),
         ("not_contains", "contains"),
         ("not_matches", "matches"),
         ("not_cidr", "cidr"),
+        ("not_listed", "listed"),
     ];
 
     /// Its name.
@@ -175,6 +179,7 @@ impl Test {
             Self::Before(_) => "before",
             Self::On(_) => "on",
             Self::Cidr(_) => "cidr",
+            Self::Listed(_) => "listed",
         }
     }
 
@@ -199,6 +204,7 @@ impl Test {
             "before" => Self::Before(Moment::parse_or_day(reader, json)?),
             "on" => Self::On(Day::parse(reader, json)?),
             "cidr" => Self::Cidr(operand::set(reader, json, Term::network)?),
+            "listed" => Self::Listed(reader.key(json, ListKey::parse)?),
             _ => return None,
         })
     }
@@ -218,6 +224,7 @@ impl Test {
             Self::Since(moment) | Self::Before(moment) => moment.to_json(),
             Self::On(day) => day.to_json(),
             Self::Cidr(set) => set.iter().map(|term| Json::from(term.written())).collect(),
+            Self::Listed(list) => Json::from(list.as_str()),
         }
     }
 
@@ -508,16 +515,18 @@ const ATTRIBUTE: Members = Members {
         "before",
         "on",
         "cidr",
+        "listed",
         "not_in",
         "not_starts",
         "not_ends",
         "not_contains",
         "not_matches",
         "not_cidr",
+        "not_listed",
         "time_zone",
         "absent",
     ],
-    pending: &["listed"],
+    pending: &[],
 };
 
 /// What the model does without (FORMAT M-4.10), and other words for what it has.
@@ -541,17 +550,7 @@ const ADVICE: &[Advice] = &[
     said(&["after"], "it is written `since`, which has its own instant inside"),
     said(&["zone", "timezone", "tz"], "it is written `time_zone`"),
     said(
-        &[
-            "not_has_all",
-            "not_lt",
-            "not_lte",
-            "not_gt",
-            "not_gte",
-            "not_between",
-            "not_semver",
-            "not_on",
-            "not_listed",
-        ],
+        &["not_has_all", "not_lt", "not_lte", "not_gt", "not_gte", "not_between", "not_semver", "not_on"],
         r#"write {"not":{"attr":…}} around the test"#,
     ),
     said(&["negate", "negated", "inverted"], r#"write `not_in` and the like, or {"not":{"attr":…}}"#),

@@ -99,7 +99,7 @@ impl ControlPlane {
         let when = before.map_or(when, |(time, _)| When::at(Instant::from_millis(time)));
         let (last, mut end) = self.moment(when).await?;
         let holes = Holes::of(&*self.inner.folded.state().await?);
-        let subject = Subject { environment, flag, context, holes: &holes };
+        let subject = Subject { control: self, environment, flag, context, holes: &holes };
         let mut items: Vec<Alteration> = Vec::new();
         let mut high = last.seq();
         while high > 0 {
@@ -150,10 +150,10 @@ impl ControlPlane {
             entries.extend(page);
         }
         let begin = entries.first().map_or(end, |entry| Instant::from_millis(entry.header.time_ms));
-        let mut walk = Walk::from(subject, &state, begin);
+        let mut walk = Walk::from(subject, &state, begin).await?;
         for entry in &entries {
             state.apply(entry)?;
-            walk.entry(entry, &state);
+            walk.entry(entry, &state).await?;
         }
         walk.pass(end);
         Ok((walk.alterations, begin))
@@ -163,6 +163,7 @@ impl ControlPlane {
 /// Whose answer it is about.
 #[derive(Clone, Copy)]
 struct Subject<'a> {
+    control: &'a ControlPlane,
     environment: &'a EnvironmentId,
     flag: &'a FlagKey,
     context: &'a Context,
@@ -170,11 +171,11 @@ struct Subject<'a> {
 }
 
 impl Subject<'_> {
-    fn compiled(self, state: &State) -> Option<Known> {
-        let environment = state.environment(self.environment.as_str())?;
-        let compiled = Compiled::of(environment, self.flag);
+    async fn compiled(self, state: &State) -> Result<Option<Known>, ControlError> {
+        let Some(environment) = state.environment(self.environment.as_str()) else { return Ok(None) };
+        let compiled = Compiled::of(self.control, environment, self.flag).await?;
         let whole = self.holes.check_reach(environment, &compiled.reach).is_ok();
-        Some(Known { compiled, whole })
+        Ok(Some(Known { compiled, whole }))
     }
 
     fn answer(self, known: Option<&Known>, at: Instant) -> Answer {
@@ -216,27 +217,28 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    fn from(subject: Subject<'a>, state: &State, now: Instant) -> Self {
-        let known = subject.compiled(state);
+    async fn from(subject: Subject<'a>, state: &State, now: Instant) -> Result<Self, ControlError> {
+        let known = subject.compiled(state).await?;
         let points = known.as_ref().map(|known| points(&known.compiled)).unwrap_or_default();
         let answer = subject.answer(known.as_ref(), now);
-        Self { subject, known, points, answer, now, alterations: Vec::new() }
+        Ok(Self { subject, known, points, answer, now, alterations: Vec::new() })
     }
 
     /// An entry, already folded into `state`.
-    fn entry(&mut self, entry: &Entry, state: &State) {
+    async fn entry(&mut self, entry: &Entry, state: &State) -> Result<(), ControlError> {
         let entities = self.touched(entry);
         if entities.is_empty() {
-            return;
+            return Ok(());
         }
         let time = Instant::from_millis(entry.header.time_ms.max(self.now.millis()));
         self.pass(time);
-        self.known = self.subject.compiled(state);
+        self.known = self.subject.compiled(state).await?;
         self.points = self.known.as_ref().map(|known| points(&known.compiled)).unwrap_or_default();
         let data = entry.read_data().ok().flatten();
         let (actor_name, reason) = data.map_or((None, None), |data| (data.actor_name, data.reason));
         let actor = entry.header.actor.clone();
         self.turn(time, AlteredBy::Entry { seq: entry.seq(), actor, actor_name, reason, entities });
+        Ok(())
     }
 
     /// What an entry changes of what the flag depends on, or of the flag itself.
@@ -251,6 +253,10 @@ impl<'a> Walk<'a> {
                 of == environment && (key == flag || reaches(Reached::Flag(key.as_str().into())))
             }
             Entity::Segment(of, key) => of == environment && reaches(Reached::Segment(key.as_str().into())),
+            Entity::List(of, key) => {
+                let looks_in = |known: &Known| known.compiled.reach.lists.contains_key(key);
+                of == environment && self.known.as_ref().is_some_and(looks_in)
+            }
             // A new environment has its flags.
             Entity::Environment(of) => of == environment && self.known.is_none(),
             _ => false,

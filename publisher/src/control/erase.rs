@@ -1,13 +1,16 @@
 //! Taking data away from entries for good, and saying so (FORMAT T-4.1).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use flagstone_model::digest::Digest;
 use flagstone_model::json::Json;
 
 use super::ControlPlane;
 use super::error::ControlError;
 use super::write::Write;
+use crate::list::ListContent;
 use crate::log::{Entity, Entry};
+use crate::private_object::ORPHAN_MS;
 use crate::state::State;
 use crate::state::change::Edit;
 
@@ -127,18 +130,42 @@ impl ControlPlane {
         Ok(())
     }
 
-    /// Deletes what an entry says is erased: first the checkpoints that may hold it, last the data itself, so that what
-    /// is not done can be seen.
+    /// Deletes what an entry says is erased: first the checkpoints that may hold it, then the private objects that
+    /// nothing else names, last the data itself, so that what is not done can be seen.
     async fn finish(&self, entry: &Entry) -> Result<Erased, ControlError> {
         let seqs: Vec<u64> = erased_by(entry).collect();
         let (folded, project) = (&self.inner.folded, self.project());
         if let Some(first) = seqs.iter().min() {
             folded.checkpoints().forget(project, *first..=entry.seq()).await?;
         }
+        self.forget_objects(&seqs).await?;
         for seq in &seqs {
             folded.log().erase(project, *seq).await?;
         }
         Ok(Erased { entries: vec![entry.seq()], erased: seqs, kept: Vec::new() })
+    }
+
+    /// Deletes the private objects that no entry but these names; and what a crash left behind, after a while.
+    async fn forget_objects(&self, erased: &[u64]) -> Result<(), ControlError> {
+        let (objects, project) = (&self.inner.objects, self.project());
+        let now_ms = self.inner.clock.now_ms();
+        let all = objects.all(project).await?;
+        if all.is_empty() {
+            return Ok(());
+        }
+        let (mut named, mut doomed) = (BTreeSet::new(), BTreeSet::new());
+        self.each_entry(|entry| {
+            let of = if erased.contains(&entry.seq()) { &mut doomed } else { &mut named };
+            of.extend(lists_in(entry).into_iter().map(|(_, content)| content.base.sha256));
+        })
+        .await?;
+        for (sha256, _) in all.iter().filter(|(sha256, _)| !named.contains(sha256)) {
+            let is_erased = doomed.contains(sha256);
+            let before_ms = if is_erased { i64::MAX } else { now_ms.saturating_sub(ORPHAN_MS) };
+            objects.forget(project, sha256, before_ms).await?;
+            self.forget_held(sha256);
+        }
+        Ok(())
     }
 
     /// The entries of these seqs that still have data.
@@ -157,11 +184,19 @@ impl ControlPlane {
 
     /// The entries that mention a targeting key, if it is in use nowhere.
     async fn of_user(&self, state: &State, key: &str) -> Result<Vec<Entry>, ControlError> {
-        let entries = self.matching(|entry| !mentioning(entry, key).is_empty()).await?;
+        let holding = self.objects_with(key).await?;
+        let mentioning = |entry: &Entry| {
+            let mut entities = mentioning(entry, key);
+            let lists = lists_in(entry).into_iter();
+            let lists = lists.filter(|(_, content)| holding.contains(&content.base.sha256));
+            entities.extend(lists.map(|(entity, _)| entity.to_string()));
+            entities
+        };
+        let entries = self.matching(|entry| !mentioning(entry).is_empty()).await?;
         let mut in_use = BTreeSet::new();
         for entry in &entries {
             let standing = standing(state, entry);
-            in_use.extend(mentioning(entry, key).into_iter().filter(|entity| standing.contains(entity)));
+            in_use.extend(mentioning(entry).into_iter().filter(|entity| standing.contains(entity)));
         }
         if !in_use.is_empty() {
             return Err(ControlError::StillInUse { entities: in_use.into_iter().collect() });
@@ -170,18 +205,52 @@ impl ControlPlane {
         Ok(entries)
     }
 
+    /// The objects of lists that hold this key. One that is gone holds nothing.
+    async fn objects_with(&self, key: &str) -> Result<BTreeSet<Digest>, ControlError> {
+        let mut named = BTreeMap::new();
+        self.each_entry(|entry| {
+            for (entity, content) in lists_in(entry) {
+                if let Entity::List(_, list) = entity {
+                    named.insert(content.base.sha256, (list.clone(), content.base));
+                }
+            }
+        })
+        .await?;
+        let mut holding = BTreeSet::new();
+        for (sha256, (list, object)) in named {
+            match self.base_of(&list, &object).await {
+                Ok(keys) if keys.contains(key.as_bytes()) => drop(holding.insert(sha256)),
+                Ok(_) | Err(ControlError::ListObjectMissing { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(holding)
+    }
+
     /// The entries with data for which `is_meant` holds, without the states of others in memory.
     async fn matching(
         &self,
         is_meant: impl Fn(&Entry) -> bool + Send + Sync,
     ) -> Result<Vec<Entry>, ControlError> {
+        let mut found = Vec::new();
+        self.each_entry(|entry| {
+            if entry.data.is_some() && is_meant(entry) {
+                found.push(entry.clone());
+            }
+        })
+        .await?;
+        Ok(found)
+    }
+
+    /// Shows every entry, in order, with a page of them in memory.
+    async fn each_entry(&self, mut show: impl FnMut(&Entry) + Send) -> Result<(), ControlError> {
         let folded = &self.inner.folded;
-        let (mut found, mut after) = (Vec::new(), 0);
+        let mut after = 0;
         loop {
             let page = folded.log().read(folded.project(), after, PAGE).await?;
-            let Some(last) = page.last() else { return Ok(found) };
+            let Some(last) = page.last() else { return Ok(()) };
             after = last.seq();
-            found.extend(page.into_iter().filter(|entry| entry.data.is_some() && is_meant(entry)));
+            page.iter().for_each(&mut show);
         }
     }
 }
@@ -192,6 +261,18 @@ fn erased_by(entry: &Entry) -> impl Iterator<Item = u64> + '_ {
         Entity::Erasure(seq) => Some(seq),
         _ => None,
     })
+}
+
+/// The lists that an entry writes, with what they become.
+fn lists_in(entry: &Entry) -> Vec<(&Entity, ListContent)> {
+    let changes = &entry.header.changes;
+    if !changes.iter().any(|change| matches!(change.entity, Entity::List(..))) {
+        return Vec::new();
+    }
+    let states = entry.read_data().ok().flatten().map(|data| data.states).unwrap_or_default();
+    let both = changes.iter().zip(&states);
+    let lists = both.filter(|(change, _)| matches!(change.entity, Entity::List(..)));
+    lists.filter_map(|(change, state)| Some((&change.entity, ListContent::from_json(state)?))).collect()
 }
 
 /// The entities whose last entry this is. What was adopted of a stream stands for good: an audit asks for it.

@@ -1,6 +1,8 @@
 //! Why the control plane did not do what it was asked.
 
+use flagstone_model::digest::Digest;
 use flagstone_model::json::Json;
+use flagstone_model::key::ListKey;
 
 use crate::author::Problem;
 use crate::build::BuildError;
@@ -81,6 +83,25 @@ pub enum ControlError {
         /// Which entry.
         seq: u64,
     },
+    /// The object that holds the keys of a list is gone from the private store.
+    #[error("the object {sha256} of list `{list}` is missing; write the list whole (`flagstone list put`)")]
+    ListObjectMissing {
+        /// Whose.
+        list: ListKey,
+        /// Its digest.
+        sha256: Digest,
+    },
+    /// The object that holds the keys of a list is not what the log says.
+    #[error("the object {sha256} of list `{list}` is damaged; write the list whole (`flagstone list put`)")]
+    ListObjectDamaged {
+        /// Whose.
+        list: ListKey,
+        /// Its digest.
+        sha256: Digest,
+    },
+    /// The private objects did not do their part.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
     /// The entry could not be made.
     #[error(transparent)]
     Seal(SealError),
@@ -145,6 +166,9 @@ impl ControlError {
             Self::AtInFuture => "at-in-future",
             Self::SeqBeyondHead { .. } => "seq-beyond-head",
             Self::DataErased { .. } => "data-erased",
+            Self::ListObjectMissing { .. } => "list-object-missing",
+            Self::ListObjectDamaged { .. } => "list-object-damaged",
+            Self::Storage(error) => error.code(),
             Self::Seal(error) => error.code(),
             Self::Log(error) => error.code(),
             Self::Fold(error) => error.code(),
@@ -162,8 +186,10 @@ impl ControlError {
                 Refusal::FlagNotFound { .. }
                 | Refusal::EnvironmentNotFound { .. }
                 | Refusal::SegmentNotFound { .. }
+                | Refusal::ListNotFound { .. }
                 | Refusal::TokenNotFound { .. }
                 | Refusal::KeyNotFound { .. } => Kind::NotFound,
+                Refusal::ListTooLarge { .. } => Kind::TooLarge,
                 Refusal::StaleRevision { current } => Kind::Precondition { current: *current },
                 Refusal::AlreadyExists
                 | Refusal::KeyRetired
@@ -176,13 +202,16 @@ impl ControlError {
             },
             Self::AtInFuture | Self::SeqBeyondHead { .. } => Kind::Invalid,
             Self::Build(_) | Self::EntryNotFound { .. } | Self::DataErased { .. } => Kind::NotFound,
-            Self::AlreadyCreated { .. } | Self::NotYetSuperseded { .. } | Self::StillInUse { .. } => {
-                Kind::Conflict
-            }
+            Self::AlreadyCreated { .. }
+            | Self::NotYetSuperseded { .. }
+            | Self::StillInUse { .. }
+            | Self::ListObjectMissing { .. }
+            | Self::ListObjectDamaged { .. } => Kind::Conflict,
             Self::KeyReused => Kind::Unprocessable,
             Self::TooLarge => Kind::TooLarge,
             // Any other fault of a store stays until somebody mends it.
             Self::Contended
+            | Self::Storage(StorageError::Busy | StorageError::Unavailable { .. })
             | Self::Log(LogError::Storage(StorageError::Busy | StorageError::Unavailable { .. }))
             | Self::Publication(PublicationError::Storage(
                 StorageError::Busy | StorageError::Unavailable { .. },

@@ -43,7 +43,7 @@ impl ControlPlane {
         let found = environment_of(&state, environment)?;
         let live = found.live_flag(flag.as_str());
         let live = live.ok_or_else(|| Refusal::no_flag(&state, flag.as_str()))?;
-        let compiled = Compiled::of(found, flag);
+        let compiled = Compiled::of(self, found, flag).await?;
         self.holes(&state).await?.check_reach(found, &compiled.reach)?;
         let told = compiled.explain(flag, context, at);
         let version = self.inner.publications.read(&self.stream(environment)).await?.version();
@@ -58,11 +58,16 @@ pub(super) struct Compiled {
 }
 
 impl Compiled {
-    pub(super) fn of(environment: &Arc<EnvironmentState>, flag: &FlagKey) -> Self {
+    pub(super) async fn of(
+        control: &ControlPlane,
+        environment: &Arc<EnvironmentState>,
+        flag: &FlagKey,
+    ) -> Result<Self, ControlError> {
         let reach = environment.reach(flag.as_str());
-        let lines = reach.lines.values().flatten().map(|line| line.as_bytes());
+        let lines = reach.lines.values().chain(reach.lists.values()).flatten().map(|line| line.as_bytes());
         let snapshot = Snapshot::compile(lines).0;
-        Self { reach, snapshot }
+        let snapshot = control.with_lists(snapshot).await?;
+        Ok(Self { reach, snapshot })
     }
 
     /// Whether there is the flag.

@@ -61,9 +61,11 @@ impl Holes {
                 let found = SegmentKey::parse(key).ok().and_then(|key| environment.segments.get(&key));
                 found.map_or(Ok(()), |segment| self.check(segment.seq))
             }
-            // A reach is of flags and segments.
+            // Lists follow: a reach keeps their lines apart.
             Entity::List(_) => Ok(()),
-        })
+        })?;
+        let lists = reach.lists.keys().filter_map(|key| environment.lists.get(key));
+        lists.into_iter().try_for_each(|list| self.check(list.seq))
     }
 
     /// The same of everything in an environment.
@@ -72,6 +74,7 @@ impl Holes {
             return Ok(());
         }
         environment.live_flags().try_for_each(|(_, flag)| self.check_flag(flag))?;
-        environment.segments.iter().try_for_each(|(_, segment)| self.check(segment.seq))
+        environment.segments.iter().try_for_each(|(_, segment)| self.check(segment.seq))?;
+        environment.lists.iter().try_for_each(|(_, list)| self.check(list.seq))
     }
 }

@@ -11,6 +11,7 @@ mod error;
 mod explain;
 mod folded;
 mod holes;
+mod lists;
 mod mint;
 mod preview;
 mod publication;
@@ -51,6 +52,7 @@ use crate::clock::Clock;
 use crate::keys::ManifestSigner;
 use crate::log::ChangeLog;
 use crate::observe::Observer;
+use crate::private_object::PrivateObjects;
 use crate::publication::Publications;
 use crate::publish::{self, Options, Publisher};
 use crate::store::ObjectStore;
@@ -63,6 +65,8 @@ pub struct Ports {
     pub log: Arc<dyn ChangeLog>,
     /// The checkpoints of its state.
     pub checkpoints: Arc<dyn Checkpoints>,
+    /// Large data of the log: the keys of lists.
+    pub objects: Arc<dyn PrivateObjects>,
     /// The publication items.
     pub publications: Arc<dyn Publications>,
     /// The objects that clients fetch.
@@ -84,12 +88,15 @@ pub struct ControlPlane {
 
 struct Inner {
     folded: Arc<Folded>,
+    objects: Arc<dyn PrivateObjects>,
     publications: Arc<dyn Publications>,
     publisher: Publisher,
     clock: Arc<dyn Clock>,
     /// Held from folding to appending, so that the writers of one process do not race each other.
     writing: tokio::sync::Mutex<()>,
     compiled: Mutex<read::Compiled>,
+    /// The keys of the lists that were asked last.
+    lists: lists::Held,
     /// The entry up to which everything that is said to be erased is.
     erased_through: AtomicU64,
 }
@@ -97,9 +104,13 @@ struct Inner {
 impl ControlPlane {
     /// The control plane of a project, whose newest trusted root is `root`.
     pub fn new(project: ProjectId, root: Root, ports: Ports, options: Options) -> Self {
-        let Ports { log, checkpoints, publications, store, signer, clock } = ports;
+        let Ports { log, checkpoints, objects, publications, store, signer, clock } = ports;
         let folded = Arc::new(Folded::new(project, Arc::clone(&log), checkpoints));
-        let source = Arc::new(publication::Lines { folded: Arc::clone(&folded), built: Mutex::default() });
+        let source = Arc::new(publication::Lines {
+            folded: Arc::clone(&folded),
+            objects: Arc::clone(&objects),
+            built: Mutex::default(),
+        });
         let ports = publish::Ports {
             log,
             publications: Arc::clone(&publications),
@@ -111,7 +122,18 @@ impl ControlPlane {
         let publisher = Publisher::new(root, ports, options);
         let (writing, compiled) = (tokio::sync::Mutex::default(), Mutex::default());
         let erased_through = AtomicU64::new(0);
-        let inner = Inner { folded, publications, publisher, clock, writing, compiled, erased_through };
+        let lists = lists::Held::default();
+        let inner = Inner {
+            folded,
+            objects,
+            publications,
+            publisher,
+            clock,
+            writing,
+            compiled,
+            lists,
+            erased_through,
+        };
         Self { inner: Arc::new(inner) }
     }
 

@@ -91,10 +91,9 @@ impl ControlPlane {
             // What is too large for an entry is refused here too.
             self.seal(&state, edits.clone(), write, "trial")?;
         }
-        let now = self.compiled(&state, environment, &before)?;
-        let id = environment.clone();
+        let now = self.compiled(&state, environment, &before).await?;
+        let then = self.with_lists(compile(&next, environment)?).await?;
         let looked = tokio::task::spawn_blocking(move || {
-            let then = compile(&next, &id)?;
             let flags = reached(&before, &after);
             let contexts = these(contexts, &before, &after, &flags)?;
             let read: Vec<Context> = contexts.iter().filter_map(Context::from_json).collect();

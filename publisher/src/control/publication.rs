@@ -5,20 +5,23 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use flagstone_bundle::container::StoredObject;
 use flagstone_bundle::content::{Content, ContentError};
 use flagstone_bundle::delta::DeltaLines;
 use flagstone_bundle::manifest::{LogHead, Stream};
 use flagstone_model::json::Json;
-use flagstone_model::key::{EnvironmentId, ViewId};
+use flagstone_model::key::{EnvironmentId, ListKey, ViewId};
 use flagstone_model::line::Head;
 use tokio::task::JoinSet;
 
 use super::ControlPlane;
 use super::error::ControlError;
 use super::folded::Folded;
+use super::lists::stored_object;
 use super::write::{Published, Write};
 use crate::build::build;
 use crate::log::Entity as LogEntity;
+use crate::private_object::PrivateObjects;
 use crate::publish::{Built, LineSource, Progress, PublicationState, PublishError, SourceError};
 use crate::state::State;
 use crate::state::change::{Edit, Refusal};
@@ -193,6 +196,7 @@ impl From<Progress> for Published {
 /// Builds lines from the folded log, and remembers what it built: the next content shares what did not change.
 pub(super) struct Lines {
     pub(super) folded: Arc<Folded>,
+    pub(super) objects: Arc<dyn PrivateObjects>,
     pub(super) built: Mutex<BTreeMap<Stream, Last>>,
 }
 
@@ -213,6 +217,16 @@ impl LineSource for Lines {
         let lines = lines.map_err(|error| SourceError::new(error.code(), error))?;
         let content = self.content(stream, lines).map_err(|error| SourceError::new(error.detail(), error))?;
         Ok(Built { head, content })
+    }
+
+    async fn list_object(
+        &self,
+        stream: &Stream,
+        list: &ListKey,
+        object: &StoredObject,
+    ) -> Result<Vec<u8>, SourceError> {
+        let stored = stored_object(&*self.objects, &stream.project, list, object).await;
+        stored.map_err(|error| SourceError::new(error.code(), error))
     }
 }
 

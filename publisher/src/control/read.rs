@@ -7,7 +7,7 @@ use flagstone_eval::{Snapshot, batch};
 use flagstone_model::context::Context;
 use flagstone_model::instant::Instant;
 use flagstone_model::json::Json;
-use flagstone_model::key::{EnvironmentId, FlagKey, SegmentKey, ViewId};
+use flagstone_model::key::{EnvironmentId, FlagKey, ListKey, SegmentKey, ViewId};
 
 use super::ControlPlane;
 use super::difference::{Difference, differences};
@@ -158,6 +158,11 @@ impl ControlPlane {
         self.view(When::NOW).await?.segment(environment, key)
     }
 
+    /// One list: what it is, not its keys.
+    pub async fn list(&self, environment: &EnvironmentId, key: &ListKey) -> Result<Entity, ControlError> {
+        self.view(When::NOW).await?.list(environment, key)
+    }
+
     /// Up to `limit` changes of a flag's definition and of its targeting in an environment, newest first, all of them
     /// before the entry `before` if there is one.
     pub async fn history(
@@ -187,7 +192,7 @@ impl ControlPlane {
         Ok(items)
     }
 
-    /// Up to `limit` changes of a flag's definition, of a segment, or of an environment, newest first, all of them
+    /// Up to `limit` changes of a flag's definition, of a segment, of a list, or of an environment, newest first, all of them
     /// before the entry `before` if there is one.
     pub async fn history_of(
         &self,
@@ -200,6 +205,7 @@ impl ControlPlane {
             let refusal = match &entity {
                 LogEntity::Flag(key) => Refusal::no_flag(&state, key.as_str()),
                 LogEntity::Segment(id, key) => Refusal::no_segment(environment_of(&state, id)?, key.as_str()),
+                LogEntity::List(id, key) => Refusal::no_list(environment_of(&state, id)?, key.as_str()),
                 LogEntity::Environment(id) => Refusal::no_environment(&state, id.as_str()),
                 _ => return Ok(Vec::new()),
             };
@@ -273,7 +279,7 @@ impl ControlPlane {
             Some(key) => holes.check_reach(found, &found.reach(key))?,
             None => holes.check_all(found)?,
         }
-        let snapshot = self.compiled(&state, environment, found)?;
+        let snapshot = self.compiled(&state, environment, found).await?;
         let evaluated = |key: &str, on: bool| {
             let mut members = String::new();
             let details = snapshot.evaluate(key, None, context, now);
@@ -294,7 +300,7 @@ impl ControlPlane {
         Ok(Evaluated { version, flags })
     }
 
-    pub(super) fn compiled(
+    pub(super) async fn compiled(
         &self,
         state: &State,
         id: &EnvironmentId,
@@ -305,7 +311,7 @@ impl ControlPlane {
         if let Some((_, snapshot)) = last.filter(|(of, _)| Arc::ptr_eq(of, environment)) {
             return Ok(snapshot);
         }
-        let snapshot = Arc::new(compile(state, id)?);
+        let snapshot = Arc::new(self.with_lists(compile(state, id)?).await?);
         let kept = (Arc::clone(environment), Arc::clone(&snapshot));
         // What is looked at most often is what is there now.
         if state.seq() >= self.inner.folded.newest_seq() {

@@ -20,7 +20,7 @@ use crate::state::{EnvironmentState, State, notes};
 pub enum Several {
     /// These, all or none, in whatever order.
     Changes(Vec<Change>),
-    /// Every targeting and segment of an environment again as it stood after the entry `{"seq"}`.
+    /// Every targeting, segment, and list of an environment again as it stood after the entry `{"seq"}`.
     RestoreEnvironment(EnvironmentId, Json<'static>),
 }
 
@@ -216,7 +216,8 @@ fn unknown(state: &State, now: &EnvironmentState, then: &EnvironmentState) -> Op
     let flags = now.live_flags().filter_map(|(key, _)| then.flags.get(key));
     let flags = flags.filter(|flag| flag.edits > 0).map(|flag| flag.seq);
     let segments = now.segments.iter().filter_map(|(key, _)| then.segments.get(key)).map(|found| found.seq);
-    flags.chain(segments).filter(|seq| erased.contains(seq)).min()
+    let lists = now.lists.iter().filter_map(|(key, _)| then.lists.get(key)).map(|found| found.seq);
+    flags.chain(segments).chain(lists).filter(|seq| erased.contains(seq)).min()
 }
 
 /// The environments that an entry changes.
@@ -224,7 +225,10 @@ fn touched(entry: &Entry, state: &State) -> BTreeSet<EnvironmentId> {
     let mut touched = BTreeSet::new();
     for change in &entry.header.changes {
         match &change.entity {
-            Entity::Targeting(id, _) | Entity::Segment(id, _) | Entity::Environment(id) => {
+            Entity::Targeting(id, _)
+            | Entity::Segment(id, _)
+            | Entity::List(id, _)
+            | Entity::Environment(id) => {
                 touched.insert(id.clone());
             }
             _ => touched.extend(state.environments().map(|(id, _)| id.clone())),
@@ -248,6 +252,7 @@ fn present(state: &State, entity: &Entity) -> Option<Json<'static>> {
         Entity::Segment(id, key) => {
             state.environment(id.as_str())?.live_segment(key.as_str())?.to_json().into_owned()
         }
+        Entity::List(id, key) => state.environment(id.as_str())?.live_list(key.as_str())?.told(),
         _ => return None,
     })
 }

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use flagstone_model::instant::Instant;
 use flagstone_model::json::Json;
-use flagstone_model::key::{EnvironmentId, FlagKey, SegmentKey};
+use flagstone_model::key::{EnvironmentId, FlagKey, ListKey, SegmentKey};
 
 use super::ControlPlane;
 use super::error::ControlError;
 use super::holes::Holes;
 use super::read::{Entity, environment_of};
+use crate::list::ListContent;
 use crate::state::State;
 use crate::state::change::Refusal;
 
@@ -162,6 +163,36 @@ impl View {
         let (segment, place) = segment.ok_or_else(|| Refusal::no_segment(found, key.as_str()))?;
         self.holes.check(place.seq)?;
         Ok(entity(key.as_str(), place.revision, &segment.to_json()))
+    }
+
+    /// The lists of an environment, by key: what they are, not their keys.
+    pub fn lists(&self, environment: &EnvironmentId) -> Result<Vec<Entity>, ControlError> {
+        let live = environment_of(&self.state, environment)?.live_lists();
+        live.filter_map(|(key, found)| {
+            let content = found.content.as_ref()?;
+            let known = self.holes.check(found.seq);
+            Some(known.map(|()| entity(key.as_str(), found.revision, &content.told())))
+        })
+        .collect()
+    }
+
+    /// One list: what it is, not its keys.
+    pub fn list(&self, environment: &EnvironmentId, key: &ListKey) -> Result<Entity, ControlError> {
+        let (content, revision) = self.list_content(environment, key)?;
+        Ok(entity(key.as_str(), revision, &content.told()))
+    }
+
+    /// What the log keeps of a list, and its revision.
+    pub(super) fn list_content(
+        &self,
+        environment: &EnvironmentId,
+        key: &ListKey,
+    ) -> Result<(&ListContent, u64), ControlError> {
+        let found = environment_of(&self.state, environment)?;
+        let list = found.live_list(key.as_str()).zip(found.lists.get(key));
+        let (content, place) = list.ok_or_else(|| Refusal::no_list(found, key.as_str()))?;
+        self.holes.check(place.seq)?;
+        Ok((content, place.revision))
     }
 }
 

@@ -22,6 +22,7 @@ pub(super) fn summary(
     differences: &[Difference],
 ) -> String {
     match (from, to) {
+        (Some(_), Some(to)) if matches!(entity, Entity::List(..)) => return keys_moved(to),
         (_, None) => return "deleted".to_owned(),
         (None, Some(_)) if matches!(entity, Entity::Targeting(..)) => return "targeted".to_owned(),
         (None, Some(_)) => return "created".to_owned(),
@@ -55,6 +56,22 @@ pub(super) fn with_phases(summary: String, phases: &[Begun]) -> String {
         format!("phase {to} begins ({})", joined(because.iter().map(ToString::to_string)))
     });
     [summary].into_iter().chain(told).collect::<Vec<_>>().join("; ")
+}
+
+/// What came to a list and went from it, as the state after it tells.
+fn keys_moved(to: &Json<'_>) -> String {
+    let Some(changed) = to.member("changed") else {
+        return "restored as it was earlier".to_owned();
+    };
+    let count = |name, sign| match changed.member(name).and_then(Json::as_integer).unwrap_or_default() {
+        0 => None,
+        1 => Some(format!("{sign}1 key")),
+        count => Some(format!("{sign}{count} keys")),
+    };
+    match joined(count("added", '+').into_iter().chain(count("dropped", '−'))) {
+        words if words.is_empty() => "written again as it was".to_owned(),
+        words => words,
+    }
 }
 
 /// Whose weights a difference is about.

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flagstone_model::json::Json;
-use flagstone_model::key::{EnvironmentId, FlagKey, SegmentKey, ViewId};
+use flagstone_model::key::{EnvironmentId, FlagKey, ListKey, SegmentKey, ViewId};
 use tracing::Instrument as _;
 
 use super::ControlPlane;
 use super::error::{ControlError, nothing};
 use crate::author::{Note, Problem};
+use crate::list::ListContent;
 use crate::log::{
     Actor, Appended, Draft, Entity, Entry, EntryData, HeaderError, LogError, SdkKeyId, SealError, TokenId,
 };
@@ -66,6 +67,8 @@ pub enum Operation {
     RevokeSdkKey(EnvironmentId, SdkKeyId),
     /// Shuffles the users of an experiment anew: `{"rule"?}`.
     Reshuffle(EnvironmentId, FlagKey, Json<'static>),
+    /// Deletes a list and retires its key; [`ControlPlane::put_list`] and [`ControlPlane::edit_list`] write one.
+    DeleteList(EnvironmentId, ListKey),
 }
 
 /// Who asks for a change, how, and on what terms.
@@ -272,17 +275,24 @@ impl ControlPlane {
     }
 
     /// The answer that an entry gives: the same when it was just written and when it is found again.
-    async fn answer(&self, entry: &Entry, state: &State, wait: bool) -> Result<Written, ControlError> {
+    pub(super) async fn answer(
+        &self,
+        entry: &Entry,
+        state: &State,
+        wait: bool,
+    ) -> Result<Written, ControlError> {
         let data = entry.read_data().ok().flatten();
         let first = entry.header.changes.first();
         let written = data.and_then(|data| data.states.into_iter().next());
         let notes =
             first.zip(written.as_ref()).map(|(change, state)| crate::state::notes(&change.entity, state));
         let environments: Vec<EnvironmentId> = match first.map(|change| &change.entity) {
-            Some(Entity::Targeting(environment, _) | Entity::Segment(environment, _)) => {
-                vec![environment.clone()]
-            }
-            Some(Entity::Environment(environment)) => vec![environment.clone()],
+            Some(
+                Entity::Targeting(environment, _)
+                | Entity::Segment(environment, _)
+                | Entity::List(environment, _)
+                | Entity::Environment(environment),
+            ) => vec![environment.clone()],
             // Nothing that a snapshot holds.
             Some(Entity::Token(_) | Entity::SdkKey(..)) => Vec::new(),
             _ => state.environments().map(|(id, _)| id.clone()).collect(),
@@ -375,6 +385,7 @@ pub(super) fn edits(
         Operation::Reshuffle(environment, flag, body) => {
             change::reshuffle(state, environment, flag, body, terms)?
         }
+        Operation::DeleteList(environment, list) => change::delete_list(state, environment, list, terms)?,
     })
 }
 
@@ -389,6 +400,9 @@ pub(super) fn begun(entity: &Entity, state: Option<&Json<'_>>) -> Vec<Begun> {
 pub(super) fn authored(entity: &Entity, state: Option<Json<'static>>) -> Json<'static> {
     match (entity, state) {
         (Entity::Segment(..), Some(state @ Json::Object(_))) => crate::state::authored_segment(&state),
+        (Entity::List(..), Some(state @ Json::Object(_))) => {
+            ListContent::from_json(&state).map_or_else(nothing, |content| content.told())
+        }
         (Entity::Targeting(..) | Entity::Token(_) | Entity::SdkKey(..), Some(state)) => {
             state.member("authored").cloned().unwrap_or_else(nothing)
         }
@@ -397,7 +411,7 @@ pub(super) fn authored(entity: &Entity, state: Option<Json<'static>>) -> Json<'s
     }
 }
 
-fn random_id() -> Result<String, ControlError> {
+pub(super) fn random_id() -> Result<String, ControlError> {
     getrandom::u64().map(|id| format!("{id:016x}")).map_err(|_| ControlError::Random)
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use flagstone_model::key::{EnvironmentId, FlagKey, SegmentKey, ViewId};
+use flagstone_model::key::{EnvironmentId, FlagKey, ListKey, SegmentKey, ViewId};
 
 use super::id::{SdkKeyId, TokenId};
 
@@ -24,6 +24,8 @@ pub enum Entity {
     Targeting(EnvironmentId, FlagKey),
     /// A segment of one environment: `segment/ENV/KEY`.
     Segment(EnvironmentId, SegmentKey),
+    /// A list of one environment: `list/ENV/KEY`.
+    List(EnvironmentId, ListKey),
     /// A token of the admin API: `token/ID`.
     Token(TokenId),
     /// An SDK key of one environment: `sdk-key/ENV/ID`.
@@ -62,6 +64,9 @@ impl Entity {
             ["segment", id, key] => {
                 Ok(Self::Segment(environment(id)?, SegmentKey::parse(key).map_err(|_| EntityError)?))
             }
+            ["list", id, key] => {
+                Ok(Self::List(environment(id)?, ListKey::parse(key).map_err(|_| EntityError)?))
+            }
             ["token", id] => Ok(Self::Token(TokenId::parse(id).map_err(|_| EntityError)?)),
             ["sdk-key", id, key] => {
                 Ok(Self::SdkKey(environment(id)?, SdkKeyId::parse(key).map_err(|_| EntityError)?))
@@ -74,7 +79,8 @@ impl Entity {
                 Ok(Self::Restoration(environment(id)?, ViewId::parse(view).map_err(|_| EntityError)?))
             }
             [
-                "project" | "environment" | "flag" | "segment" | "token" | "sdk-key" | "erase" | "restore",
+                "project" | "environment" | "flag" | "segment" | "list" | "token" | "sdk-key" | "erase"
+                | "restore",
                 ..,
             ] => Err(EntityError),
             _ if is_name(text) => Ok(Self::Unknown(text.into())),
@@ -101,6 +107,7 @@ impl fmt::Display for Entity {
             Self::Flag(flag) => write!(f, "flag/{flag}"),
             Self::Targeting(environment, flag) => write!(f, "flag/{environment}/{flag}"),
             Self::Segment(environment, segment) => write!(f, "segment/{environment}/{segment}"),
+            Self::List(environment, list) => write!(f, "list/{environment}/{list}"),
             Self::Token(token) => write!(f, "token/{token}"),
             Self::SdkKey(environment, key) => write!(f, "sdk-key/{environment}/{key}"),
             Self::Erasure(seq) => write!(f, "erase/{seq}"),
@@ -122,6 +129,7 @@ mod tests {
             "flag/new-checkout",
             "flag/production/new-checkout",
             "segment/production/beta-testers",
+            "list/production/vip-keys",
             "erase/17",
             "restore/production/server",
             "token/t_81",
@@ -132,7 +140,7 @@ mod tests {
             assert_eq!(Entity::parse(text).unwrap().to_string(), text);
         }
         assert!(matches!(Entity::parse("flag/production/x").unwrap(), Entity::Targeting(..)));
-        assert!(matches!(Entity::parse("list/production/x").unwrap(), Entity::Unknown(_)));
+        assert!(matches!(Entity::parse("holdout/production/x").unwrap(), Entity::Unknown(_)));
     }
 
     #[test]
@@ -145,6 +153,8 @@ mod tests {
             "flag/a/b/c",
             "flag/Prod/x",
             "segment/x",
+            "list/x",
+            "list/production/a b",
             "environment/A",
             "erase/",
             "erase/01",

@@ -65,6 +65,11 @@ impl<'s> Layout<'s> {
     pub fn delta(self, object: &StoredObject) -> Result<ObjectPath, StoreError> {
         self.path(&format!("d/{}.jsonl.{}", object.sha256, extension(object.encoding)))
     }
+
+    /// The stored keys of a list.
+    pub fn list(self, object: &StoredObject) -> Result<ObjectPath, StoreError> {
+        self.path(&format!("k/{}.txt.{}", object.sha256, extension(object.encoding)))
+    }
 }
 
 fn extension(encoding: Encoding) -> &'static str {
@@ -95,6 +100,7 @@ mod tests {
         assert_eq!(layout.archive(1, 42).unwrap().as_str(), "closed/shop/v1/e/production/server/m/1-42");
         assert_eq!(layout.snapshot(&object).unwrap().as_str(), format!("closed/shop/v1/s/{empty}.jsonl.zst"));
         assert_eq!(layout.delta(&object).unwrap().as_str(), format!("closed/shop/v1/d/{empty}.jsonl.zst"));
+        assert_eq!(layout.list(&object).unwrap().as_str(), format!("closed/shop/v1/k/{empty}.txt.zst"));
         stream.view = ViewId::parse("client").unwrap();
         let manifest = Layout::of(&stream).manifest().unwrap();
         assert_eq!(manifest.as_str(), "open/shop/v1/e/production/client/manifest");

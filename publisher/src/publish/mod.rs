@@ -27,6 +27,7 @@ mod error;
 mod expiry;
 mod known;
 mod layout;
+mod lists;
 mod proof;
 mod pulse;
 mod run;
@@ -160,6 +161,7 @@ struct Inner {
     pulses: Pulses,
     watch: Watch,
     expiry: expiry::Expiry,
+    lists: lists::Stored,
 }
 
 impl Publisher {
@@ -170,7 +172,7 @@ impl Publisher {
         let _ = getrandom::fill(&mut random);
         let holder = format!("{}-{:016x}", std::process::id(), u64::from_le_bytes(random));
         let Ports { log, publications, store, source, signer, clock } = ports;
-        let (streams, pulses, watch, expiry) = Default::default();
+        let (streams, pulses, watch, expiry, lists) = Default::default();
         let inner = Inner {
             log,
             publications,
@@ -185,6 +187,7 @@ impl Publisher {
             pulses,
             watch,
             expiry,
+            lists,
         };
         Self { inner: Arc::new(inner) }
     }

@@ -99,6 +99,7 @@ impl Publisher {
                 inner.upload(&snapshot_path, &object, &stored),
                 inner.upload_delta(layout, chosen.first()),
                 inner.upload_delta(layout, chosen.get(1)),
+                inner.upload_lists(stream, &proven.content),
             )
         };
         inner.watch.stage(Stage::Upload, upload).await?;
@@ -141,6 +142,9 @@ impl Publisher {
         claim.serial = before.serial.saturating_add(1);
         claim.issued_ms = inner.issue(item, &bucket);
         self.keep_stored(stream, known, &mut claim, covered).await?;
+        if let Some(proven) = known.proven(&claim) {
+            inner.upload_lists(stream, &proven.content).await?;
+        }
         let inline = inner.stored_deltas(stream, &mut claim).await?;
         let claiming = inner.publications.claim(stream, before.serial, &claim, covered);
         if !inner.watch.stage(Stage::Claim, claiming).await? {

@@ -1,9 +1,11 @@
 //! Where the lines of a stream come from.
 
 use async_trait::async_trait;
+use flagstone_bundle::container::StoredObject;
 use flagstone_bundle::content::Content;
 use flagstone_bundle::delta::DeltaLines;
 use flagstone_bundle::manifest::Stream;
+use flagstone_model::key::ListKey;
 use flagstone_model::line::Head as LineHead;
 
 use crate::log::Head;
@@ -44,6 +46,17 @@ impl SourceError {
 pub trait LineSource: Send + Sync {
     /// Folds the stream's project up to at least `seq` and builds the stream's content: same log, same lines.
     async fn build(&self, stream: &Stream, seq: u64) -> Result<Built, SourceError>;
+
+    /// The stored bytes of the base object that a line of the stream names for a list, compared with its digest.
+    async fn list_object(
+        &self,
+        stream: &Stream,
+        list: &ListKey,
+        object: &StoredObject,
+    ) -> Result<Vec<u8>, SourceError> {
+        let what = format!("list `{list}` of {stream} has no object {}", object.sha256);
+        Err(SourceError::new("list-object-missing", what))
+    }
 
     /// The delta that brings the touched entities to their state in `content`.
     fn delta(&self, content: &Content, touched: &[LineHead<'_>]) -> DeltaLines {

@@ -73,11 +73,7 @@ impl Checkpoints for SqliteStore {
         let project = project.clone();
         self.read(move |connection, faults| {
             // A file of layout 1 that is only read has none.
-            let there = connection
-                .prepare_cached("SELECT count(*) FROM sqlite_schema WHERE name = 'checkpoint'")
-                .and_then(|mut count| count.query_row([], |row| row.get::<_, i64>(0)))
-                .map_err(|error| faults.of(error))?;
-            if there == 0 {
+            if !faults.has_table(connection, "checkpoint")? {
                 return Ok(Vec::new());
             }
             let rows: Vec<Row> = connection

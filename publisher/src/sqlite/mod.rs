@@ -1,4 +1,4 @@
-//! The embedded store of records: change log, publication items, and checkpoints in one SQLite file.
+//! The embedded store of records: change log, publication items, checkpoints, and private objects in one SQLite file.
 //!
 //! One file, several processes. Write-ahead logging lets readers go on while one writes; `synchronous=FULL`, set and
 //! read back on every connection, makes what was acknowledged survive a power cut. The file carries an application id
@@ -18,12 +18,13 @@ mod access;
 mod backup;
 mod checkpoints;
 mod log;
+mod private_objects;
 mod publications;
 
 /// `FLGS`: what marks a file as ours.
 const APPLICATION_ID: i64 = 0x464c_4753;
 /// The layout this release writes. A file of an earlier one is brought to it when it is opened for writing.
-const LAYOUT: i64 = 3;
+const LAYOUT: i64 = 4;
 /// How long a statement waits for another process.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -79,9 +80,10 @@ CREATE TABLE checkpoint_pointer (
 ";
 
 /// What each layout added, in order: a file of an earlier one gets what it lacks.
-const MIGRATIONS: [(i64, &str); 3] = [(1, SCHEMA), (2, CHECKPOINTS), (3, access::SCHEMA)];
+const MIGRATIONS: [(i64, &str); 4] =
+    [(1, SCHEMA), (2, CHECKPOINTS), (3, access::SCHEMA), (4, private_objects::SCHEMA)];
 
-/// Change log, publication items, and checkpoints in one SQLite file.
+/// Change log, publication items, checkpoints, and private objects in one SQLite file.
 ///
 /// Cheap to clone: clones share their two connections, one that writes and one that reads.
 #[derive(Debug, Clone)]
@@ -299,6 +301,15 @@ struct Faults<'p> {
 }
 
 impl Faults<'_> {
+    /// Whether the file has this table: one of an earlier layout that is only read may lack it.
+    fn has_table(&self, connection: &Connection, name: &str) -> Result<bool, StorageError> {
+        connection
+            .prepare_cached("SELECT count(*) FROM sqlite_schema WHERE name = ?1")
+            .and_then(|mut count| count.query_row([name], |row| row.get::<_, i64>(0)))
+            .map(|count| count > 0)
+            .map_err(|error| self.of(error))
+    }
+
     fn of(&self, error: rusqlite::Error) -> StorageError {
         let path = || self.path.to_path_buf();
         match error.sqlite_error_code() {

@@ -88,7 +88,7 @@ impl EnvironmentState {
 
     /// The lines of all checks that are published, in no order, at most so many that the environment has not too many.
     pub(super) fn check_lines(&self) -> Vec<Arc<str>> {
-        let others = self.live_flags().count().saturating_add(self.live_segments().count());
+        let others = self.entity_count();
         let delicate = self.delicate_segments();
         let mut lines = Vec::new();
         for (key, flag) in self.live_flags() {
@@ -120,10 +120,16 @@ impl EnvironmentState {
         }
     }
 
+    /// How many flags, segments, and lists it has.
+    fn entity_count(&self) -> usize {
+        let all = [self.live_flags().count(), self.live_segments().count(), self.live_lists().count()];
+        all.into_iter().fold(0, usize::saturating_add)
+    }
+
     /// How many lines it has, the generated checks aside.
     fn line_count(&self) -> usize {
         let checks = self.live_flags().map(|(_, flag)| flag.targeting.authored.checks.len());
-        let others = self.live_flags().count().saturating_add(self.live_segments().count());
+        let others = self.entity_count();
         checks.sum::<usize>().saturating_add(others).saturating_add(1)
     }
 }

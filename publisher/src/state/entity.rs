@@ -1,10 +1,10 @@
 //! The entities of a project, as the log leaves them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
 use flagstone_model::json::Json;
-use flagstone_model::key::{FlagKey, ProjectId, SegmentKey, ViewId};
+use flagstone_model::key::{FlagKey, ListKey, ProjectId, SegmentKey, ViewId};
 
 use super::checks::Remembered;
 use super::sorted_map::SortedMap;
@@ -12,6 +12,7 @@ use crate::author::{
     Environment, ExperimentName, FlagDefinition, FlagTest, Instants, Mention, Mentioned, Note, Project,
     Segment, Targeting,
 };
+use crate::list::ListContent;
 use crate::log::Entity;
 use crate::lower::layer::Held;
 use crate::lower::salt::{Chosen, UsedSalt};
@@ -236,6 +237,30 @@ impl SegmentState {
     }
 }
 
+/// A list of an environment.
+#[derive(Debug, Clone)]
+pub struct ListState {
+    /// What it holds; `None` if it was deleted. Its key is never used again.
+    pub content: Option<ListContent>,
+    /// Its edit number.
+    pub revision: u64,
+    /// The last entry that changed it.
+    pub seq: u64,
+    pub(super) line: OnceLock<Arc<str>>,
+}
+
+impl ListState {
+    pub(super) const fn new(content: Option<ListContent>, revision: u64, seq: u64) -> Self {
+        Self { content, revision, seq, line: OnceLock::new() }
+    }
+
+    /// Its line, made once; `None` if it was deleted.
+    pub fn line(&self, key: &ListKey) -> Option<&Arc<str>> {
+        let content = self.content.as_ref()?;
+        Some(self.line.get_or_init(|| content.line(key).into()))
+    }
+}
+
 /// An environment and everything in it.
 #[derive(Debug, Clone)]
 pub struct EnvironmentState {
@@ -249,6 +274,8 @@ pub struct EnvironmentState {
     pub flags: SortedMap<FlagKey, Arc<FlagInEnvironment>>,
     /// Its segments, deleted ones too.
     pub segments: SortedMap<SegmentKey, Arc<SegmentState>>,
+    /// Its lists, deleted ones too.
+    pub lists: SortedMap<ListKey, Arc<ListState>>,
 }
 
 impl EnvironmentState {
@@ -294,29 +321,55 @@ impl EnvironmentState {
         phases
     }
 
-    /// The lines of its snapshot, sorted.
+    /// A list that is not deleted.
+    pub fn live_list(&self, key: &str) -> Option<&ListContent> {
+        self.lists.get(key)?.content.as_ref()
+    }
+
+    /// The lists that are not deleted.
+    pub fn live_lists(&self) -> impl Iterator<Item = (&ListKey, &Arc<ListState>)> {
+        self.lists.iter().filter(|(_, list)| list.content.is_some())
+    }
+
+    /// The lines of its snapshot, sorted. A list that no flag and no segment names is in no snapshot.
     pub fn lines(&self, project: &ProjectId, view: &ViewId) -> Vec<Arc<str>> {
         let head = lower_environment(&self.environment.id, project, view).into();
         let flags = self.live_flags().map(|(_, flag)| Arc::clone(flag.line()));
+        let named = if self.lists.is_empty() { BTreeSet::new() } else { self.named_lists() };
+        let lists = self.lists.iter().filter(|(key, _)| named.contains(key));
+        let lists = lists.filter_map(|(key, list)| list.line(key).cloned());
         let segments = self.segments.iter().filter_map(|(key, segment)| segment.line(key).cloned());
         // Checks stand before everything else, and are sorted as lines: by text, so that 10 comes before 2.
         let mut lines = self.check_lines();
         lines.sort_unstable();
-        lines.extend([head].into_iter().chain(flags).chain(segments));
+        lines.extend([head].into_iter().chain(flags).chain(lists).chain(segments));
         lines
+    }
+
+    /// The lists that live flags and segments name.
+    fn named_lists(&self) -> BTreeSet<&ListKey> {
+        let flags = self.live_flags().flat_map(|(_, flag)| &flag.targeting.references);
+        let segments = self.live_segments().flat_map(|(_, segment)| &segment.references);
+        let named = flags.chain(segments).filter_map(|reference| match reference {
+            Reference::List(key) => Some(key),
+            Reference::Flag(_) | Reference::Segment(_) => None,
+        });
+        named.collect()
     }
 }
 
 /// All environments of a project.
 pub(super) type Environments = BTreeMap<flagstone_model::key::EnvironmentId, Arc<EnvironmentState>>;
 
-/// One mention of a flag or a segment.
+/// One mention of a flag, a segment, or a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Reference {
     /// A flag, and variations of it.
     Flag(FlagTest),
     /// A segment.
     Segment(SegmentKey),
+    /// A list.
+    List(ListKey),
 }
 
 impl Reference {
@@ -329,6 +382,7 @@ impl Reference {
         match *mentioned {
             Mentioned::Flag(test) => Some(Self::Flag(test.clone())),
             Mentioned::Segment(key) => Some(Self::Segment(key.clone())),
+            Mentioned::List(key) => Some(Self::List(key.clone())),
             Mentioned::Variation(_) | Mentioned::Salt(_) | Mentioned::Moment(_) | Mentioned::Term(_) => None,
         }
     }

@@ -4,16 +4,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flagstone_model::json::Json;
-use flagstone_model::key::{EnvironmentId, FlagKey, ProjectId, SegmentKey};
+use flagstone_model::key::{EnvironmentId, FlagKey, ListKey, ProjectId, SegmentKey};
 use flagstone_model::value::{FlagType, Value};
 
 use super::change::Edit;
 use super::entity::{
-    EnvironmentState, FlagInEnvironment, FlagState, ProjectState, SegmentState, SettledTargeting,
+    EnvironmentState, FlagInEnvironment, FlagState, ListState, ProjectState, SegmentState, SettledTargeting,
     segment_from_json,
 };
 use super::{CredentialState, SortedMap, State};
 use crate::author::{Environment, FlagDefinition, FlagKind, Project, Segment};
+use crate::list::{ListContent, ListKeys};
 use crate::log::{DataError, Entity, EntityChange, Entry, follows};
 
 /// Why an entry can not be folded: the log is damaged, or from a later release.
@@ -156,6 +157,7 @@ impl State {
             Entity::Flag(key) => self.fold_flag(key, place, state),
             Entity::Targeting(id, key) => self.fold_targeting(id, key, place, state),
             Entity::Segment(id, key) => self.fold_segment(id, key, place, state),
+            Entity::List(id, key) => self.fold_list(id, key, place, state),
             Entity::Token(id) => {
                 let token = CredentialState::folded(state, (place.revision, place.seq))?;
                 self.tokens.insert(id.clone(), Arc::new(token));
@@ -190,16 +192,17 @@ impl State {
             (None, Some(present)) => present.environment.clone(),
             (None, None) => Environment::unnamed(id.clone()),
         };
-        let (flags, segments) = present.map_or_else(
+        let (flags, segments, lists) = present.map_or_else(
             || {
                 let untouched = |(key, flag): (&FlagKey, &Arc<FlagState>)| {
                     (key.clone(), Arc::new(FlagInEnvironment::untouched(Arc::clone(flag))))
                 };
-                (self.flags.iter().map(untouched).collect(), SortedMap::default())
+                (self.flags.iter().map(untouched).collect(), SortedMap::default(), SortedMap::default())
             },
-            |present| (present.flags.clone(), present.segments.clone()),
+            |present| (present.flags.clone(), present.segments.clone(), present.lists.clone()),
         );
-        let state = EnvironmentState { environment, revision: at.revision, seq: at.seq, flags, segments };
+        let (revision, seq) = (at.revision, at.seq);
+        let state = EnvironmentState { environment, revision, seq, flags, segments, lists };
         self.environments.insert(id.clone(), Arc::new(state));
         Some(())
     }
@@ -262,6 +265,25 @@ impl State {
         environment.segments.insert(key.clone(), Arc::new(next));
         Some(())
     }
+
+    fn fold_list(
+        &mut self,
+        id: &EnvironmentId,
+        key: &ListKey,
+        at: Place,
+        state: Option<&Json<'_>>,
+    ) -> Option<()> {
+        let environment = Arc::make_mut(self.environments.get_mut(id)?);
+        let content = match (state, environment.lists.get(key)) {
+            (Some(Json::Null), _) => None,
+            (Some(state), _) => Some(ListContent::from_json(state)?),
+            (None, Some(present)) => present.content.clone(),
+            // Erased, so a later entry says what it is.
+            (None, None) => Some(no_keys()?),
+        };
+        environment.lists.insert(key.clone(), Arc::new(ListState::new(content, at.revision, at.seq)));
+        Some(())
+    }
 }
 
 /// Where a change leaves an entity.
@@ -269,6 +291,12 @@ impl State {
 pub(super) struct Place {
     pub(super) revision: u64,
     pub(super) seq: u64,
+}
+
+/// A list without keys.
+fn no_keys() -> Option<ListContent> {
+    let (_, base) = ListKeys::default().pack().ok()?;
+    Some(ListContent { base, add: Vec::new(), drop: Vec::new(), count: 0, changed: None })
 }
 
 fn placeholder(key: &FlagKey) -> Option<FlagDefinition> {

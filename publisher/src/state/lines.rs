@@ -11,10 +11,11 @@ use flagstone_model::key::ProjectId;
 
 use super::State;
 use super::entity::{
-    EnvironmentState, FlagInEnvironment, FlagState, ProjectState, SegmentState, segment_to_json,
+    EnvironmentState, FlagInEnvironment, FlagState, ListState, ProjectState, SegmentState, segment_to_json,
 };
 use super::fold::Place;
 use super::requests::Recorded;
+use crate::list::ListContent;
 use crate::log::{Entity, Head};
 
 /// What the first line calls this form. To be raised when old lines would be read as another state.
@@ -74,7 +75,7 @@ impl State {
             lines.entity(&Entity::Flag(key.clone()), (*revision, *seq), Some(definition.to_json()));
         }
         for (id, found) in environments {
-            let EnvironmentState { environment, revision, seq, flags, segments } = &**found;
+            let EnvironmentState { environment, revision, seq, flags, segments, lists } = &**found;
             let entity = Entity::Environment(id.clone());
             lines.entity(&entity, (*revision, *seq), Some(environment.to_json()));
             for (key, found) in flags.iter() {
@@ -89,6 +90,11 @@ impl State {
                     &**found;
                 let state = segment.as_ref().map_or(Json::Null, segment_to_json);
                 lines.entity(&Entity::Segment(id.clone(), key.clone()), (*revision, *seq), Some(state));
+            }
+            for (key, found) in lists.iter() {
+                let ListState { content, revision, seq, line: _ } = &**found;
+                let state = content.as_ref().map_or(Json::Null, ListContent::to_json);
+                lines.entity(&Entity::List(id.clone(), key.clone()), (*revision, *seq), Some(state));
             }
         }
         for (id, token) in tokens.iter() {

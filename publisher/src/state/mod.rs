@@ -24,7 +24,7 @@ mod sorted_map;
 
 pub use credential::{Authored, Credential, CredentialState};
 pub use entity::{
-    EnvironmentState, FlagInEnvironment, FlagState, ProjectState, SegmentState, SettledTargeting,
+    EnvironmentState, FlagInEnvironment, FlagState, ListState, ProjectState, SegmentState, SettledTargeting,
 };
 pub(crate) use entity::{authored_segment, notes};
 pub use fold::FoldError;
@@ -188,6 +188,11 @@ impl State {
                 .get(id)
                 .and_then(|environment| environment.segments.get(key))
                 .map(|segment| (segment.revision, segment.seq)),
+            Entity::List(id, key) => self
+                .environments
+                .get(id)
+                .and_then(|environment| environment.lists.get(key))
+                .map(|list| (list.revision, list.seq)),
             Entity::Token(id) => self.tokens.get(id).map(|token| (token.revision, token.seq)),
             Entity::SdkKey(id, key) => self.sdk_key(id, key).map(|key| (key.revision, key.seq)),
             other => self.others.get(other.to_string().as_str()).copied(),

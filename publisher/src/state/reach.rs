@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flagstone_eval::Entity;
-use flagstone_model::key::SegmentKey;
+use flagstone_model::key::{ListKey, SegmentKey};
 
 use super::EnvironmentState;
 use super::entity::Reference;
@@ -14,6 +14,8 @@ use super::entity::Reference;
 pub struct Reach {
     /// By what they are of.
     pub lines: BTreeMap<Entity, Option<Arc<str>>>,
+    /// The lines of the lists that these look in, by key.
+    pub lists: BTreeMap<ListKey, Option<Arc<str>>>,
 }
 
 impl Reach {
@@ -57,10 +59,16 @@ impl EnvironmentState {
                 }
                 Entity::List(_) => (None, &[][..]),
             };
-            open.extend(references.iter().map(|reference| match reference {
-                Reference::Flag(test) => Entity::Flag(test.flag.as_str().into()),
-                Reference::Segment(key) => Entity::Segment(key.as_str().into()),
-            }));
+            for reference in references {
+                match reference {
+                    Reference::Flag(test) => open.push(Entity::Flag(test.flag.as_str().into())),
+                    Reference::Segment(key) => open.push(Entity::Segment(key.as_str().into())),
+                    Reference::List(key) => {
+                        let line = self.lists.get(key).and_then(|list| list.line(key).cloned());
+                        reach.lists.insert(key.clone(), line);
+                    }
+                }
+            }
             reach.lines.insert(entity, line);
         }
         reach

@@ -7,11 +7,12 @@ use flagstone_model::limits::MAX_REFERENCE_COST;
 use super::entity::{EnvironmentState, Reference};
 use crate::author::{FlagDefinition, Mention, Mentioned, Problem, code, did_you_mean};
 
-/// A flag or a segment.
+/// A flag, a segment, or a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Node<'a> {
     Flag(&'a str),
     Segment(&'a str),
+    List(&'a str),
 }
 
 impl core::fmt::Display for Node<'_> {
@@ -19,6 +20,7 @@ impl core::fmt::Display for Node<'_> {
         match self {
             Self::Flag(key) => write!(f, "flag `{key}`"),
             Self::Segment(key) => write!(f, "segment `{key}`"),
+            Self::List(key) => write!(f, "list `{key}`"),
         }
     }
 }
@@ -28,6 +30,7 @@ impl<'a> Node<'a> {
         match reference {
             Reference::Flag(test) => Self::Flag(test.flag.as_str()),
             Reference::Segment(key) => Self::Segment(key.as_str()),
+            Reference::List(key) => Self::List(key.as_str()),
         }
     }
 }
@@ -72,6 +75,7 @@ impl<'a> Graph<'a> {
         match node {
             Node::Flag(key) => self.environment.live_flag(key).map_or(&[], |flag| &flag.targeting.references),
             Node::Segment(key) => self.environment.segments.get(key).map_or(&[], |found| &found.references),
+            Node::List(_) => &[],
         }
     }
 
@@ -88,6 +92,7 @@ impl<'a> Graph<'a> {
     fn resolves(&self, reference: &Reference) -> bool {
         match reference {
             Reference::Segment(key) => self.environment.live_segment(key.as_str()).is_some(),
+            Reference::List(key) => self.environment.live_list(key.as_str()).is_some(),
             Reference::Flag(test) => self.environment.live_flag(test.flag.as_str()).is_some_and(|flag| {
                 test.is.iter().all(|variation| flag.flag.definition.variations.contains_key(variation))
             }),
@@ -111,6 +116,10 @@ impl<'a> Graph<'a> {
 
     /// `1 + Σ cost` over every reference, counted per mention. Stops above the limit, so that it ends.
     fn cost(&mut self, node: Node<'a>, path: &mut Vec<Node<'a>>, faults: &mut Vec<Fault<'a>>) -> u64 {
+        if let Node::List(_) = node {
+            // It is looked up in, not evaluated.
+            return 0;
+        }
         if let Some(cost) = self.costs.get(&node) {
             return *cost;
         }
@@ -261,6 +270,11 @@ fn missing(environment: &EnvironmentState, reference: &Reference) -> String {
         Reference::Segment(key) => {
             let keys = environment.live_segments().map(|(key, _)| key.as_str());
             format!("there is no segment `{key}`{}", did_you_mean(key.as_str(), keys))
+        }
+        Reference::List(key) => {
+            let keys = environment.live_lists().map(|(key, _)| key.as_str());
+            let hint = did_you_mean(key.as_str(), keys);
+            format!("there is no list `{key}`{hint}; make it first (`flagstone list put`)")
         }
         Reference::Flag(test) => match environment.live_flag(test.flag.as_str()) {
             None => {

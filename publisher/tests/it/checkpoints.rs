@@ -15,6 +15,7 @@ use flagstone_publisher::clock::ManualClock;
 use flagstone_publisher::control::{ControlPlane, Ports};
 use flagstone_publisher::keys::Keys;
 use flagstone_publisher::log::{Appended, ChangeLog, Entity, EntityChange, Entry, Head, LogError, MemoryLog};
+use flagstone_publisher::private_object::MemoryObjects;
 use flagstone_publisher::publication::MemoryPublications;
 use flagstone_publisher::publish::Options;
 use flagstone_publisher::sqlite::SqliteStore;
@@ -287,6 +288,7 @@ impl Bench {
         let ports = Ports {
             log: self.log.clone(),
             checkpoints: self.checkpoints.clone(),
+            objects: Arc::new(MemoryObjects::new()),
             publications: Arc::new(MemoryPublications::new()),
             store: Arc::new(MemoryStore::new()),
             signer: Arc::new(self.keys.clone()),

@@ -16,6 +16,7 @@ use flagstone_publisher::control::{
 use flagstone_publisher::keys::Keys;
 use flagstone_publisher::log::verify::verify_log;
 use flagstone_publisher::log::{Actor, ActorKind, Appended, ChangeLog, Entry, Head, LogError, MemoryLog};
+use flagstone_publisher::private_object::MemoryObjects;
 use flagstone_publisher::publication::{MemoryPublications, Publications};
 use flagstone_publisher::publish::{Layout, Options};
 use flagstone_publisher::sqlite::SqliteStore;
@@ -29,11 +30,13 @@ pub(super) const NOW_MS: i64 = 1_796_212_800_000;
 
 pub(super) struct Bench {
     pub(super) control: ControlPlane,
-    log: Arc<dyn ChangeLog>,
-    store: Arc<dyn ObjectStore>,
+    pub(super) log: Arc<dyn ChangeLog>,
+    pub(super) objects: Arc<MemoryObjects>,
+    pub(super) store: Arc<dyn ObjectStore>,
     pub(super) clock: Arc<ManualClock>,
+    ports: Ports,
     keys: Keys,
-    _directory: tempfile::TempDir,
+    directory: Arc<tempfile::TempDir>,
 }
 
 fn project() -> ProjectId {
@@ -46,23 +49,36 @@ impl Bench {
         Self::over(Arc::new(MemoryLog::new())).await
     }
 
-    async fn over(log: Arc<dyn ChangeLog>) -> Self {
+    pub(super) async fn over(log: Arc<dyn ChangeLog>) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let keys = Keys::open(directory.path(), &project(), NOW_MS).await.unwrap();
         let (store, clock) = (Arc::new(MemoryStore::new()), Arc::new(ManualClock::at(NOW_MS)));
+        let objects = Arc::new(MemoryObjects::new());
         let ports = Ports {
             log: log.clone(),
             checkpoints: Arc::new(MemoryCheckpoints::new()),
+            objects: objects.clone(),
             publications: Arc::new(MemoryPublications::new()),
             store: store.clone(),
             signer: Arc::new(keys.clone()),
             clock: clock.clone(),
         };
-        let control = ControlPlane::new(project(), keys.root().clone(), ports, Options::default());
-        let bench = Self { control, log, store, clock, keys, _directory: directory };
+        let control = ControlPlane::new(project(), keys.root().clone(), ports.clone(), Options::default());
+        let directory = Arc::new(directory);
+        let bench = Self { control, log, objects, store, clock, ports, keys, directory };
         bench.write(Operation::CreateProject(json(r#"{"id":"shop"}"#))).await.unwrap();
         bench.write(Operation::CreateEnvironment(json(r#"{"id":"production"}"#))).await.unwrap();
         bench
+    }
+
+    /// The same after a restart: nothing is remembered.
+    pub(super) fn restarted(&self) -> Self {
+        let root = self.keys.root().clone();
+        let control = ControlPlane::new(project(), root, self.ports.clone(), Options::default());
+        let Self { log, objects, store, clock, ports, keys, directory, .. } = self;
+        let (log, objects, store, clock) = (log.clone(), objects.clone(), store.clone(), clock.clone());
+        let (ports, keys, directory) = (ports.clone(), keys.clone(), directory.clone());
+        Self { control, log, objects, store, clock, ports, keys, directory }
     }
 
     pub(super) async fn write(&self, operation: Operation) -> Result<Written, ControlError> {
@@ -77,7 +93,7 @@ impl Bench {
         self.log.head(&project()).await.unwrap().map_or(0, |head| head.seq)
     }
 
-    async fn manifest(&self) -> Manifest {
+    pub(super) async fn manifest(&self) -> Manifest {
         manifest(&*self.store, &self.keys).await
     }
 }
@@ -334,6 +350,7 @@ async fn a_log_that_is_down_refuses_a_change_whole() {
     let ports = Ports {
         log: Arc::new(Down),
         checkpoints: Arc::new(MemoryCheckpoints::new()),
+        objects: Arc::new(MemoryObjects::new()),
         publications: Arc::new(MemoryPublications::new()),
         store: bench.store.clone(),
         signer: Arc::new(bench.keys.clone()),
@@ -359,6 +376,7 @@ async fn two_control_planes_on_one_directory_lose_nothing() {
         let ports = Ports {
             log: records.clone(),
             checkpoints: records.clone(),
+            objects: records.clone(),
             publications: records.clone(),
             store: store.clone(),
             signer: Arc::new(keys.clone()),

@@ -99,6 +99,7 @@ fn plane(keys: &Keys, log: Arc<dyn ChangeLog>, records: &Arc<SqliteStore>) -> Co
     let ports = Ports {
         log,
         checkpoints: records.clone(),
+        objects: records.clone(),
         publications: records.clone(),
         store: Arc::new(MemoryStore::new()),
         signer: Arc::new(keys.clone()),

@@ -55,7 +55,10 @@ fn understood(attribute: &mut AttributeTest) {
     attribute.folded = false;
     attribute.turned = None;
     let known = |test: &Test| {
-        let later = matches!(test, Test::HasAll(_) | Test::Matches(_) | Test::Semver(_) | Test::Cidr(_));
+        let later = matches!(
+            test,
+            Test::HasAll(_) | Test::Matches(_) | Test::Semver(_) | Test::Cidr(_) | Test::Listed(_)
+        );
         let timed = matches!(test, Test::Since(_) | Test::Before(_) | Test::On(_));
         !later && !timed && !matches!(test, Test::Between(Between::Times(..)))
     };

@@ -21,6 +21,7 @@ mod experiments;
 mod explain;
 mod invariants;
 mod keys;
+mod lists;
 mod log;
 mod lowering;
 mod observe;

@@ -14,6 +14,7 @@ use flagstone_publisher::control::{ControlPlane, Operation, Ports, Precondition,
 use flagstone_publisher::keys::Keys;
 use flagstone_publisher::log::{Actor, ActorKind, Appended, ChangeLog, Entry, Head, LogError, MemoryLog};
 use flagstone_publisher::observe::{Append, Observer, Stage};
+use flagstone_publisher::private_object::MemoryObjects;
 use flagstone_publisher::publication::MemoryPublications;
 use flagstone_publisher::publish::{Layout, Options};
 use flagstone_publisher::storage::StorageError;
@@ -145,6 +146,7 @@ async fn each_append_and_each_stage_is_told_with_its_outcome() {
     let ports = Ports {
         log: Arc::<Faulty>::clone(&faulty),
         checkpoints: Arc::new(MemoryCheckpoints::new()),
+        objects: Arc::new(MemoryObjects::new()),
         publications: Arc::new(MemoryPublications::new()),
         store: Arc::<Faulty>::clone(&faulty),
         signer: Arc::new(keys.clone()),

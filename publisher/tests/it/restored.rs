@@ -41,6 +41,7 @@ impl Process {
         let ports = Ports {
             log: records.clone(),
             checkpoints: records.clone(),
+            objects: records.clone(),
             publications: records.clone(),
             store: bucket.clone(),
             signer: Arc::new(keys.clone()),

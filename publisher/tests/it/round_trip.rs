@@ -6,7 +6,7 @@ use std::sync::Arc;
 use flagstone_model::details::Reason;
 use flagstone_model::instant::Instant;
 use flagstone_model::json::Json;
-use flagstone_model::key::{FlagKey, RuleId, SegmentKey, VariationKey};
+use flagstone_model::key::{FlagKey, ListKey, RuleId, SegmentKey, VariationKey};
 use flagstone_model::path::Path;
 use flagstone_model::value::{FlagType, Value};
 use flagstone_publisher::author::{
@@ -207,6 +207,7 @@ fn test(name: &'static str, around: Option<Zone>) -> BoxedStrategy<Test> {
         "before" => moment(around).prop_map(Test::Before).boxed(),
         "on" => day(around).prop_map(Test::On).boxed(),
         "cidr" => networks().prop_map(Test::Cidr).boxed(),
+        "listed" => "[a-z]{1,4}".prop_map(|key| Test::Listed(ListKey::parse(&key).unwrap())).boxed(),
         other => panic!("a test without a generator: {other}"),
     }
 }

@@ -11,6 +11,7 @@ use flagstone_publisher::control::{
 };
 use flagstone_publisher::keys::Keys;
 use flagstone_publisher::log::{Actor, ActorKind, MemoryLog};
+use flagstone_publisher::private_object::MemoryObjects;
 use flagstone_publisher::publication::MemoryPublications;
 use flagstone_publisher::publish::Options;
 use flagstone_publisher::store::{
@@ -71,6 +72,7 @@ impl Bench {
         let ports = Ports {
             log: Arc::new(MemoryLog::new()),
             checkpoints: Arc::new(MemoryCheckpoints::new()),
+            objects: Arc::new(MemoryObjects::new()),
             publications: Arc::new(MemoryPublications::new()),
             store: store.clone(),
             signer: Arc::new(keys.clone()),

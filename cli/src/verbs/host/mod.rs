@@ -76,6 +76,7 @@ impl Host {
         let ports = Ports {
             log: Arc::new(log.clone()),
             checkpoints: Arc::new(log.clone()),
+            objects: Arc::new(log.clone()),
             publications: Arc::new(log),
             store: Arc::clone(&bucket),
             signer: Arc::new(signing.clone()),

@@ -20,6 +20,7 @@ use flagstone_publisher::keys::Keys;
 use flagstone_publisher::log::{
     Actor, ActorKind, Appended, ChangeLog, Entry, Head, LogError, MemoryLog, SdkKeyId, TokenId,
 };
+use flagstone_publisher::private_object::MemoryObjects;
 use flagstone_publisher::publication::MemoryPublications;
 use flagstone_publisher::publish::Options;
 use flagstone_publisher::state::change::New;
@@ -126,6 +127,7 @@ impl World {
         let ports = Ports {
             log: Arc::clone(&log) as Arc<dyn ChangeLog>,
             checkpoints: Arc::new(MemoryCheckpoints::new()),
+            objects: Arc::new(MemoryObjects::new()),
             publications: Arc::new(MemoryPublications::new()),
             store: Arc::clone(&store) as Arc<dyn ObjectStore>,
             signer: Arc::new(keys.clone()),

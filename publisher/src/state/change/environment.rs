@@ -6,6 +6,7 @@ use flagstone_model::key::EnvironmentId;
 use super::together::{Place, Together};
 use super::{Confirmation, Edit, Refusal, Terms, merge};
 use crate::author::{Environment, Project};
+use crate::list::ListContent;
 use crate::log::Entity;
 use crate::state::State;
 use crate::state::entity::segment_to_json;
@@ -48,6 +49,15 @@ pub fn create_environment(state: &State, body: &Json<'_>) -> Result<Vec<Edit>, R
     let place = || Place { pointer: "/copy_from".to_owned(), is_document: false, is_kill: false };
     let mut together = Together::default();
     together.add(edit, place());
+    for (key, list) in source.live_lists() {
+        let entity = Entity::List(id.clone(), key.clone());
+        // The same object: keys are copied by its digest.
+        let fresh =
+            |content: &ListContent| ListContent { changed: Some((content.count, 0)), ..content.clone() };
+        let copy =
+            list.content.iter().map(|content| Edit::of(&next, entity.clone(), &fresh(content).to_json()));
+        copy.for_each(|edit| together.add(edit, place()));
+    }
     for (key, segment) in source.live_segments() {
         let entity = Entity::Segment(id.clone(), key.clone());
         let copy =

@@ -6,6 +6,7 @@
 mod credential;
 mod environment;
 mod flag;
+mod list;
 mod refusal;
 mod reshuffle;
 mod restore;
@@ -25,6 +26,7 @@ pub use credential::{
 };
 pub use environment::{create_environment, create_project, patch_environment};
 pub use flag::{archive_flag, create_flag, patch_flag};
+pub use list::{ListWrite, delete_list, may_write_list, put_list};
 pub use refusal::Refusal;
 pub use reshuffle::reshuffle;
 pub use restore::{Difference, differences, restore_environment};

@@ -5,6 +5,7 @@ use flagstone_model::key::{EnvironmentId, FlagKey};
 use flagstone_model::limits::MAX_LINES;
 
 use crate::author::{Problem, code, did_you_mean};
+use crate::list::ListFault;
 use crate::state::checks::Failure;
 use crate::state::{FoldError, State};
 
@@ -50,6 +51,20 @@ pub enum Refusal {
         key: String,
         /// `; did you mean …?`, or nothing.
         hint: String,
+    },
+    /// There is no such list.
+    #[error("there is no list `{key}`{hint}")]
+    ListNotFound {
+        /// The key asked for.
+        key: String,
+        /// `; did you mean …?`, or nothing.
+        hint: String,
+    },
+    /// A list would have more than a list may have.
+    #[error("{fault}")]
+    ListTooLarge {
+        /// How.
+        fault: ListFault,
     },
     /// There is no such token, or it is revoked.
     #[error("there is no token `{id}`")]
@@ -138,6 +153,8 @@ impl Refusal {
             Self::FlagNotFound { .. } => "flag-not-found",
             Self::EnvironmentNotFound { .. } => "environment-not-found",
             Self::SegmentNotFound { .. } => "segment-not-found",
+            Self::ListNotFound { .. } => "list-not-found",
+            Self::ListTooLarge { .. } => "too-large",
             Self::TokenNotFound { .. } => "token-not-found",
             Self::KeyNotFound { .. } => "key-not-found",
             Self::TooManyTokens => "too-many-tokens",
@@ -226,6 +243,21 @@ impl Refusal {
     pub fn no_segment(environment: &super::EnvironmentState, key: &str) -> Self {
         let hint = did_you_mean(key, environment.live_segments().map(|(key, _)| key.as_str()));
         Self::SegmentNotFound { key: key.to_owned(), hint }
+    }
+
+    /// No list of this key.
+    pub fn no_list(environment: &super::EnvironmentState, key: &str) -> Self {
+        let hint = did_you_mean(key, environment.live_lists().map(|(key, _)| key.as_str()));
+        Self::ListNotFound { key: key.to_owned(), hint }
+    }
+}
+
+impl From<ListFault> for Refusal {
+    fn from(fault: ListFault) -> Self {
+        if fault.is_too_large() {
+            return Self::ListTooLarge { fault };
+        }
+        Self::Invalid { problems: vec![fault.problem()] }
     }
 }
 

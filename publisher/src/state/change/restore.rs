@@ -9,6 +9,7 @@ use flagstone_model::key::EnvironmentId;
 use super::together::{Place, Together};
 use super::{Edit, Refusal, Terms};
 use crate::author::{ExperimentName, Targeting};
+use crate::list::ListContent;
 use crate::log::Entity;
 use crate::lower::Splits;
 use crate::state::entity::segment_to_json;
@@ -17,7 +18,7 @@ use crate::state::{EnvironmentState, SettledTargeting, State};
 /// An entity of an environment that stood otherwise then.
 #[derive(Debug, Clone)]
 pub struct Difference {
-    /// A targeting or a segment.
+    /// A targeting, a segment, or a list.
     pub entity: Entity,
     /// The last entry that had written it by then; 0 if none had.
     pub seq: u64,
@@ -25,12 +26,27 @@ pub struct Difference {
     then: Json<'static>,
 }
 
-/// What stands otherwise in an environment than it stood `then`: segments, then flags, each by key.
+/// What stands otherwise in an environment than it stood `then`: lists, segments, then flags, each by key.
 ///
 /// Archived flags stay archived, and are not told. A flag that nobody had targeted, or that was not there, was
-/// untouched; that of its present definition is what counts. A segment that was deleted since comes back.
+/// untouched; that of its present definition is what counts. A segment or a list that was deleted since comes back.
 pub fn differences(now: &EnvironmentState, then: &EnvironmentState) -> Vec<Difference> {
     let id = &now.environment.id;
+    let lists = now.lists.iter().filter_map(|(key, present)| {
+        let earlier = then.lists.get(key);
+        let wanted = earlier.and_then(|earlier| earlier.content.as_ref());
+        let same = match (&present.content, wanted) {
+            (Some(present), Some(wanted)) => present.is_said_like(wanted),
+            (present, wanted) => present.is_none() && wanted.is_none(),
+        };
+        // How many keys come and go is not known without looking at all of them.
+        let again = |content: &ListContent| ListContent { changed: None, ..content.clone() }.to_json();
+        (!same).then(|| Difference {
+            entity: Entity::List(id.clone(), key.clone()),
+            seq: earlier.map_or(0, |earlier| earlier.seq),
+            then: wanted.map_or(Json::Null, again),
+        })
+    });
     let segments = now.segments.iter().filter_map(|(key, present)| {
         let earlier = then.segments.get(key);
         let wanted = earlier.and_then(|earlier| earlier.segment.as_ref());
@@ -55,10 +71,10 @@ pub fn differences(now: &EnvironmentState, then: &EnvironmentState) -> Vec<Diffe
             then: wanted.to_json().into_owned(),
         })
     });
-    segments.chain(flags).collect()
+    lists.chain(segments).chain(flags).collect()
 }
 
-/// Makes all targetings and segments of an environment what they were `then`, with the salts and ranges they had.
+/// Makes all targetings, segments, and lists of an environment what they were `then`, with the salts and ranges they had.
 ///
 /// References are checked over the result: a flag that was archived since, or a variation that its flag has lost, may
 /// stand in the way. If all of it is so already there are no edits.

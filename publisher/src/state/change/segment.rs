@@ -36,6 +36,7 @@ pub fn put_segment(
         return Err(Refusal::invalid("", detail));
     }
     let lines = environment.live_flags().count().saturating_add(environment.live_segments().count());
+    let lines = lines.saturating_add(environment.live_lists().count());
     if present.is_none() && lines.saturating_add(1) >= MAX_LINES {
         return Err(Refusal::invalid("", format!("environment `{id}` has at most {MAX_LINES} lines")));
     }

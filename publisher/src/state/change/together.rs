@@ -104,6 +104,9 @@ impl Together {
                     let mentions = segment.map(Segment::mentions);
                     changed.insert(Node::Segment(key.as_str()), Changed { pointer, mentions });
                 }
+                Entity::List(of, key) if of == id => {
+                    changed.insert(Node::List(key.as_str()), Changed { pointer, mentions: None });
+                }
                 _ => {}
             }
         }
@@ -184,7 +187,9 @@ impl Together {
             }
         }
         let lines = |environment: &EnvironmentState| {
-            environment.live_flags().count().saturating_add(environment.live_segments().count())
+            let entities =
+                environment.live_flags().count().saturating_add(environment.live_segments().count());
+            entities.saturating_add(environment.live_lists().count())
         };
         let count = lines(environment);
         // One line is the environment's own. What has too many already may shrink.
@@ -209,6 +214,9 @@ impl Together {
             }
             Entity::Segment(of, key) if of == id => {
                 environment.live_segment(key.as_str()).map(|_| Node::Segment(key.as_str()))
+            }
+            Entity::List(of, key) if of == id => {
+                environment.live_list(key.as_str()).map(|_| Node::List(key.as_str()))
             }
             _ => None,
         });

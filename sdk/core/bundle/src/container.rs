@@ -9,7 +9,7 @@ pub use gzip::encode_gzip;
 
 use flagstone_model::digest::Digest;
 use flagstone_model::json::Json;
-use flagstone_model::limits::{MAX_RAW_BYTES, MAX_STORED_BYTES};
+use flagstone_model::limits::{MAX_LIST_RAW_BYTES, MAX_LIST_STORED_BYTES, MAX_RAW_BYTES, MAX_STORED_BYTES};
 
 use crate::limits::MAX_WINDOW_BYTES;
 use crate::payload::{Members, PayloadError};
@@ -68,6 +68,9 @@ pub struct Caps {
 impl Caps {
     /// Those of snapshots and deltas: 8 MiB stored, 32 MiB unpacked (FORMAT T-3.2).
     pub const SNAPSHOT: Self = Self { stored: MAX_STORED_BYTES, raw: MAX_RAW_BYTES };
+
+    /// Those of the objects of lists: 64 MiB stored, 128 MiB unpacked (FORMAT T-3.5).
+    pub const LIST: Self = Self { stored: MAX_LIST_STORED_BYTES, raw: MAX_LIST_RAW_BYTES };
 }
 
 impl StoredObject {

@@ -18,6 +18,14 @@ pub const MAX_LINES: usize = 100_000;
 pub const MAX_RAW_BYTES: u64 = 32 * 1024 * 1024;
 /// Largest stored snapshot or delta, in bytes. Reader.
 pub const MAX_STORED_BYTES: u64 = 8 * 1024 * 1024;
+/// Largest unpacked list object, in bytes. Reader.
+pub const MAX_LIST_RAW_BYTES: u64 = 128 * 1024 * 1024;
+/// Largest stored list object, in bytes. Reader.
+pub const MAX_LIST_STORED_BYTES: u64 = 64 * 1024 * 1024;
+/// Most keys that the line of a list adds to its object, and most that it drops.
+pub const MAX_LIST_EDITS: usize = 1_000;
+/// Most bytes that the members `add` and `drop` of a list line have together.
+pub const MAX_LIST_EDIT_BYTES: usize = 48 * 1024;
 /// Most rules of a flag.
 pub const MAX_RULES: usize = 1_000;
 /// Most variations of a flag.
