@@ -166,6 +166,9 @@ fn changed_entity(changed: &ChangedEntity) -> Json<'static> {
         Entity::Segment(environment, key) => {
             vec![("segment", text(key)), ("environment", text(environment))]
         }
+        Entity::List(environment, key) => {
+            vec![("list", text(key)), ("environment", text(environment))]
+        }
         other => vec![("entity", text(other))],
     };
     members.push(("action", Json::from(changed.action.as_str())));

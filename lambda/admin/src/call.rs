@@ -1,14 +1,17 @@
 //! One request of the API, taken apart: who, on what, with which body and conditions.
 
+use std::sync::Arc;
+
 use axum::RequestExt;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH, USER_AGENT};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use flagstone_model::digest::Digest;
 use flagstone_model::json::Json;
-use flagstone_model::key::{EnvironmentId, FlagKey, KeyError, SegmentKey};
+use flagstone_model::key::{EnvironmentId, FlagKey, KeyError, ListKey, SegmentKey};
 use flagstone_publisher::control::{Precondition, Write};
 use flagstone_publisher::log::Actor;
 
@@ -17,12 +20,14 @@ use crate::etag::{self, EntityTags};
 use crate::percent;
 use crate::problem::{Problem, code};
 use crate::query::Query;
-use crate::{MAX_BODY_BYTES, Service};
+use crate::{MAX_BODY_BYTES, MAX_PREVIEW_BODY_BYTES, Service};
 
 /// Longest idempotency key, in characters.
 const MAX_IDEMPOTENCY_KEY_CHARS: usize = 255;
 /// Longest reason, in characters.
 const MAX_REASON_CHARS: usize = 1_000;
+/// In how many seconds to try again when too many large bodies are under way.
+const LARGE_BODY_PAUSE_S: u32 = 5;
 /// A revision that no entity reaches, for a condition that must fail.
 const NO_REVISION: u64 = u64::MAX;
 
@@ -36,7 +41,16 @@ pub(crate) struct Call {
     parameters: Vec<(String, String)>,
     parts: Parts,
     body: Bytes,
+    /// What a large body takes of all that large bodies may take together.
+    room: Option<Room>,
 }
+
+/// The right to hold a large body in memory.
+pub(crate) type Room = tokio::sync::OwnedSemaphorePermit;
+
+/// How large a body may be where it may be larger than elsewhere: an extension that a route sets.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BodyLimit(pub(crate) usize);
 
 impl FromRequest<Service> for Call {
     type Rejection = Problem;
@@ -52,8 +66,18 @@ impl FromRequest<Service> for Call {
             let detail = "there is no project of this id here";
             return Err(Problem::new(StatusCode::NOT_FOUND, code::PROJECT_NOT_FOUND, detail));
         }
-        let body = body_of(Request::from_parts(parts.clone(), body)).await?;
-        Ok(Self { principal, parameters, parts, body })
+        let BodyLimit(max) = parts.extensions.get().copied().unwrap_or(BodyLimit(MAX_BODY_BYTES));
+        // So large a body may only be where its length was told, and there is room for it.
+        let is_large = max > MAX_PREVIEW_BODY_BYTES;
+        let room = if is_large && length_of(&parts.headers) > MAX_BODY_BYTES as u64 {
+            let room = Arc::clone(&service.large_bodies).try_acquire_owned();
+            Some(room.map_err(|_| Problem::busy(LARGE_BODY_PAUSE_S))?)
+        } else {
+            None
+        };
+        let max = if is_large && room.is_none() { MAX_BODY_BYTES } else { max };
+        let body = body_of(Request::from_parts(parts.clone(), body), max).await?;
+        Ok(Self { principal, parameters, parts, body, room })
     }
 }
 
@@ -64,24 +88,24 @@ async fn path_parameters(parts: &mut Parts) -> Result<Vec<(String, String)>, Pro
     Ok(parameters.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
 }
 
-/// How large a body may be, in bytes, where a route says so.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct BodyLimit(pub(crate) usize);
+/// How long the body is going to be, as far as that is told.
+fn length_of(headers: &HeaderMap) -> u64 {
+    headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok()).unwrap_or(0)
+}
 
 /// The whole body, unless it is over the limit. A length that says so is believed before a byte is read.
-async fn body_of(request: Request) -> Result<Bytes, Problem> {
-    let limit = request.extensions().get::<BodyLimit>().map_or(MAX_BODY_BYTES, |limit| limit.0);
-    let told = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-    if told.is_some_and(|length: u64| length > limit as u64) {
-        return Err(Problem::too_large(limit));
+async fn body_of(request: Request, max: usize) -> Result<Bytes, Problem> {
+    if length_of(request.headers()) > max as u64 {
+        return Err(Problem::too_large(max));
     }
-    request.extract().await.map_err(|rejection: BytesRejection| {
+    let body: Bytes = request.extract().await.map_err(|rejection: BytesRejection| {
         if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-            Problem::too_large(limit)
+            Problem::too_large(max)
         } else {
             Problem::body("", "the body did not arrive whole")
         }
-    })
+    })?;
+    if body.len() > max { Err(Problem::too_large(max)) } else { Ok(body) }
 }
 
 /// What a route expects as a body.
@@ -124,6 +148,40 @@ impl Call {
         self.parameter("segment", SegmentKey::parse)
     }
 
+    /// The list in the path.
+    pub(crate) fn list(&self) -> Result<ListKey, Problem> {
+        self.parameter("list", ListKey::parse)
+    }
+
+    /// The body, as it came.
+    pub(crate) fn body(&self) -> Bytes {
+        self.body.clone()
+    }
+
+    /// Takes what its body holds of the room for large ones, for work that outlives the request.
+    pub(crate) const fn take_room(&mut self) -> Option<Room> {
+        self.room.take()
+    }
+
+    /// The value of a header, if it stands there.
+    pub(crate) fn header(&self, name: HeaderName) -> Option<&HeaderValue> {
+        self.parts.headers.get(name)
+    }
+
+    /// Whether the body is text: `text/plain`, in UTF-8.
+    pub(crate) fn is_text(&self) -> Result<bool, Problem> {
+        let Some(told) = self.parts.headers.get(CONTENT_TYPE) else { return Ok(false) };
+        let (essence, is_utf8) = essence(told);
+        if !essence.eq_ignore_ascii_case("text/plain") {
+            return Ok(false);
+        }
+        if is_utf8 {
+            return Ok(true);
+        }
+        let wanted = "send `Content-Type: text/plain; charset=utf-8`";
+        Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, code::UNSUPPORTED_MEDIA_TYPE, wanted))
+    }
+
     /// The path, as it came.
     pub(crate) fn path(&self) -> &str {
         self.parts.uri.path()
@@ -160,16 +218,9 @@ impl Call {
     /// A body without a type is taken for JSON: with a token in a header nothing can be forged by leaving it out.
     fn check_media(&self, media: Media) -> Result<(), Problem> {
         let Some(told) = self.parts.headers.get(CONTENT_TYPE) else { return Ok(()) };
-        let told = told.to_str().unwrap_or_default();
-        let mut parts = told.split(';').map(str::trim);
-        let essence = parts.next().unwrap_or_default();
+        let (essence, is_utf8) = essence(told);
         let is_json = essence.eq_ignore_ascii_case("application/json");
         let is_patch = essence.eq_ignore_ascii_case("application/merge-patch+json");
-        let is_utf8 = parts.all(|parameter| {
-            let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-            !name.trim().eq_ignore_ascii_case("charset")
-                || value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
-        });
         // What `curl -d` says when it is told nothing. With a token in a header nothing can be forged by it either.
         let is_unsaid = essence.eq_ignore_ascii_case("application/x-www-form-urlencoded")
             && self.body.trim_ascii_start().starts_with(b"{");
@@ -324,9 +375,27 @@ impl Call {
             }
         }
         bytes.push(b'\n');
-        bytes.extend_from_slice(&self.body);
+        if self.body.len() > MAX_BODY_BYTES {
+            // Its digest says as well whether it is the same.
+            bytes.extend_from_slice(b"sha256:");
+            bytes.extend_from_slice(Digest::of(&self.body).as_bytes());
+        } else {
+            bytes.extend_from_slice(&self.body);
+        }
         bytes
     }
+}
+
+/// The type of a body without its parameters, and whether no parameter says another encoding than UTF-8.
+fn essence(told: &HeaderValue) -> (&str, bool) {
+    let mut parts = told.to_str().unwrap_or_default().split(';').map(str::trim);
+    let essence = parts.next().unwrap_or_default();
+    let is_utf8 = parts.all(|parameter| {
+        let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+        !name.trim().eq_ignore_ascii_case("charset")
+            || value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
+    });
+    (essence, is_utf8)
 }
 
 /// What the actor used: our own programs say so in `User-Agent`.

@@ -11,7 +11,7 @@ use flagstone_model::digest::Digest;
 /// Bytes of the digest that are kept.
 const CHECK_BYTES: usize = 8;
 /// Longest cursor that is read, in characters.
-const MAX_CURSOR_CHARS: usize = 512;
+const MAX_CURSOR_CHARS: usize = 1_536;
 
 /// The cursor to go on after `position` in `list`, a path.
 pub(crate) fn write(list: &str, position: &str) -> String {
@@ -63,7 +63,7 @@ mod tests {
             changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
             assert_eq!(read(LIST, core::str::from_utf8(&changed).unwrap()), None, "{at}");
         }
-        for none in ["", "!", "AAAA", &"A".repeat(600), &format!("{cursor}=")] {
+        for none in ["", "!", "AAAA", &"A".repeat(1_537), &format!("{cursor}=")] {
             assert_eq!(read(LIST, none), None, "{none}");
         }
     }

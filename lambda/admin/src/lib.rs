@@ -35,7 +35,8 @@
 //!
 //! * A request is read whole and checked before anything is written. What is refused is a problem document (RFC 9457)
 //!   with a stable `code` that names the member (`pointer`), the parameter, or the header at fault.
-//! * Bodies are read strictly: at most [`MAX_BODY_BYTES`] (of a preview [`MAX_PREVIEW_BODY_BYTES`]), 32 levels, no member twice, none that is unknown.
+//! * Bodies are read strictly: at most [`MAX_BODY_BYTES`] (of a preview [`MAX_PREVIEW_BODY_BYTES`], of a list as text
+//!   [`MAX_LIST_BODY_BYTES`]), 32 levels, no member twice, none that is unknown.
 //! * Tokens and SDK keys are compared by their SHA-256. Neither they nor query strings, bodies, or attributes of
 //!   contexts stand in an answer to somebody else or in a log line.
 //! * A write that has begun goes on when its caller goes away.
@@ -53,10 +54,11 @@ use std::sync::Arc;
 use axum::extract::DefaultBodyLimit;
 use axum::http::HeaderMap;
 use axum::middleware;
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::{MethodRouter, get, post, put};
 use axum::{Extension, Router};
 use flagstone_publisher::access::{AccessLog, MemoryAccessLog};
 use flagstone_publisher::control::ControlPlane;
+use tokio::sync::Semaphore;
 
 mod access;
 mod answer;
@@ -83,7 +85,7 @@ use metrics::Metrics;
 use problem::Problem;
 use record::Recorder;
 use routes::{
-    changes, environments, erase, evaluate, explain, flags, history, keys, log, preview, publication,
+    changes, environments, erase, evaluate, explain, flags, history, keys, lists, log, preview, publication,
     segments, targeting, tokens,
 };
 
@@ -91,6 +93,11 @@ use routes::{
 pub const MAX_BODY_BYTES: usize = 1024 * 1024;
 /// Largest body of a preview, in bytes: it may bring its contexts along.
 pub const MAX_PREVIEW_BODY_BYTES: usize = 8 * 1024 * 1024;
+
+/// Largest body of a list that is written as text, in bytes: one list as large as a list may be.
+pub const MAX_LIST_BODY_BYTES: usize = 128 * 1024 * 1024;
+/// How many bodies larger than [`MAX_BODY_BYTES`] are held at once; one more is asked to come again later.
+pub const MAX_LARGE_BODIES: usize = 2;
 
 /// What the handlers share.
 #[derive(Clone)]
@@ -100,6 +107,7 @@ pub(crate) struct Service {
     metrics: Arc<Metrics>,
     limiter: Arc<Limiter>,
     recorder: Recorder,
+    large_bodies: Arc<Semaphore>,
 }
 
 /// How the API is served.
@@ -152,7 +160,8 @@ pub fn router_with(control: ControlPlane, tokens: Arc<dyn Tokens>, options: Opti
     let log = options.access.unwrap_or_else(|| Arc::new(MemoryAccessLog::new()));
     let recorder = Recorder::new(control.project().clone(), log, Arc::clone(&metrics));
     let limiter = Arc::new(Limiter::new(options.limits));
-    let service = Service { control, tokens, metrics: Arc::clone(&metrics), limiter, recorder };
+    let large_bodies = Arc::new(Semaphore::new(MAX_LARGE_BODIES));
+    let service = Service { control, tokens, metrics: Arc::clone(&metrics), limiter, recorder, large_bodies };
     let add = |router: Router<Service>, (path, methods): (String, _)| router.route(&path, methods);
     let metrics_routes = metrics_table().into_iter().fold(Router::new(), add);
     let metrics_routes = match options.metrics {
@@ -198,6 +207,10 @@ fn table() -> Routes {
         (e("/flags/{flag}/history"), get(targeting::history)),
         (e("/segments"), get(segments::list)),
         (e("/segments/{segment}"), get(segments::read).put(segments::put).delete(segments::delete)),
+        (e("/lists"), get(lists::list)),
+        (e("/lists/{list}"), list_methods()),
+        (e("/lists/{list}/keys"), get(lists::keys)),
+        (e("/lists/{list}/history"), get(history::list)),
         (e("/evaluate"), post(evaluate::evaluate)),
         (e("/explain"), post(explain::explain)),
         (e("/preview"), up_to(MAX_PREVIEW_BODY_BYTES, post(preview::preview))),
@@ -223,6 +236,12 @@ fn table() -> Routes {
 /// The same with another limit of bodies.
 fn up_to(bytes: usize, methods: MethodRouter<Service>) -> MethodRouter<Service> {
     methods.layer::<_, Infallible>(Extension(BodyLimit(bytes))).layer(DefaultBodyLimit::max(bytes))
+}
+
+/// A list may be written by a larger body than anything else.
+fn list_methods() -> MethodRouter<Service> {
+    let large = up_to(MAX_LIST_BODY_BYTES, put(lists::put));
+    get(lists::read).patch(lists::patch).delete(lists::delete).merge(large)
 }
 
 /// The routes that ask for nothing.

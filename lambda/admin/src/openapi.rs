@@ -22,6 +22,7 @@ const FRAGMENTS: &[(&str, &str)] = &[
     ("environments.json", include_str!("../openapi/environments.json")),
     ("targeting.json", include_str!("../openapi/targeting.json")),
     ("segments.json", include_str!("../openapi/segments.json")),
+    ("lists.json", include_str!("../openapi/lists.json")),
     ("evaluate.json", include_str!("../openapi/evaluate.json")),
     ("explain.json", include_str!("../openapi/explain.json")),
     ("preview.json", include_str!("../openapi/preview.json")),

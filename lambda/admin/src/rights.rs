@@ -67,6 +67,13 @@ pub const RIGHTS: &[Right] = &[
     right("GET", "E/segments/{segment}", Viewer, Environment),
     right("PUT", "E/segments/{segment}", Editor, Environment),
     right("DELETE", "E/segments/{segment}", Editor, Environment),
+    right("GET", "E/lists", Viewer, Environment),
+    right("GET", "E/lists/{list}", Viewer, Environment),
+    right("PUT", "E/lists/{list}", Editor, Environment),
+    right("PATCH", "E/lists/{list}", Editor, Environment),
+    right("DELETE", "E/lists/{list}", Editor, Environment),
+    right("GET", "E/lists/{list}/keys", Viewer, Environment),
+    right("GET", "E/lists/{list}/history", Viewer, Environment),
     right("POST", "E/evaluate", Viewer, Environment),
     right("POST", "E/explain", Viewer, Environment),
     // It writes nothing, and tells what may be read.

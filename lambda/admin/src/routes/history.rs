@@ -19,6 +19,11 @@ pub(crate) async fn segment(State(service): State<Service>, call: Call) -> Answe
     of(&service, &call, Entity::Segment(call.environment()?, call.segment()?)).await
 }
 
+/// Changes of a list.
+pub(crate) async fn list(State(service): State<Service>, call: Call) -> Answer {
+    of(&service, &call, Entity::List(call.environment()?, call.list()?)).await
+}
+
 /// Changes of an environment itself.
 pub(crate) async fn environment(State(service): State<Service>, call: Call) -> Answer {
     of(&service, &call, Entity::Environment(call.environment()?)).await

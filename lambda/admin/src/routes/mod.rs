@@ -22,6 +22,7 @@ pub(crate) mod explain;
 pub(crate) mod flags;
 pub(crate) mod history;
 pub(crate) mod keys;
+pub(crate) mod lists;
 pub(crate) mod log;
 pub(crate) mod past;
 pub(crate) mod preview;

@@ -18,6 +18,7 @@ mod faults;
 mod idempotency;
 mod keys;
 mod lifecycle;
+mod listed_keys;
 mod lists;
 mod logs;
 mod metrics;

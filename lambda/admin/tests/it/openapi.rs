@@ -15,6 +15,8 @@ async fn exemplary() -> World {
     let world = World::with_flags().await;
     let segment = "/v1/projects/demo/environments/production/segments/staff";
     world.expect(StatusCode::CREATED, put(segment, r#"{"include":["u-1"]}"#)).await;
+    let list = "/v1/projects/demo/environments/production/lists/vip-keys";
+    world.expect(StatusCode::CREATED, put(list, r#"{"keys":["u-1"]}"#)).await;
     world.add_examples().await;
     let targeting = "/v1/projects/demo/environments/production/flags/new-checkout";
     let ramp = r#"{"on":true,"off":"off","fallthrough":{"ramp":{"serve":"on","steps":[["2098-12-02T09:00:00Z","10%"]]}}}"#;
@@ -70,6 +72,10 @@ async fn every_documented_operation_works_with_each_of_its_examples() {
         }
         for (media, body) in bodies {
             let world = exemplary().await;
+            let body = match serde_json::from_str(&body) {
+                Ok(Value::String(text)) if media == "text/plain" => text,
+                _ => body,
+            };
             let ask = Ask::new(&method.to_uppercase(), &path, &body).header("content-type", &media);
             let told = world.ask(ask).await;
             assert!(told.status.is_success(), "{method} {path} {body}: {}", told.text());

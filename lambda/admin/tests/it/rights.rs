@@ -54,6 +54,13 @@ const TABLE: &[(&str, &str, &str, &str, Limited)] = &[
     ("GET", "E/segments/beta", "", "viewer", Inside),
     ("PUT", "E/segments/new", r#"{"include":["u"]}"#, "editor", Inside),
     ("DELETE", "E/segments/new", "", "editor", Inside),
+    ("GET", "E/lists", "", "viewer", Inside),
+    ("GET", "E/lists/vips", "", "viewer", Inside),
+    ("PUT", "E/lists/new", r#"{"keys":["u"]}"#, "editor", Inside),
+    ("PATCH", "E/lists/vips", r#"{"add":["u"]}"#, "editor", Inside),
+    ("DELETE", "E/lists/new", "", "editor", Inside),
+    ("GET", "E/lists/vips/keys", "", "viewer", Inside),
+    ("GET", "E/lists/vips/history", "", "viewer", Inside),
     ("POST", "E/evaluate", r#"{"context":{}}"#, "viewer", Inside),
     ("POST", "E/explain", r#"{"context":{},"flag":"payments"}"#, "viewer", Inside),
     ("POST", "E/preview", r#"{"flag":"payments","on":true}"#, "viewer", Inside),
@@ -103,13 +110,14 @@ async fn every_documented_operation_has_a_row_among_the_rights_and_every_row_is_
 
 /// A path with `*` for each parameter.
 fn shape(path: &str) -> String {
-    let known = ["flags", "environments", "log", "erase", "access", "tokens", "self", "segments", "keys"];
+    let known =
+        ["flags", "environments", "log", "erase", "access", "tokens", "self", "segments", "lists", "keys"];
     let path = path.split('?').next().unwrap();
     let words = path.split('/').enumerate().map(|(at, part)| {
         let named = at > 1
             && !part.is_empty()
             && path.split('/').nth(at - 1).is_some_and(|before| {
-                ["flags", "tokens", "segments", "keys"].contains(&before) && part != "self"
+                ["flags", "tokens", "segments", "lists", "keys"].contains(&before) && part != "self"
             });
         if named && !known.contains(&part) || part.starts_with('{') { "*" } else { part }
     });
