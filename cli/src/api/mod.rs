@@ -4,10 +4,10 @@ mod problem;
 mod transport;
 
 use flagstone_model::json::Json;
-use flagstone_model::key::{EnvironmentId, FlagKey, ProjectId, SegmentKey};
+use flagstone_model::key::{EnvironmentId, FlagKey, ListKey, ProjectId, SegmentKey};
 use reqwest::Method;
 
-use crate::api::transport::{Sent, Transport};
+use crate::api::transport::{Content, Sent, Transport};
 use crate::args::{ApiArgs, WriteArgs};
 use crate::credentials::{self, Credentials};
 use crate::failure::{Failure, closest};
@@ -157,6 +157,24 @@ impl Api {
         self.in_environment(&format!("segments/{}", escaped(key.as_str())))
     }
 
+    /// The path of a list.
+    pub(crate) fn keys_of(&self, key: &ListKey) -> String {
+        self.in_environment(&format!("lists/{}", escaped(key.as_str())))
+    }
+
+    /// Reads text, and the revision it is of.
+    pub(crate) async fn text(&self, path: &str) -> Result<(String, Option<u64>), Failure> {
+        let sent = Sent::new(Method::GET, path).with_header("accept", "text/plain".to_owned());
+        let received = self.transport.send(&sent).await?;
+        if received.status != 200 {
+            let failure = problem::failure(received.status, &received.body);
+            return Err(self.with_suggestion(failure, path).await);
+        }
+        let text = String::from_utf8(received.body);
+        let text = text.map_err(|_| Failure::refused("bad-answer", "the answer is no text"))?;
+        Ok((text, received.revision))
+    }
+
     /// Reads.
     pub(crate) async fn get(&self, path: &str) -> Result<Answer, Failure> {
         self.finish(Sent::new(Method::GET, path)).await
@@ -166,14 +184,18 @@ impl Api {
     pub(crate) async fn find(&self, path: &str) -> Result<Option<Answer>, Failure> {
         match self.get(path).await {
             Ok(answer) => Ok(Some(answer)),
-            Err(failure) if is_missing(&failure, &["flag-not-found", "segment-not-found"]) => Ok(None),
+            Err(failure)
+                if is_missing(&failure, &["flag-not-found", "segment-not-found", "list-not-found"]) =>
+            {
+                Ok(None)
+            }
             Err(failure) => Err(failure),
         }
     }
 
     /// Asks something that changes nothing.
     pub(crate) async fn ask(&self, path: &str, body: &Json<'_>) -> Result<Answer, Failure> {
-        self.finish(Sent::new(Method::POST, path).with_body(body)).await
+        self.finish(Sent::new(Method::POST, path).with_content(Content::json(body))).await
     }
 
     /// Reads a list to its end.
@@ -200,10 +222,34 @@ impl Api {
         expected: Expected,
         how: &WriteArgs,
     ) -> Result<Answer, Failure> {
-        let path = if how.confirm { format!("{path}?confirm=true") } else { path.to_owned() };
+        let body = body.map(Content::json);
+        self.write_content(method, path, body, expected, how).await
+    }
+
+    /// The same of a body of text.
+    pub(crate) async fn write_text(
+        &self,
+        path: &str,
+        text: &str,
+        expected: Expected,
+        how: &WriteArgs,
+    ) -> Result<Answer, Failure> {
+        self.write_content(Method::PUT, path, Some(Content::text(text)), expected, how).await
+    }
+
+    async fn write_content(
+        &self,
+        method: Method,
+        path: &str,
+        content: Option<Content>,
+        expected: Expected,
+        how: &WriteArgs,
+    ) -> Result<Answer, Failure> {
+        let sign = if path.contains('?') { '&' } else { '?' };
+        let path = if how.confirm { format!("{path}{sign}confirm=true") } else { path.to_owned() };
         let mut sent = Sent::new(method, &path).with_header("idempotency-key", random_id()?);
-        if let Some(body) = body {
-            sent = sent.with_body(body);
+        if let Some(content) = content {
+            sent = sent.with_content(content);
         }
         sent = match expected {
             Expected::Nothing => sent,
@@ -252,6 +298,7 @@ impl Api {
         let (list, member, name) = match failure.code.as_str() {
             "flag-not-found" => (self.in_project("flags"), "key", named("flags")),
             "segment-not-found" => (self.in_environment("segments"), "key", named("segments")),
+            "list-not-found" => (self.in_environment("lists"), "key", named("lists")),
             "environment-not-found" => (self.in_project("environments"), "key", self.environment.to_string()),
             _ => return failure,
         };

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
+use axum::body::Bytes;
 use flagstone_model::json::Json;
 use reqwest::header::{CONTENT_TYPE, DATE, ETAG, RETRY_AFTER};
 use reqwest::{Client, Method, Url};
@@ -14,12 +15,16 @@ use crate::progress::Progress;
 
 const CONNECT: Duration = Duration::from_secs(2);
 const TOTAL: Duration = Duration::from_secs(30);
+/// The same where a list goes over the line.
+const LARGE: Duration = Duration::from_mins(10);
+/// What has more bytes than this is sent for longer.
+const LARGE_BYTES: usize = 1024 * 1024;
 /// Tries of one request, all with the same idempotency key.
 const TRIES: u32 = 3;
 /// Longest pause before another try.
 const MAX_PAUSE: Duration = Duration::from_secs(5);
-/// More than any answer of the API has.
-const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
+/// More than any answer of the API has: a list as large as a list may be.
+const MAX_ANSWER_BYTES: usize = 136 * 1024 * 1024;
 
 /// One request.
 #[derive(Debug)]
@@ -27,12 +32,29 @@ pub(super) struct Sent<'a> {
     method: Method,
     pub(super) path: &'a str,
     headers: Vec<(&'static str, String)>,
-    body: Option<String>,
+    content: Option<Content>,
+}
+
+/// A body, and what it is.
+#[derive(Debug)]
+pub(super) struct Content {
+    media: &'static str,
+    bytes: Bytes,
+}
+
+impl Content {
+    pub(super) fn json(body: &Json<'_>) -> Self {
+        Self { media: "application/json", bytes: body.to_string().into() }
+    }
+
+    pub(super) fn text(text: &str) -> Self {
+        Self { media: "text/plain; charset=utf-8", bytes: Bytes::copy_from_slice(text.as_bytes()) }
+    }
 }
 
 impl<'a> Sent<'a> {
     pub(super) const fn new(method: Method, path: &'a str) -> Self {
-        Self { method, path, headers: Vec::new(), body: None }
+        Self { method, path, headers: Vec::new(), content: None }
     }
 
     pub(super) fn with_header(mut self, name: &'static str, value: String) -> Self {
@@ -40,9 +62,16 @@ impl<'a> Sent<'a> {
         self
     }
 
-    pub(super) fn with_body(mut self, body: &Json<'_>) -> Self {
-        self.body = Some(body.to_string());
+    pub(super) fn with_content(mut self, content: Content) -> Self {
+        self.content = Some(content);
         self
+    }
+
+    /// How long to wait for its answer: what is large takes its time.
+    fn patience(&self) -> Duration {
+        let is_large = self.content.as_ref().is_some_and(|content| content.bytes.len() > LARGE_BYTES);
+        let asks_for_text = self.headers.iter().any(|(_, value)| value == "text/plain");
+        if is_large || asks_for_text { LARGE } else { TOTAL }
     }
 }
 
@@ -123,7 +152,12 @@ impl Transport {
     pub(super) async fn send(&self, sent: &Sent<'_>) -> Result<Received, Failure> {
         let repeatable =
             sent.method == Method::GET || sent.headers.iter().any(|(name, _)| *name == "idempotency-key");
-        let _progress = Progress::start(self.visible, format!("waiting for {}", self.base));
+        let size = sent.content.as_ref().map_or(0, |content| content.bytes.len());
+        let what = match size / LARGE_BYTES {
+            0 => format!("waiting for {}", self.base),
+            megabytes => format!("sending {megabytes} MiB to {}", self.base),
+        };
+        let _progress = Progress::start(self.visible, what);
         let mut tries = 0;
         loop {
             tries += 1;
@@ -146,9 +180,10 @@ impl Transport {
         for (name, value) in &sent.headers {
             request = request.header(*name, value);
         }
-        if let Some(body) = &sent.body {
-            request = request.header(CONTENT_TYPE, "application/json").body(body.clone());
+        if let Some(content) = &sent.content {
+            request = request.header(CONTENT_TYPE, content.media).body(content.bytes.clone());
         }
+        request = request.timeout(sent.patience());
         let mut response = request.send().await.map_err(|error| self.lost(&error))?;
         let status = response.status().as_u16();
         let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());

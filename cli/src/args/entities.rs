@@ -1,7 +1,9 @@
 //! The verbs of flags, segments, and environments.
 
 use clap::{Args, Subcommand};
-use flagstone_model::key::{EnvironmentId, FlagKey, SegmentKey, VariationKey};
+use std::path::PathBuf;
+
+use flagstone_model::key::{EnvironmentId, FlagKey, ListKey, SegmentKey, VariationKey};
 
 use crate::args::{ApiArgs, WriteArgs};
 use crate::given::Given;
@@ -160,6 +162,98 @@ pub(crate) struct SegmentPut {
 pub(crate) struct SegmentDelete {
     /// The segment.
     pub(crate) key: SegmentKey,
+    #[command(flatten)]
+    pub(crate) write: WriteArgs,
+    #[command(flatten)]
+    pub(crate) api: ApiArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ListVerb {
+    /// All lists of the environment.
+    #[command(after_help = "Example:\n  flagstone list list -e staging")]
+    List(ListArgs),
+    /// What a list is: how many keys, in which object.
+    #[command(after_help = "Example:\n  flagstone list show vips")]
+    Show(ListShow),
+    /// Writes a list whole, new or over the one that is there: one key a line.
+    #[command(after_help = "\
+Examples:
+  flagstone list put vips vips.txt
+  psql -Atc 'select id from customers where vip' | flagstone list put vips -")]
+    Put(ListPut),
+    /// Adds keys to a list.
+    #[command(after_help = "\
+Examples:
+  flagstone list add vips u-900001 u-900002
+  flagstone list add vips - < new.txt                   one key a line")]
+    Add(ListEdit),
+    /// Drops keys from a list.
+    #[command(after_help = "Example:\n  flagstone list drop vips u-7")]
+    Drop(ListEdit),
+    /// Whether a list has a key. The exit status is 0 or 1.
+    #[command(after_help = "Example:\n  flagstone list contains vips u-7 && echo yes")]
+    Contains(ListContains),
+    /// Writes the keys of a list to standard output, one a line.
+    #[command(after_help = "Example:\n  flagstone list keys vips > vips.txt")]
+    Keys(ListShow),
+    /// Deletes a list that nothing refers to.
+    #[command(after_help = "Example:\n  flagstone list delete vips -e staging")]
+    Delete(ListDelete),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListShow {
+    /// The list.
+    pub(crate) key: ListKey,
+    #[command(flatten)]
+    pub(crate) api: ApiArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListPut {
+    /// The list.
+    pub(crate) key: ListKey,
+    /// A file with one key a line, in UTF-8; - is standard input.
+    pub(crate) file: PathBuf,
+    /// Makes a new object even where an edit of the present one would do, so that no other key stands anywhere in the
+    /// list: before a key is erased.
+    #[arg(long)]
+    pub(crate) rebase: bool,
+    #[command(flatten)]
+    pub(crate) write: WriteArgs,
+    #[command(flatten)]
+    pub(crate) api: ApiArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListEdit {
+    /// The list.
+    pub(crate) key: ListKey,
+    /// The keys; - reads them from standard input, one a line.
+    #[arg(required = true, value_name = "KEYS")]
+    pub(crate) keys: Vec<String>,
+    #[command(flatten)]
+    pub(crate) write: WriteArgs,
+    #[command(flatten)]
+    pub(crate) api: ApiArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListContains {
+    /// The list.
+    pub(crate) key: ListKey,
+    /// The key that is looked for.
+    #[arg(value_name = "LISTED")]
+    pub(crate) listed: String,
+    #[command(flatten)]
+    pub(crate) api: ApiArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListDelete {
+    /// The list.
+    pub(crate) key: ListKey,
     #[command(flatten)]
     pub(crate) write: WriteArgs,
     #[command(flatten)]

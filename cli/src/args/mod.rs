@@ -21,7 +21,8 @@ pub(crate) use backup::{Backup, RestoreBackup};
 pub(crate) use diff::Diff;
 pub(crate) use entities::{
     DefinitionArgs, EnvCreate, EnvEdit, EnvVerb, FlagArchive, FlagCreate, FlagEdit, FlagShow, FlagVerb,
-    ListArgs, SegmentDelete, SegmentPut, SegmentShow, SegmentVerb,
+    ListArgs, ListContains, ListDelete, ListEdit, ListPut, ListShow, ListVerb, SegmentDelete, SegmentPut,
+    SegmentShow, SegmentVerb,
 };
 pub(crate) use records::{Erase, Publish};
 pub(crate) use token::{KeyCreate, KeyVerb, TokenAccess, TokenCreate, TokenRevoke, TokenShow, TokenVerb};
@@ -144,6 +145,9 @@ pub(crate) enum Verb {
     /// Segments of one environment: list, show, put, delete.
     #[command(subcommand)]
     Segment(SegmentVerb),
+    /// Lists of one environment, large sets of keys: put, add, drop, show, contains, keys, delete.
+    #[command(subcommand)]
+    List(ListVerb),
     /// Who may use the admin API: create, list, show, revoke, access.
     #[command(subcommand)]
     Token(TokenVerb),

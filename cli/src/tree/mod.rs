@@ -5,6 +5,7 @@
 //! environments/ENV.json        what an environment is called
 //! flags/KEY.json               a flag's definition, and `targeting` by environment
 //! segments/ENV/KEY.json        a segment
+//! lists/ENV/KEY.txt            a list: its keys, ascending, one a line
 //! ```
 //!
 //! Everything is in the authored form, normal: members in a fixed order, two spaces deep, nothing that the server adds. So
@@ -20,8 +21,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use flagstone_model::json::Json;
-use flagstone_model::key::{EnvironmentId, FlagKey, ProjectId, SegmentKey};
+use flagstone_model::key::{EnvironmentId, FlagKey, ListKey, ProjectId, SegmentKey};
 use flagstone_publisher::author::{Environment, FlagDefinition, Segment, Targeting};
+use flagstone_publisher::list::ListKeys;
 
 pub(crate) use locate::line_of;
 pub(crate) use pretty::pretty;
@@ -40,6 +42,7 @@ pub(crate) struct Tree {
     pub(crate) environments: BTreeMap<EnvironmentId, Environment>,
     pub(crate) flags: BTreeMap<FlagKey, Flag>,
     pub(crate) segments: BTreeMap<(EnvironmentId, SegmentKey), Segment>,
+    pub(crate) lists: BTreeMap<(EnvironmentId, ListKey), ListKeys>,
 }
 
 /// A flag, and how it is targeted.
@@ -52,8 +55,9 @@ pub(crate) struct Flag {
 
 impl Tree {
     /// A project in which there is nothing.
-    pub(crate) const fn empty(project: ProjectId) -> Self {
-        Self { project, environments: BTreeMap::new(), flags: BTreeMap::new(), segments: BTreeMap::new() }
+    pub(crate) fn empty(project: ProjectId) -> Self {
+        let (environments, flags, segments, lists) = Default::default();
+        Self { project, environments, flags, segments, lists }
     }
 
     /// Its files: paths, with `/` between their parts, and what stands in them.
@@ -73,6 +77,9 @@ impl Tree {
             let members = body.as_object().unwrap_or_default().iter().cloned();
             let keyed = [("key".into(), Json::from(key.to_string()))].into_iter().chain(members).collect();
             files.insert(segment_file(environment, key), pretty(&Json::Object(keyed)));
+        }
+        for ((environment, key), keys) in &self.lists {
+            files.insert(list_file(environment, key), keys.as_text().to_owned());
         }
         files
     }
@@ -101,6 +108,11 @@ pub(crate) fn flag_file(key: &FlagKey) -> String {
 /// The file of a segment.
 pub(crate) fn segment_file(environment: &EnvironmentId, key: &SegmentKey) -> String {
     format!("segments/{}/{}.json", names::of(environment.as_str()), names::of(key.as_str()))
+}
+
+/// The file of a list. Its name says its key, as nothing in it does.
+pub(crate) fn list_file(environment: &EnvironmentId, key: &ListKey) -> String {
+    format!("lists/{}/{}.txt", names::of(environment.as_str()), names::whole(key.as_str()))
 }
 
 /// What was read of a directory: the project, and where each part of it stands.

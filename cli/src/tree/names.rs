@@ -14,15 +14,7 @@ const DEVICES: [&str; 4] = ["con", "prn", "aux", "nul"];
 ///
 /// A name that would be too long ends in `%%` and the beginning of the key's SHA-256.
 pub(super) fn of(key: &str) -> String {
-    let mut name = String::new();
-    for (index, byte) in key.bytes().enumerate() {
-        let plain = byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'_' | b'-');
-        if plain && !(index == 0 && is_device(key)) {
-            name.push(char::from(byte));
-        } else {
-            name.extend(['%', digit(byte >> 4), digit(byte & 15)]);
-        }
-    }
+    let mut name = whole(key);
     if name.len() <= MAX_NAME {
         return name;
     }
@@ -33,6 +25,36 @@ pub(super) fn of(key: &str) -> String {
         name.truncate(at);
     }
     format!("{name}%%{}", digest.get(..DIGEST_DIGITS).unwrap_or_default())
+}
+
+/// The same, however long it is: where the name alone says the key.
+pub(super) fn whole(key: &str) -> String {
+    let mut name = String::new();
+    for (index, byte) in key.bytes().enumerate() {
+        let plain = byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'_' | b'-');
+        if plain && !(index == 0 && is_device(key)) {
+            name.push(char::from(byte));
+        } else {
+            name.extend(['%', digit(byte >> 4), digit(byte & 15)]);
+        }
+    }
+    name
+}
+
+/// The key that a whole name stands for, if it is one.
+pub(super) fn key_of(name: &str) -> Option<String> {
+    let (mut key, mut rest) = (Vec::new(), name.as_bytes());
+    while let Some((first, after)) = rest.split_first() {
+        rest = after;
+        if *first != b'%' {
+            key.push(*first);
+            continue;
+        }
+        let (digits, after) = rest.split_at_checked(2)?;
+        rest = after;
+        key.push(u8::from_str_radix(core::str::from_utf8(digits).ok()?, 16).ok()?);
+    }
+    String::from_utf8(key).ok().filter(|key| whole(key) == name)
 }
 
 /// A hexadecimal digit.
@@ -65,6 +87,16 @@ mod tests {
             ("lpt10", "lpt10"),
         ] {
             assert_eq!(of(key), name);
+        }
+    }
+
+    #[test]
+    fn a_whole_name_says_its_key() {
+        for key in ["vips", "Team:a@b|c+d~e", "con", "CON.x", &"K".repeat(128)] {
+            assert_eq!(key_of(&whole(key)).as_deref(), Some(key));
+        }
+        for none in ["Vips", "%", "%5", "%zz", "%61", "%%00"] {
+            assert_eq!(key_of(none), None, "{none}");
         }
     }
 

@@ -6,8 +6,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use flagstone_model::json::Json;
-use flagstone_model::key::{EnvironmentId, FlagKey, ProjectId, SegmentKey};
+use flagstone_model::key::{EnvironmentId, FlagKey, ListKey, ProjectId, SegmentKey};
 use flagstone_publisher::author::{Environment, FlagDefinition, Problem, Segment, Targeting, code};
+use flagstone_publisher::list::ListKeys;
 
 use super::{FORMAT, Flag, MARKER, Read, Tree, place};
 use crate::failure::{Exit, Failure, Spot};
@@ -29,16 +30,21 @@ pub(crate) fn read(directory: &Path) -> Result<Read, Failure> {
         },
         spots: Vec::new(),
     };
-    for file in files(&directory.join("environments"))? {
+    for file in files(&directory.join("environments"), "json")? {
         reading.environment(&file)?;
     }
-    for file in files(&directory.join("flags"))? {
+    for file in files(&directory.join("flags"), "json")? {
         reading.flag(&file)?;
     }
     let segments = directory.join("segments");
     for folder in entries(&segments)?.into_iter().filter(|folder| folder.is_dir()) {
-        for file in files(&folder)? {
+        for file in files(&folder, "json")? {
             reading.segment(&folder, &file)?;
+        }
+    }
+    for folder in entries(&directory.join("lists"))?.into_iter().filter(|folder| folder.is_dir()) {
+        for file in files(&folder, "txt")? {
+            reading.list(&folder, &file)?;
         }
     }
     if reading.spots.is_empty() {
@@ -100,11 +106,11 @@ pub(super) fn entries(directory: &Path) -> Result<Vec<PathBuf>, Failure> {
     Ok(paths)
 }
 
-/// The JSON files of a directory; those that begin with a dot are somebody else's.
-pub(super) fn files(directory: &Path) -> Result<Vec<PathBuf>, Failure> {
+/// The files of a directory with this extension; those that begin with a dot are somebody else's.
+pub(super) fn files(directory: &Path, extension: &str) -> Result<Vec<PathBuf>, Failure> {
     let is_file = |path: &PathBuf| {
         let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
-        !hidden && path.extension().is_some_and(|extension| extension == "json") && path.is_file()
+        !hidden && path.extension().is_some_and(|found| found == extension) && path.is_file()
     };
     Ok(entries(directory)?.into_iter().filter(is_file).collect())
 }
@@ -222,12 +228,45 @@ impl Reading {
         targetings
     }
 
-    fn segment(&mut self, folder: &Path, file: &Path) -> Result<(), Failure> {
-        let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    /// The environment whose folder this is.
+    fn environment_of(&self, name: &str) -> Option<EnvironmentId> {
         // The only environments whose names are escaped begin like a device.
         let known = |id: &&EnvironmentId| super::names::of(id.as_str()) == name;
         let environment = self.read.tree.environments.keys().find(known).cloned();
-        let environment = environment.or_else(|| EnvironmentId::parse(&name).ok());
+        environment.or_else(|| EnvironmentId::parse(name).ok())
+    }
+
+    fn list(&mut self, folder: &Path, file: &Path) -> Result<(), Failure> {
+        let name = |path: &Path| {
+            path.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+        };
+        let folder = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let Some(environment) = self.environment_of(&folder) else {
+            let detail = format!("the directory `{folder}` is named as no environment is");
+            self.wrong(file, "", [Problem::invalid("", detail)]);
+            return Ok(());
+        };
+        let key = super::names::key_of(&name(file)).and_then(|key| ListKey::parse(&key).ok());
+        let Some(key) = key else {
+            let detail = "the file is named as no list is; `flagstone export` shows how names are written";
+            self.wrong(file, "", [Problem::invalid("", detail)]);
+            return Ok(());
+        };
+        let text = fs::read(file).map_err(|error| unreadable(file, error))?;
+        match ListKeys::from_text(&text) {
+            Ok(keys) => drop(self.read.tree.lists.insert((environment, key), keys)),
+            Err(fault) => self.spots.push(Spot {
+                pointer: file.display().to_string(),
+                code: code::INVALID_REQUEST.to_owned(),
+                detail: fault.to_string(),
+            }),
+        }
+        Ok(())
+    }
+
+    fn segment(&mut self, folder: &Path, file: &Path) -> Result<(), Failure> {
+        let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let environment = self.environment_of(&name);
         let Some(Json::Object(mut members)) = self.object(file)? else { return Ok(()) };
         let Some(environment) = environment else {
             let detail = format!("the directory `{name}` is named as no environment is");

@@ -36,6 +36,12 @@ fn tree() -> Tree {
         segments: ["S:1", "s:1"]
             .map(|key| ((id("con"), SegmentKey::parse(key).unwrap()), segment.clone().unwrap()))
             .into(),
+        lists: ["L:1", "l:1", "con"]
+            .map(|key| {
+                let keys = ListKeys::from_text(format!("u-2\n{key}\n").as_bytes()).unwrap();
+                ((id("con"), ListKey::parse(key).unwrap()), keys)
+            })
+            .into(),
     }
 }
 
@@ -61,9 +67,10 @@ fn files_of_what_is_gone_are_taken_away_and_those_of_others_are_not() {
     }
     tree.flags.remove("con");
     tree.segments.clear();
+    tree.lists.remove(&(EnvironmentId::parse("con").unwrap(), ListKey::parse("L:1").unwrap()));
     tree.environments.remove("production");
     let outcome = write(place.path(), &tree, false).unwrap();
-    assert_eq!((outcome.written, outcome.removed), (0, 4));
+    assert_eq!((outcome.written, outcome.removed), (0, 5));
     for name in kept {
         assert!(place.path().join(name).exists(), "{name}");
     }
@@ -108,6 +115,8 @@ fn everything_that_is_wrong_is_told_with_its_file_and_line() {
     put("flags/broken.json", "{");
     put("segments/%63on/odd.json", "{\n  \"key\": \"odd\",\n  \"inclde\": []\n}");
     put("segments/%63on/nameless.json", "{}");
+    put("lists/%63on/tabs.txt", "a\nb\tc\n");
+    put("lists/%63on/Upper.txt", "a\n");
     let refused = read(place.path()).unwrap_err();
     let told: Vec<_> = refused.spots.iter().map(|spot| spot.pointer.as_str()).collect();
     for wanted in [
@@ -117,6 +126,8 @@ fn everything_that_is_wrong_is_told_with_its_file_and_line() {
         "flags/broken.json",
         "segments/%63on/odd.json:3 at /inclde",
         "segments/%63on/nameless.json:1 at /key",
+        "lists/%63on/tabs.txt",
+        "lists/%63on/Upper.txt:1",
     ] {
         assert!(told.iter().any(|told| told.ends_with(wanted)), "{wanted} in {told:?}");
     }

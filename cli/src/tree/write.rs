@@ -6,7 +6,8 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use flagstone_model::json::Json;
-use flagstone_model::key::{EnvironmentId, FlagKey, SegmentKey};
+use flagstone_model::key::{EnvironmentId, FlagKey, ListKey, SegmentKey};
+use flagstone_publisher::list::ListKeys;
 
 use super::read::{entries, files};
 use super::{FORMAT, MARKER, Tree, environment_file, flag_file, names};
@@ -22,7 +23,7 @@ pub(crate) struct Outcome {
 
 /// Writes a project into a directory, each file whole or not at all; files that say the same already are left alone.
 ///
-/// Files of an earlier export whose flag, segment, or environment is gone are taken away. What is not such a file is never
+/// Files of an earlier export whose flag, segment, list, or environment is gone are taken away. What is not such a file is never
 /// written over, unless `force`, and never taken away; it is looked for before anything is written.
 pub(crate) fn write(directory: &Path, tree: &Tree, force: bool) -> Result<Outcome, Failure> {
     let wanted = tree.files();
@@ -119,6 +120,11 @@ fn about(file: &Path, name: &str) -> Option<()> {
                 names::of(SegmentKey::parse(&says(file, "key")?).ok()?.as_str())
             )
         }
+        ("lists", folder, Some(list)) => {
+            let key = ListKey::parse(&names::key_of(list.strip_suffix(".txt")?)?).ok()?;
+            ListKeys::from_text(&fs::read(file).ok()?).ok()?;
+            format!("lists/{folder}/{}.txt", names::whole(key.as_str()))
+        }
         _ => return None,
     };
     (canonical == name).then_some(())
@@ -131,13 +137,15 @@ fn gone(directory: &Path, wanted: &BTreeMap<String, String>) -> Result<Vec<PathB
     if says(&directory.join(MARKER), "format").as_deref() != Some(FORMAT) {
         return Ok(gone);
     }
-    let mut folders = vec!["environments".to_owned(), "flags".to_owned()];
-    for folder in entries(&directory.join("segments"))?.into_iter().filter(|folder| folder.is_dir()) {
-        let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        folders.push(format!("segments/{name}"));
+    let mut folders = vec![("environments".to_owned(), "json"), ("flags".to_owned(), "json")];
+    for (above, extension) in [("segments", "json"), ("lists", "txt")] {
+        for folder in entries(&directory.join(above))?.into_iter().filter(|folder| folder.is_dir()) {
+            let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            folders.push((format!("{above}/{name}"), extension));
+        }
     }
-    for folder in folders {
-        for file in files(&directory.join(&folder))? {
+    for (folder, extension) in folders {
+        for file in files(&directory.join(&folder), extension)? {
             let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
             let name = format!("{folder}/{name}");
             if !wanted.contains_key(&name) && about(&file, &name).is_some() {

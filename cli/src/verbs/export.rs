@@ -12,7 +12,7 @@ use crate::tree::{self, Outcome};
 
 pub(super) async fn run(args: &Export, surroundings: &Surroundings, screen: &Screen) -> Result<(), Failure> {
     let api = Api::new(&args.api, surroundings)?;
-    let server = Server::read(&api).await?;
+    let server = Server::read_with_lists(&api).await?;
     let Outcome { written, same, removed } = tree::write(&args.dir, &server.tree, args.force)?;
     if screen.is_json() {
         let count = |count: usize| Json::from(u64::try_from(count).unwrap_or(u64::MAX));

@@ -15,6 +15,7 @@ mod history;
 mod host;
 mod init;
 mod keys;
+mod list;
 mod login;
 mod plan;
 mod records;
@@ -83,6 +84,7 @@ pub(crate) fn run(verb: Verb, surroundings: &Surroundings, screen: &Screen) -> R
         Verb::Key(KeyVerb::Create(args)) => block_on(token::create_key(&args, surroundings, screen)),
         Verb::Key(KeyVerb::List(args)) => block_on(token::list_keys(&args, surroundings, screen)),
         Verb::Key(KeyVerb::Revoke(args)) => block_on(token::revoke_key(&args, surroundings, screen)),
+        Verb::List(verb) => return block_on(list::run(&verb, surroundings, screen)),
         Verb::Segment(SegmentVerb::Delete(args)) => block_on(segment::delete(&args, surroundings, screen)),
         Verb::Env(EnvVerb::List(args)) => block_on(env::list(&args, surroundings, screen)),
         Verb::Env(EnvVerb::Create(args)) => block_on(env::create(&args, surroundings, screen)),

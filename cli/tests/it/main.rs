@@ -17,6 +17,7 @@ mod diff;
 mod eval;
 mod example;
 mod full;
+mod lists;
 mod operator;
 mod plans;
 mod records;

@@ -4,13 +4,16 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use flagstone_bundle::content::Content;
 use flagstone_bundle::manifest::{Manifest, Stream, UnverifiedManifest};
 use flagstone_bundle::root::{Pin, Root, UnverifiedRoot};
 use flagstone_model::digest::Digest;
 use flagstone_model::key::{EnvironmentId, ProjectId, ViewId};
+use flagstone_publisher::list::ListContent;
 use flagstone_publisher::publish::Layout;
 
 use crate::verbs::audit::Fault;
+use crate::verbs::audit::lists::{self, Last};
 
 /// A manifest, and the path in the bucket where it lies.
 #[derive(Debug)]
@@ -34,13 +37,14 @@ pub(super) struct Bucket<'p> {
     directory: PathBuf,
     project: &'p ProjectId,
     root: Option<Root>,
+    lists: Last,
 }
 
 impl<'p> Bucket<'p> {
     /// The bucket in a directory. Manifests are checked against the root in the file `kept`, where the operator has it
     /// beside the keys, else against the one that is published.
     pub(super) fn open(directory: PathBuf, project: &'p ProjectId, kept: &Path) -> Result<Self, Fault> {
-        let mut bucket = Self { directory, project, root: None };
+        let mut bucket = Self { directory, project, root: None, lists: Last::default() };
         bucket.root = bucket.read_root(kept)?;
         Ok(bucket)
     }
@@ -131,7 +135,22 @@ impl<'p> Bucket<'p> {
         })?;
         let content =
             manifest.open_snapshot(&stored).map_err(|error| Fault::of_object(error.code(), &path, error))?;
-        manifest.check(&content).map_err(|error| Fault::of_object(error.code(), &path, error))
+        manifest.check(&content).map_err(|error| Fault::of_object(error.code(), &path, error))?;
+        self.check_lists(manifest.stream(), &content, &path)
+    }
+
+    /// Checks that the objects of the lists that lines name are there, and hold what the lines say.
+    fn check_lists(&self, stream: &Stream, content: &Content, snapshot: &str) -> Result<(), Fault> {
+        for line in content.lines().filter(|line| line.starts_with(b"{\"list\":")) {
+            let of_line = |what: String| Fault::of_object("list-mismatch", snapshot, what);
+            let (key, list) =
+                ListContent::from_line(line).ok_or_else(|| of_line("a list cannot be read".to_owned()))?;
+            let path = path_of(Layout::of(stream).list(&list.base))?;
+            let fault = |code: &str, what: String| Fault::of_object(code, &path, what);
+            let base = self.lists.keys(&list.base, || self.read(&path), fault)?;
+            lists::check(list, base).map_err(|what| of_line(format!("list `{key}`: {what}")))?;
+        }
+        Ok(())
     }
 
     fn read(&self, path: &str) -> Result<Option<Vec<u8>>, Fault> {

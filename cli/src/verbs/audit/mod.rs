@@ -5,6 +5,7 @@
 
 mod bucket;
 mod checkpoints;
+mod lists;
 mod streams;
 
 use core::fmt::Display;
@@ -29,6 +30,7 @@ use crate::screen::{Paint, Screen};
 use crate::surroundings::Surroundings;
 use crate::verbs::audit::bucket::Bucket;
 use crate::verbs::audit::checkpoints::Kept;
+use crate::verbs::audit::lists::Lists;
 use crate::verbs::audit::streams::{Checks, Told};
 use crate::verbs::block_on;
 
@@ -86,6 +88,7 @@ pub(super) struct Proved {
     chain: VerifiedChain,
     streams: Vec<Told>,
     checkpoints: Kept,
+    lists: Lists,
 }
 
 impl Proved {
@@ -192,10 +195,10 @@ async fn check(data: &Path, project: ProjectId) -> Result<Proved, Fault> {
         let detail = format!("there is no entry of project `{project}` in the log");
         return Err(Fault { code: "project-not-found".to_owned(), detail, seq: None, object: None });
     }
-    fold(&store, &project, &mut checks, &mut checkpoints).await?;
+    let lists = fold(&store, &project, &mut checks, &mut checkpoints).await?;
     checkpoints.finish()?;
     let streams = checks.finish(chain.head.map_or(0, |head| head.seq))?;
-    Ok(Proved { project, chain, streams, checkpoints })
+    Ok(Proved { project, chain, streams, checkpoints, lists })
 }
 
 /// Folds the log from entry 1 and lets the checks see each state.
@@ -204,27 +207,28 @@ async fn fold(
     project: &ProjectId,
     checks: &mut Checks,
     checkpoints: &mut Kept,
-) -> Result<(), Fault> {
-    let mut state = State::new(project.clone());
+) -> Result<Lists, Fault> {
+    let (mut state, mut lists) = (State::new(project.clone()), Lists::default());
     loop {
         let page: Vec<Entry> = ChangeLog::read(log, project, state.seq(), PAGE)
             .await
             .map_err(|error| Fault::new(error.code(), error))?;
         if page.is_empty() {
-            return Ok(());
+            return lists.finish(log, &state).await;
         }
         for entry in &page {
             state
                 .apply(entry)
                 .map_err(|error| Fault::of_entry(error.code(), entry.seq(), with_causes(&error)))?;
             checks.see(entry, &state)?;
+            lists.see(entry);
             checkpoints.see(log, &state).await?;
         }
     }
 }
 
 fn tell(proved: &Proved, screen: &Screen) -> Result<(), Failure> {
-    let Proved { project, chain, streams, checkpoints } = proved;
+    let Proved { project, chain, streams, checkpoints, lists } = proved;
     let (seq, hash) = proved.head();
     if screen.is_json() {
         return screen.json(&Json::object([
@@ -234,6 +238,7 @@ fn tell(proved: &Proved, screen: &Screen) -> Result<(), Failure> {
             ("head", Json::object([("seq", Json::from(seq)), ("hash", Json::from(hash))])),
             ("erased", chain.erased.iter().map(|seq| Json::from(*seq)).collect()),
             ("checkpoints", Json::from(checkpoints.compared())),
+            ("lists", Json::from(lists.checked() as u64)),
             ("streams", streams.iter().map(Told::to_json).collect()),
         ]));
     }
@@ -248,6 +253,9 @@ fn tell(proved: &Proved, screen: &Screen) -> Result<(), Failure> {
     }
     if checkpoints.compared() > 0 {
         screen.line(format!("  checkpoints {} are what the log gives", checkpoints.compared()))?;
+    }
+    if lists.checked() > 0 {
+        screen.line(format!("  lists     {} objects hold the keys that the log says", lists.checked()))?;
     }
     for remark in checkpoints.remarks() {
         screen.note(remark);

@@ -2,16 +2,18 @@
 
 mod document;
 mod effect;
+mod lists;
 mod server;
 mod show;
 mod wanted;
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
 use flagstone_model::json::Json;
-use flagstone_publisher::author::MAX_CHANGES;
+use flagstone_publisher::author::{MAX_CHANGES, code};
 use reqwest::Method;
 
 use crate::api::{Answer, Api, Expected};
@@ -22,6 +24,7 @@ use crate::surroundings::Surroundings;
 use crate::tree::{self, MARKER, Read};
 use crate::verbs::told;
 use document::Document;
+use lists::Lists;
 use wanted::Planned;
 
 pub(super) use server::Server;
@@ -106,10 +109,19 @@ pub(super) async fn plan(
     let wanted = wanted::all(&read, &server, args.prune);
     wanted.remarks(screen);
     wanted.check_environments(&server, &read)?;
-    let trial = Trial::of(&api, wanted.changes, Some(&read)).await?;
-    let differs = trial.show(screen, false)?;
+    let lists = Lists::of(&api, &read.tree, server.tree.environments.keys(), args.prune).await?;
+    lists.show(screen)?;
+    let trial = match Trial::of(&api, wanted.changes, Some(&read)).await {
+        Err(failure) if failure.code == code::DANGLING_REFERENCE && lists.makes_some() => {
+            return Err(failure
+                .hint("lists that are new are written first: `flagstone apply` tries the rest after that"));
+        }
+        other => other?,
+    };
+    let differs = trial.show(screen, false)? || !lists.is_empty();
     if screen.is_json() {
         let mut members = trial.answer.as_object().unwrap_or_default().to_vec();
+        members.push(("lists".into(), lists.to_json()));
         members.push(("needs_confirmation".into(), Json::from(trial.asks.is_some())));
         screen.json(&Json::Object(members))?;
     }
@@ -118,6 +130,9 @@ pub(super) async fn plan(
         let document = Document::new(&read.tree.project, head.or(server.head));
         document.write(out, &body(&trial.changes))?;
         screen.note(format_args!("the plan is in {}; `flagstone apply {0}` makes exactly it", out.display()));
+        if !lists.is_empty() {
+            screen.note("lists are not in the plan; `flagstone apply --dir` writes them");
+        }
     }
     let code = if differs && args.detailed_exitcode {
         ExitCode::from(Exit::Differs as u8)
@@ -130,13 +145,14 @@ pub(super) async fn plan(
 /// Makes the changes of a plan, or of files, in one entry.
 pub(super) async fn apply(args: &Apply, surroundings: &Surroundings, screen: &Screen) -> Result<(), Failure> {
     let api = Api::new(&args.api, surroundings)?;
-    let trial = match &args.plan {
+    match &args.plan {
         Some(file) => {
             let document = Document::read(file)?;
             if document.project != *api.project() {
                 return Err(other_project(&file.display().to_string(), &document.project, &api));
             }
-            Trial::of(&api, document.changes, None).await?
+            let trial = Trial::of(&api, document.changes, None).await?;
+            make(&api, &trial, args.yes, &args.write, surroundings, screen).await
         }
         None => {
             let read = tree::read(&args.dir)?;
@@ -145,10 +161,20 @@ pub(super) async fn apply(args: &Apply, surroundings: &Surroundings, screen: &Sc
             let wanted = wanted::all(&read, &server, args.prune);
             wanted.remarks(screen);
             wanted.check_environments(&server, &read)?;
-            Trial::of(&api, wanted.changes, Some(&read)).await?
+            let lists = Lists::of(&api, &read.tree, server.tree.environments.keys(), args.prune).await?;
+            lists.show(screen)?;
+            if !lists.is_empty() && !args.yes {
+                agreed(surroundings, screen)?;
+            }
+            lists.write(&api, &args.write, screen).await?;
+            if wanted.changes.is_empty() && lists.writes_some() && !screen.is_json() {
+                return lists.delete(&api, &args.write, screen).await;
+            }
+            let trial = Trial::of(&api, wanted.changes, Some(&read)).await?;
+            make(&api, &trial, args.yes, &args.write, surroundings, screen).await?;
+            lists.delete(&api, &args.write, screen).await
         }
-    };
-    make(&api, &trial, args.yes, &args.write, surroundings, screen).await
+    }
 }
 
 /// Previews in the environment what files want, if they want something; `question` says for whom.
@@ -200,6 +226,18 @@ pub(super) async fn import(
             screen.line(format_args!("environment {} was created", environment.id))?;
         }
     }
+    let known = server.tree.environments.keys().chain(read.tree.environments.keys());
+    let known: BTreeSet<_> = known.collect();
+    let lists = Lists::of(&api, &read.tree, known.into_iter(), false).await?;
+    if let (false, Some(present)) = (args.yes, lists.overwritten()) {
+        return Err(Failure::refused(
+            "already-exists",
+            format!("{present} is there already, and would be changed"),
+        )
+        .hint("`flagstone plan` shows what differs; --yes imports over it"));
+    }
+    lists.show(screen)?;
+    lists.write(&api, &args.write, screen).await?;
     // What is new to the project serves nobody yet, so nobody is asked about it.
     let confirm = args.write.confirm || wanted.changes.iter().all(|planned| planned.is_new(&server));
     let how = WriteArgs { confirm, ..args.write.clone() };

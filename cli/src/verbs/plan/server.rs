@@ -27,7 +27,18 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Reads all of it, as it is at one moment, unless it changes all the time.
+    /// Reads the keys of all lists too: what an export needs, and nobody else.
+    pub(crate) async fn read_with_lists(api: &Api) -> Result<Self, Failure> {
+        let mut server = Self::read(api).await?;
+        let environments = server.tree.environments.keys();
+        for (environment, key) in super::lists::of_server(api, environments).await?.into_keys() {
+            let keys = super::lists::keys(api, &environment, &key).await?;
+            server.tree.lists.insert((environment, key), keys);
+        }
+        Ok(server)
+    }
+
+    /// Reads all of it but the lists, as it is at one moment, unless it changes all the time.
     pub(crate) async fn read(api: &Api) -> Result<Self, Failure> {
         let mut server = Self::read_once(api).await?;
         for _ in 1..ATTEMPTS {
