@@ -1,5 +1,6 @@
 //! Lists as snapshots name them: a base that is held or not, and the edits of the line (FORMAT M-1.7).
 
+use core::fmt;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -19,7 +20,6 @@ pub(crate) struct ListEntry {
 }
 
 /// What a `list` line says.
-#[derive(Debug)]
 pub(crate) struct ListLine {
     pub(crate) sha256: Digest,
     pub(crate) size: u64,
@@ -28,6 +28,17 @@ pub(crate) struct ListLine {
     pub(crate) add: Box<[Box<str>]>,
     /// Ascending.
     pub(crate) drop: Box<[Box<str>]>,
+}
+
+/// Says how many edits there are: keys may be personal.
+impl fmt::Debug for ListLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let edits = (self.add.len(), self.drop.len());
+        f.debug_struct("ListLine")
+            .field("sha256", &self.sha256)
+            .field("edits", &edits)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The keys of a list: a base, with the edits of the line that named it.

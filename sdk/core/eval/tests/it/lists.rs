@@ -239,3 +239,27 @@ fn a_flag_that_asks_only_a_list_is_evaluated_without_a_clock() {
     let context = flagstone_model::context::Context::new();
     snapshot.evaluate_when("f", None, &context, || panic!("the time does not matter"));
 }
+
+#[test]
+fn debug_shows_no_key_of_a_list() {
+    let snapshot = compile(&[&line("l", A, r#","add":["mina@example.com"],"drop":["lea@example.com"]"#)]);
+    let shown = format!("{:?}", snapshot.with_list(digest(A), &keys("lea@example.com\nmax@example.com\n")));
+    assert!(!shown.contains("@example.com"), "{shown}");
+    assert!(shown.contains("edits: (1, 1)") && shown.contains("List(2 keys)"), "{shown}");
+}
+
+#[test]
+fn a_list_costs_no_evaluation_at_the_end_of_the_longest_chain() {
+    let chain = |length: usize| {
+        let mut lines = vec![flag_if("f0", r#"{"attr":"a","listed":"l"}"#), line("l", A, "")];
+        lines.extend(
+            (1..length)
+                .map(|n| flag_if(&format!("f{n}"), &format!(r#"{{"flag":"f{}","is":["on"]}}"#, n - 1))),
+        );
+        let snapshot = compile(&lines.iter().map(String::as_str).collect::<Vec<_>>());
+        let snapshot = snapshot.with_list(digest(A), &keys("u-1\n"));
+        answer(&snapshot, &format!("f{}", length - 1), r#"{"a":"u-1"}"#)
+    };
+    assert!(chain(256).contains("TARGETING_MATCH"));
+    assert!(chain(257).contains("UNKNOWN"));
+}
