@@ -1,4 +1,5 @@
-//! Which tests and vectors ran: the step `tests` writes it down, the step `ran` holds `docs/FORMAT.md` to it.
+//! Which tests and vectors ran: the step `tests` writes it down, the step `ran` holds `docs/FORMAT.md` to it, and runs the
+//! vectors on the second reader, too.
 //!
 //! `target/ran.txt` has one line for each test, `OUTCOME AREA::PATH`, and one for each file of vectors that a runner
 //! printed as `vectors ran: FILE…`, `vectors testdata/FILE`.
@@ -6,11 +7,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
 use crate::clauses::{AREAS, promised};
-use crate::steps::{Outcome, Tree, output};
+use crate::steps::{Outcome, Tree, output, succeed};
 
 fn record(tree: &Tree) -> PathBuf {
     tree.root.join("target").join("ran.txt")
@@ -135,7 +137,23 @@ pub(crate) fn check(tree: &Tree) -> Result<Outcome> {
         bail!("{faults} tests or vectors are named and did not run");
     }
     println!("{} tests and vectors are named, and ran", promised.len());
-    Ok(Outcome::Passed)
+    reference(tree)
+}
+
+/// The second reader runs the same vectors: an expected value that only one reader has is no fact.
+fn reference(tree: &Tree) -> Result<Outcome> {
+    let mut command = Command::new("python3");
+    command.current_dir(&tree.root).arg("testdata/reference/vectors.py");
+    match succeed(command) {
+        Err(error) if !tree.ci && is_missing(&error) => {
+            Ok(Outcome::Skipped("the vectors on the reference need python3".to_owned()))
+        }
+        outcome => outcome,
+    }
+}
+
+fn is_missing(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::NotFound)
 }
 
 /// Why a name does not stand for something that ran and passed.
