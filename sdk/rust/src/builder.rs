@@ -19,6 +19,7 @@ use crate::fetch::{Fetcher, SdkKey};
 use crate::follow::Follower;
 use crate::hook::Hook;
 use crate::http::{HttpSetupError, HttpTransport};
+use crate::list_cache::ListCache;
 use crate::observe::{Extras, ExtrasError, MAX_RECORD_QUEUE};
 use crate::overrides::OverrideError;
 use crate::persist::{self, Keeper, LoadError, Restored};
@@ -152,7 +153,7 @@ impl Builder {
         self
     }
 
-    /// A directory to keep the last good bundle in. It is made if it is not there.
+    /// A directory to keep the last good bundle in, and its lists. It is made if it is not there.
     ///
     /// With it, a process starts with the flags it last had, and an attacker cannot hand it older ones.
     pub fn cache_dir(mut self, directory: impl Into<PathBuf>) -> Self {
@@ -182,6 +183,8 @@ impl Builder {
     ///
     /// With [`offline`](Self::offline) no network is asked, and [`Client::refresh`] reads the file again: for a machine
     /// on which something else keeps it current. It is verified like a download, and an older one is not taken.
+    ///
+    /// The objects of its lists are looked for in the folder `k` beside it, as `{sha256}.txt.zst`.
     pub fn bundle_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.bundle_file = Some(path.into());
         self
@@ -293,10 +296,17 @@ impl Builder {
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock::new()));
         let random = self.randomness.unwrap_or_else(|| Arc::new(SystemRandomness));
         let disk = if self.cache_dir.is_some() { Disk::Fine } else { Disk::Off };
-        let mut keeper = self.cache_dir.map(|directory| {
-            let cache = DiskCache::new(directory, &pin, &stream, MAX_BUNDLE_BYTES, Arc::clone(&random));
-            Keeper::new(cache, pin, stream.clone())
-        });
+        let cache = self
+            .cache_dir
+            .map(|directory| DiskCache::new(directory, &pin, &stream, MAX_BUNDLE_BYTES, Arc::clone(&random)));
+        let mut lists = ListCache::default();
+        if let Some(cache) = &cache {
+            lists = lists.kept_in(cache.lists(), Arc::clone(&random));
+        }
+        if let Some(file) = &self.bundle_file {
+            lists = lists.beside(file);
+        }
+        let mut keeper = cache.map(|cache| Keeper::new(cache, pin, stream.clone()));
 
         let on_disk = keeper.as_mut().and_then(Keeper::load);
         let verify = |file: Vec<u8>| persist::restore(&file, &pin, &stream).map_err(LoadError::Bundle);
@@ -328,7 +338,7 @@ impl Builder {
         let shared = Arc::new(Shared::new(pace.interval(), disk, overrides, observers, clock));
         let fetcher = Fetcher::new(user_agent, key, Arc::clone(&shared.traffic), transport);
         let mut follower =
-            Follower::new(&self.connection, fetcher, pace, keeper, random, Arc::clone(&shared));
+            Follower::new(&self.connection, fetcher, lists, pace, keeper, random, Arc::clone(&shared));
         if let Some(failure) = trouble {
             follower.note(failure);
         }

@@ -10,6 +10,7 @@ use flagstone_bundle::root::Pin;
 use flagstone_model::digest::Digest;
 
 use crate::clock::Randomness;
+use crate::list_cache::FOLDER;
 
 /// Hexadecimal digits of a cache file's name.
 const NAME_DIGITS: usize = 32;
@@ -110,6 +111,11 @@ impl DiskCache {
         }
     }
 
+    /// The folder of the stream's lists.
+    pub(crate) fn lists(&self) -> PathBuf {
+        self.path(FOLDER)
+    }
+
     fn path(&self, extension: &str) -> PathBuf {
         self.directory.join(format!("{}.{extension}", self.name))
     }
@@ -130,20 +136,20 @@ pub(crate) fn read(file: File, max_bytes: usize) -> io::Result<Vec<u8>> {
 }
 
 #[cfg(unix)]
-fn no_follow(options: &mut OpenOptions) -> &mut OpenOptions {
+pub(crate) fn no_follow(options: &mut OpenOptions) -> &mut OpenOptions {
     use std::os::unix::fs::OpenOptionsExt as _;
     // A pipe under this name must not hold the process up either.
     options.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
 }
 
 #[cfg(unix)]
-fn private(options: &mut OpenOptions) -> &mut OpenOptions {
+pub(crate) fn private(options: &mut OpenOptions) -> &mut OpenOptions {
     use std::os::unix::fs::OpenOptionsExt as _;
     options.mode(0o600)
 }
 
 #[cfg(unix)]
-fn create_directory(path: &Path) -> io::Result<()> {
+pub(crate) fn create_directory(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
@@ -154,17 +160,17 @@ fn sync_directory(path: &Path) -> io::Result<()> {
 }
 
 #[cfg(not(unix))]
-fn no_follow(options: &mut OpenOptions) -> &mut OpenOptions {
+pub(crate) fn no_follow(options: &mut OpenOptions) -> &mut OpenOptions {
     options
 }
 
 #[cfg(not(unix))]
-fn private(options: &mut OpenOptions) -> &mut OpenOptions {
+pub(crate) fn private(options: &mut OpenOptions) -> &mut OpenOptions {
     options
 }
 
 #[cfg(not(unix))]
-fn create_directory(path: &Path) -> io::Result<()> {
+pub(crate) fn create_directory(path: &Path) -> io::Result<()> {
     fs::create_dir_all(path)
 }
 

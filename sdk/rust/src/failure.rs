@@ -19,6 +19,8 @@ pub enum Object {
     Snapshot,
     /// A delta.
     Delta,
+    /// The object of a list.
+    List,
     /// The bundle on disk, or one given to the builder.
     Bundle,
 }
@@ -31,12 +33,13 @@ impl Object {
             Self::Manifest => "manifest",
             Self::Snapshot => "snapshot",
             Self::Delta => "delta",
+            Self::List => "list",
             Self::Bundle => "bundle",
         }
     }
 
     pub(crate) const fn is_large(self) -> bool {
-        matches!(self, Self::Snapshot | Self::Delta)
+        matches!(self, Self::Snapshot | Self::Delta | Self::List)
     }
 }
 

@@ -1,6 +1,7 @@
 //! One poll of a stream, in the order of FORMAT T-5: fetch, verify, order, content, swap, keep.
 
 mod bundle;
+mod listed;
 mod objects;
 
 use core::time::Duration;
@@ -18,11 +19,13 @@ use crate::connection::Connection;
 use crate::failure::{Failure, Object};
 use crate::fetch::{Answer, FetchError, Fetcher, Wanted};
 use crate::freshness::{Anchor, Announced, StatusBits};
+use crate::list_cache::ListCache;
+use crate::lists::Lists;
 use crate::paths::Paths;
 use crate::persist::{Keep, Keeper, Stored};
 use crate::prepare::Loaded;
 use crate::served;
-use crate::shared::{Cost, Shared};
+use crate::shared::{Board, Cost, Shared};
 use crate::status::{Equivocation, Source};
 
 /// What a poll found.
@@ -59,10 +62,11 @@ pub(crate) struct Follower {
     bases: Vec<String>,
     /// The base URL in use: sticky until it fails.
     base: usize,
-    paths: Paths,
+    paths: Arc<Paths>,
     stream: Stream,
     pin: Pin,
-    fetcher: Fetcher,
+    fetcher: Arc<Fetcher>,
+    lists: Lists,
     pace: Pace,
     keeper: Option<Keeper>,
     random: Arc<dyn Randomness>,
@@ -83,6 +87,7 @@ impl Follower {
     pub(crate) fn new(
         connection: &Connection,
         fetcher: Fetcher,
+        lists: ListCache,
         pace: Pace,
         keeper: Option<Keeper>,
         random: Arc<dyn Randomness>,
@@ -91,10 +96,11 @@ impl Follower {
         Self {
             bases: connection.base_urls().collect(),
             base: 0,
-            paths: Paths::new(connection),
+            paths: Arc::new(Paths::new(connection)),
             stream: connection.stream().clone(),
             pin: *connection.pin(),
-            fetcher,
+            fetcher: Arc::new(fetcher),
+            lists: Lists::new(lists),
             pace,
             keeper,
             random,
@@ -266,15 +272,29 @@ impl Follower {
                 return Ok(Refreshed::Announced);
             }
         }
-        let (prepared, stored, start) = match self.by_delta(&manifest).await {
+        let (mut prepared, stored, start) = match self.by_delta(&manifest).await {
             Some(prepared) => prepared,
             None => self.by_snapshot(&manifest).await?,
         };
-        let apply = self.shared.clock.monotonic().saturating_sub(start);
-        let mut applied = Applied { manifest, loaded: prepared.loaded, stored, source: Source::Network };
+        let clock = Arc::clone(&self.shared.clock);
+        let since = |start| clock.monotonic().saturating_sub(start);
+        let unpacking = since(start);
+        prepared.compiled = self.with_lists(prepared.compiled).await;
+        let start = clock.monotonic();
+        let before = self.applied.as_ref().map(|applied| applied.loaded.clone());
+        let is_first = before.is_none();
+        let (loaded, changed) =
+            objects::off_thread(Object::Snapshot, move || Ok(prepared.check(before.as_ref()))).await?;
+        let apply = unpacking.saturating_add(since(start));
+        let mut applied = Applied { manifest, loaded, stored, source: Source::Network };
         // Kept before it is served, so that no restart is behind what was seen; but a disk never stops an update.
         keep(&mut self.keeper, self.root.as_ref(), &self.shared, &mut applied).await;
-        self.serve(applied, Some(prepared.changed), cost(apply));
+        self.serve(applied, Some(changed), cost(apply));
+        if is_first && let Some(applied) = &self.applied {
+            let loaded = applied.loaded.clone();
+            let failed = objects::off_thread(Object::Snapshot, move || Ok(loaded.all_failed_checks())).await;
+            self.report_checks(failed.unwrap_or_default());
+        }
         Ok(Refreshed::Swapped)
     }
 
@@ -305,6 +325,7 @@ impl Follower {
             let mut board = self.shared.board();
             board.freshness.serves(announced(manifest));
             board.freshness.poll_every(self.pace.interval());
+            mark(&mut board, &applied.loaded);
             board.last_error = self.trouble.clone().or_else(|| match applied.source {
                 Source::Network => None,
                 _ => board.last_error.clone(),
@@ -328,6 +349,7 @@ impl Follower {
         if let Some(applied) = &mut self.applied {
             keep(&mut self.keeper, self.root.as_ref(), &self.shared, applied).await;
         }
+        self.more_lists();
         let moment = self.shared.moment();
         let frozen = {
             let mut board = self.shared.board();
@@ -386,6 +408,14 @@ async fn keep(keeper: &mut Option<Keeper>, root: Option<&Arc<Root>>, shared: &Sh
     {
         applied.stored = Some(stored);
     }
+}
+
+/// Tells what is missing from what is served, and what of it fails.
+fn mark(board: &mut Board, loaded: &Loaded) {
+    board.missing_lists = loaded.missing_lists();
+    board.failed_checks = Arc::clone(loaded.failed_checks());
+    let marks = (!board.missing_lists.is_empty(), !board.failed_checks.is_empty());
+    board.freshness.marks(marks.0, marks.1);
 }
 
 fn announced(manifest: &Manifest) -> Announced {

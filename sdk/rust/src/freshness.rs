@@ -144,6 +144,8 @@ pub(crate) struct Freshness {
     served: Option<Announced>,
     root_expires_ms: Option<i64>,
     clock_ahead: bool,
+    /// What is wrong with what is served, whatever the time is.
+    marks: StatusBits,
 }
 
 impl Freshness {
@@ -157,7 +159,14 @@ impl Freshness {
             served: None,
             root_expires_ms: None,
             clock_ahead: false,
+            marks: StatusBits(0),
         }
+    }
+
+    /// Whether lists are missing from what is served, and whether checks of it fail.
+    pub(crate) const fn marks(&mut self, lists_incomplete: bool, check_failed: bool) {
+        let bits = StatusBits(0).with(StatusBits::LISTS_INCOMPLETE, lists_incomplete);
+        self.marks = bits.with(StatusBits::CHECK_FAILED, check_failed);
     }
 
     /// The poll interval in force.
@@ -211,7 +220,7 @@ impl Freshness {
         let behind = self.anchor.is_some_and(|anchor| {
             anchor.at(moment.monotonic) > moment.wall_ms.saturating_add(CLOCK_SLACK_MS)
         });
-        StatusBits::default()
+        self.marks
             .with(StatusBits::UNREACHABLE, unreachable)
             .with(StatusBits::FROZEN, frozen)
             .with(StatusBits::EXPIRED, self.served.is_some_and(|served| past(served.expires_ms, now)))

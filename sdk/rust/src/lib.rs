@@ -170,6 +170,8 @@ mod follow;
 mod freshness;
 mod hook;
 mod http;
+mod list_cache;
+mod lists;
 mod message;
 mod observe;
 mod overrides;
@@ -207,5 +209,7 @@ pub use record::{
     DEFAULT_ROTATE_BYTES, EXPOSURES_REMEMBERED, Exposure, JsonLinesFile, MAX_EVENT_CHARS, MIN_ROTATE_BYTES,
     Record, Sink, TrackError, Tracked,
 };
-pub use status::{Change, Counters, Disk, Equivocation, Event, EventKind, Events, Source, Status};
+pub use status::{
+    Change, Counters, Disk, Equivocation, Event, EventKind, Events, FailedCheck, Source, Status,
+};
 pub use test_data::{TestBuilder, TestData, TestDataError};

@@ -40,6 +40,11 @@ impl Paths {
         format!("{}/d/{sha256}.jsonl.{}", self.versioned(), extension(encoding))
     }
 
+    /// Lists are never in public views: they lie under `closed/`, whatever the stream does.
+    pub(crate) fn list(&self, sha256: Digest) -> String {
+        format!("/closed/{}/v1/k/{sha256}.txt.zst", self.stream.project)
+    }
+
     fn versioned(&self) -> String {
         format!("/{}/{}/v1", self.access.as_str(), self.stream.project)
     }
@@ -68,6 +73,7 @@ mod tests {
         assert_eq!(paths.root(3), "/open/shop/v1/root/3");
         assert_eq!(paths.snapshot(digest, Encoding::Zstd), format!("/closed/shop/v1/s/{digest}.jsonl.zst"));
         assert_eq!(paths.delta(digest, Encoding::Gzip), format!("/closed/shop/v1/d/{digest}.jsonl.gz"));
+        assert_eq!(paths.list(digest), format!("/closed/shop/v1/k/{digest}.txt.zst"));
         let paths = Paths::new(&Connection::parse(&text("client")).unwrap());
         assert_eq!(paths.manifest(), "/open/shop/v1/e/production/client/manifest");
         assert!(!paths.are_closed());

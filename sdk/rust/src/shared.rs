@@ -18,7 +18,7 @@ use crate::freshness::{Anchor, Freshness, Moment, StatusBits};
 use crate::observe::Observers;
 use crate::overrides::Overrides;
 use crate::served::{Loaded, Served};
-use crate::status::{Change, Counters, Disk, Equivocation, Event, EventKind, Events, Status};
+use crate::status::{Change, Counters, Disk, Equivocation, Event, EventKind, Events, FailedCheck, Status};
 
 /// Events kept for a reader that is slow.
 const EVENTS: usize = 256;
@@ -65,6 +65,8 @@ pub(crate) struct Board {
     pub(crate) equivocation: Option<Equivocation>,
     pub(crate) disk: Disk,
     pub(crate) counters: Counters,
+    pub(crate) missing_lists: Arc<[Arc<str>]>,
+    pub(crate) failed_checks: Arc<[FailedCheck]>,
     /// When the last poll ended, and how long to wait if it failed.
     pub(crate) last_poll: Option<(Moment, Duration)>,
     /// When the last poll ended that did not fail.
@@ -99,6 +101,8 @@ impl Shared {
             equivocation: None,
             disk,
             counters: Counters::default(),
+            missing_lists: Arc::default(),
+            failed_checks: Arc::default(),
             last_poll: None,
             last_answer: None,
             loaded: None,
@@ -262,6 +266,8 @@ impl Shared {
             bits,
             last_error: board.last_error.clone(),
             equivocation: board.equivocation,
+            missing_lists: Arc::clone(&board.missing_lists),
+            failed_checks: Arc::clone(&board.failed_checks),
             disk: board.disk,
             counters: self.counters(&board),
         }

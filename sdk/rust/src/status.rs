@@ -57,6 +57,16 @@ pub struct Equivocation {
     pub offered: Digest,
 }
 
+/// A check that fails (FORMAT M-1.8): this SDK comes to something else than the flag's author expects.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FailedCheck {
+    /// The flag. What it was before is served on, if it was anything before.
+    pub flag: Arc<str>,
+    /// The check's key.
+    pub check: Arc<str>,
+}
+
 /// Counts since the client was built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -117,6 +127,11 @@ pub struct Status {
     pub last_error: Option<Failure>,
     /// The first contradiction ever met. It stays until the process ends.
     pub equivocation: Option<Equivocation>,
+    /// Lists whose newest object is not there yet, by key. One that had an older object goes on with that; tests on
+    /// another are undecidable.
+    pub missing_lists: Arc<[Arc<str>]>,
+    /// Checks that fail.
+    pub failed_checks: Arc<[FailedCheck]>,
     /// How the cache directory is doing.
     pub disk: Disk,
     /// Counts since the client was built.

@@ -9,7 +9,7 @@ use flagstone_bundle::manifest::{Outcome, order};
 use super::{Applied, Follower, Refreshed, announced};
 use crate::failure::{Failure, Object};
 use crate::persist::{self, LoadError, Restored};
-use crate::prepare::{Loaded, Prepared};
+use crate::prepare::Prepared;
 use crate::shared::Cost;
 use crate::status::Source;
 
@@ -37,24 +37,33 @@ impl Follower {
         self.root = Some(Arc::new(verified.root));
         self.seen = Some(offered);
         let before = self.applied.as_ref();
-        let (refreshed, prepared) = match before {
+        let is_first = before.is_none();
+        let (refreshed, loaded, changed) = match before {
             Some(before) if before.manifest.content() == offered.content => {
-                (Refreshed::Announced, Prepared { loaded: before.loaded.clone(), changed: Vec::new() })
+                (Refreshed::Announced, before.loaded.clone(), None)
             }
-            Some(before) => (Refreshed::Swapped, before.loaded.replace(verified.content)),
-            None => {
-                let loaded = Loaded::compile(verified.content);
-                (Refreshed::Swapped, Prepared { loaded, changed: Vec::new() })
+            before => {
+                let before = before.map(|before| &before.loaded);
+                let mut prepared = match before {
+                    Some(before) => before.replace(verified.content),
+                    None => Prepared::compile(verified.content),
+                };
+                prepared.compiled = self.lists.put_local(prepared.compiled);
+                let (loaded, changed) = prepared.check(before);
+                (Refreshed::Swapped, loaded, Some(changed))
             }
         };
         let applied = Applied {
             manifest: Arc::new(verified.manifest),
-            loaded: prepared.loaded,
+            loaded,
             stored: self.keeper.is_some().then_some(stored),
             source,
         };
-        let changed = (refreshed == Refreshed::Swapped).then_some(prepared.changed);
         self.serve(applied, changed, Cost::default());
+        if is_first && let Some(applied) = &self.applied {
+            let failed = applied.loaded.all_failed_checks();
+            self.report_checks(failed);
+        }
         Ok(refreshed)
     }
 

@@ -182,7 +182,7 @@ impl Follower {
 struct ForeignInline;
 
 /// Unpacking and compiling take milliseconds: not on a thread that serves requests.
-async fn off_thread<T: Send + 'static>(
+pub(super) async fn off_thread<T: Send + 'static>(
     object: Object,
     work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
 ) -> Result<T, Failure> {

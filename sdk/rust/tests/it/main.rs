@@ -8,6 +8,7 @@
     reason = "a test may fail loudly"
 )]
 
+mod checks;
 mod disk;
 mod endless;
 mod events;
@@ -16,6 +17,7 @@ mod forged;
 mod format;
 mod freeze;
 mod hooks;
+mod lists;
 mod logs;
 mod manual;
 mod network;

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use flagstone::Client;
+use flagstone_bundle::container::encode_gzip;
+
 use crate::world::cdn::Reply;
 use crate::world::{World, value};
 
@@ -250,4 +253,29 @@ async fn a_refused_manifest_leaves_no_etag_behind() {
     world.legitimate_update(&client).await;
     client.refresh().await.unwrap();
     assert_eq!(client.refresh().await.unwrap(), flagstone::Refreshed::Unchanged);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_open_stream_packed_by_gzip_needs_no_key() {
+    let mut world = World::new();
+    let mut next = world.next();
+    let (bytes, snapshot) = encode_gzip(&world.publisher.content().raw()).unwrap();
+    (next.body.snapshot, next.body.deltas) = (snapshot, Vec::new());
+    let manifest = world.publisher.sign(&next.body, None);
+    world.cdn.put_everywhere("/open/shop/v1/e/production/server/manifest", &manifest);
+    world.cdn.put_everywhere(&format!("/open/shop/v1/s/{}.jsonl.gz", snapshot.sha256), &bytes);
+    let pin = world.publisher.pin();
+    let connection = format!(
+        "flagstone://a.example?project=shop&environment=production&view=server&access=open&root={pin}"
+    );
+    world.cdn.take_seen();
+    let builder = Client::builder(connection.parse().unwrap()).transport(world.cdn.clone());
+    let client = builder.clock(world.clock.clone()).build().unwrap();
+    client.wait_for_ready(Duration::from_mins(1)).await.unwrap();
+    world.serves_newest(&client);
+    let seen = world.cdn.take_seen();
+    assert!(
+        seen.iter()
+            .all(|seen| seen.path.starts_with("/open/") && !seen.headers.contains_key("x-flagstone-key"))
+    );
 }

@@ -1,0 +1,113 @@
+//! Checks: a flag that this SDK evaluates otherwise than its author expects is held back, and nothing else is.
+
+use flagstone::{Client, Context, EventKind};
+
+use crate::world::World;
+use crate::world::publisher::flag;
+
+/// A check of the flag `cart`, which serves `on` to everybody.
+fn check(variation: &str) -> String {
+    format!(
+        r#"{{"check":"cart/1","flag":"cart","at":"2026-11-21T00:00:00Z","context":{{"email":"canary@example.com"}},"expect":{{"variation":"{variation}","reason":"STATIC"}}}}"#
+    )
+}
+
+fn cart(client: &Client) -> String {
+    client.string("cart", "none", &Context::new()).to_string()
+}
+
+fn failing(client: &Client) -> Vec<(String, String)> {
+    let status = client.status();
+    assert!(!format!("{status:?}").contains("canary"), "{status:?}");
+    status.failed_checks.iter().map(|failed| (failed.flag.to_string(), failed.check.to_string())).collect()
+}
+
+fn bits(client: &Client) -> String {
+    client.status().bits.to_string()
+}
+
+fn of_cart() -> Vec<(String, String)> {
+    vec![("cart".to_owned(), "cart/1".to_owned())]
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flag_whose_check_fails_stays_what_it_was_and_every_other_line_changes() {
+    let mut world = World::new();
+    world.publisher.set_line("cart", &flag("cart", "v1"));
+    world.publisher.set_line("check", &check("on"));
+    let first = world.next();
+    world.upload(&first);
+    let client = world.client().await;
+    assert_eq!((cart(&client).as_str(), bits(&client)), ("v1", String::new()));
+    world.publisher.set_line("cart", &flag("cart", "v2"));
+    world.publisher.set_line("check", &check("off"));
+    world.legitimate_update(&client).await;
+    assert_eq!((cart(&client).as_str(), bits(&client).as_str()), ("v1", "check-failed"));
+    assert_eq!(failing(&client), of_cart());
+    // As long as it fails, whatever else is announced, and whatever it becomes.
+    world.legitimate_update(&client).await;
+    world.publisher.set_line("cart", &flag("cart", "v3"));
+    world.legitimate_update(&client).await;
+    assert_eq!((cart(&client).as_str(), failing(&client)), ("v1", of_cart()));
+    // Once it holds, the newest line serves, though only the check was changed.
+    let mut events = client.events();
+    world.publisher.set_line("check", &check("on"));
+    world.legitimate_update(&client).await;
+    assert_eq!((cart(&client).as_str(), bits(&client), failing(&client)), ("v3", String::new(), Vec::new()));
+    let swap = std::iter::from_fn(|| events.try_next()).filter(|event| event.kind == EventKind::Swap).last();
+    assert!(swap.unwrap().keys.iter().any(|key| **key == *"cart"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_the_first_load_a_check_that_fails_is_only_told() {
+    let place = tempfile::tempdir().unwrap();
+    let mut world = World::new();
+    world.publisher.set_line("cart", &flag("cart", "v1"));
+    world.publisher.set_line("check", &check("off"));
+    let first = world.next();
+    world.upload(&first);
+    let client = world.builder().cache_dir(place.path()).build().unwrap();
+    client.wait_for_ready(std::time::Duration::from_mins(1)).await.unwrap();
+    client.refresh().await.unwrap();
+    assert_eq!((cart(&client).as_str(), bits(&client).as_str()), ("v1", "check-failed"));
+    assert_eq!(failing(&client), of_cart());
+    client.close().await;
+    let offline = world.builder().cache_dir(place.path()).offline().unwrap();
+    assert_eq!((cart(&offline).as_str(), bits(&offline).as_str()), ("v1", "check-failed"));
+    assert_eq!(failing(&offline), of_cart());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_changed_segment_runs_the_checks_of_the_flags_that_reach_it() {
+    let mut world = World::new();
+    let beta = r#"{"flag":"cart","type":"string","rev":1,"on":true,"values":{"off":"old","on":"new"},"off":"off","rules":[{"id":"beta","if":[{"segment":["beta"]}],"serve":"on"}],"fallthrough":"off"}"#;
+    let segment = |end: &str| format!(r#"{{"segment":"beta","if":[{{"attr":"email","ends":["{end}"]}}]}}"#);
+    let check = r#"{"check":"cart/1","flag":"cart","at":"2026-11-21T00:00:00Z","context":{"email":"canary@example.com"},"expect":{"variation":"on","reason":"TARGETING_MATCH","rule":"beta"}}"#;
+    world.publisher.set_line("cart", beta);
+    world.publisher.set_line("segment", &segment("@example.com"));
+    world.publisher.set_line("check", check);
+    let first = world.next();
+    world.upload(&first);
+    let client = world.client().await;
+    assert_eq!(bits(&client), "");
+    world.publisher.set_line("segment", &segment("@example.org"));
+    world.legitimate_update(&client).await;
+    assert_eq!((bits(&client).as_str(), failing(&client)), ("check-failed", of_cart()));
+    world.publisher.set_line("segment", &segment("@example.com"));
+    world.legitimate_update(&client).await;
+    assert_eq!((bits(&client).as_str(), failing(&client)), ("", Vec::new()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flag_that_is_taken_out_is_gone_whatever_its_check_expects() {
+    let mut world = World::new();
+    world.publisher.set_line("cart", &flag("cart", "v1"));
+    world.publisher.set_line("check", &check("on"));
+    let first = world.next();
+    world.upload(&first);
+    let client = world.client().await;
+    world.publisher.set_line("cart", &flag("other", "v1"));
+    world.legitimate_update(&client).await;
+    assert_eq!((cart(&client).as_str(), bits(&client).as_str()), ("none", "check-failed"));
+    assert_eq!(failing(&client), of_cart());
+}
