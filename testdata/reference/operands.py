@@ -179,7 +179,7 @@ def _version(r):
 
 
 def op_semver(r):
-    versions = [_version(r) for _ in range(r.choice((1, 1, 2, 2, 3, 4)))]
+    versions = [_version(r) for _ in range(r.choice((1, 1, 1, 2, 2, 2, 3, 4, 4, 5)))]
     operand = " ".join(r.choice(("=", "<", "<=", ">", ">=")) + each for each in versions)
     values = [scalar(r), _version(r)]
     for each in versions:
@@ -197,6 +197,8 @@ def op_semver(r):
             core + "-01",
             core + "-1." + pre,
             core + "+",
+            core + r.choice(("-", "-rc.")) + r.choice(("999999999999999", "1000000000000000")),
+            r.choice(("999999999999999", "1000000000000000")) + ".0.0",
         ]
     return operand, values
 
@@ -384,7 +386,7 @@ def op_matches(r):
         r.choice(STRINGS),
         scalar(r),
     ]
-    if r.random() < 0.004 and len(text) < 12:
+    if r.random() < 0.05 and len(text) < 5:
         values += ["a" * 4096, "a" * 4097, "é" * 2048, "é" * 2048 + "a"]
     return text, values
 
