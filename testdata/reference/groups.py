@@ -29,7 +29,8 @@ LONG = (
     "0123456789abcdef",
     "ünïcødé-üñíts-are-hashed-by-their-bytes-of-UTF-8",
 )
-FLAGS = ("a", "b", "c", "d", "e", "p", "q", "r", "s", "t", "u")
+FLAGS = ("a", "b", "c", "d", "e", "p", "q", "r", "s", "t", "u", "v", "w")
+EDGES = ("v", "w")
 TARGETS = ("a", "b", "c", "d", "e")
 SEGMENTS = ("s1", "s2", "s3")
 TESTS = (*operands.OPERANDS, "listed")
@@ -181,6 +182,14 @@ class Group:
         self.hint(condition["attr"], values)
         return self.with_absent(condition)
 
+    def edge(self):
+        """A leaf with an operand that is unreadable, or only just readable."""
+        r = self.r
+        test = r.choice(tuple(operands.OPERANDS))
+        condition = {"attr": r.choice(PATHS), test: malformed.bad_operand(r, test)}
+        self.hint(condition["attr"], operands.OPERANDS[test](r)[1])
+        return condition
+
     def operand(self, test):
         r = self.r
         if test == "listed":
@@ -298,7 +307,10 @@ class Group:
         )
 
     def flag(self, key, short):
-        """`p` to `u` have one simple rule each, so that every test decides something often."""
+        """`p` to `w` have one simple rule each, so that every test decides something often.
+
+        The operands of `v` and `w` are at the edge of what can be read, or beyond.
+        """
         r = self.r
         self.entity = key
         self.hints[key] = []
@@ -314,7 +326,8 @@ class Group:
         if short not in TARGETS:
             line["on"] = True
             line["off"] = "off"
-            line["rules"] = [{"id": "r", "if": [self.form_attr(0)], "serve": "on"}]
+            condition = self.edge() if short in EDGES else self.form_attr(0)
+            line["rules"] = [{"id": "r", "if": [condition], "serve": "on"}]
             line["fallthrough"] = "x"
             return line
         if r.random() < 0.8:

@@ -1,4 +1,4 @@
-//! The second implementation in `testdata/reference/`: its own facts, the vectors, then a short seeded comparison with it.
+//! The second implementation in `testdata/reference/`: its own facts, then a short seeded comparison with it.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -23,7 +23,6 @@ pub(crate) fn check(tree: &Tree) -> Result<Outcome> {
         return Ok(Outcome::Skipped("python3 is not found; under CI this is a failure".to_owned()));
     }
     succeed(reference(tree, "selftest.py", &[]))?;
-    succeed(reference(tree, "vectors.py", &[]))?;
     succeed(tree.cargo(&["build", "--package", "flagstone-cli"]))?;
     let binary =
         target_folder(tree)?.join("debug").join(format!("flagstone{}", std::env::consts::EXE_SUFFIX));

@@ -70,6 +70,35 @@ fn a_case_that_cannot_be_read_answers_its_code_and_the_run_goes_on() {
 }
 
 #[test]
+fn lines_written_by_hand_stand_in_any_order_and_the_last_of_a_name_counts() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("lines.jsonl");
+    let flag = |key: &str, on: bool| {
+        format!(
+            r#"{{"flag":"{key}","type":"bool","rev":1,"on":{on},"values":{{"a":true}},"off":"a","fallthrough":"a"}}"#
+        )
+    };
+    // Out of order, an empty line, one without a head, a name twice, and no end of the last line.
+    let lines = [flag("b", true), String::new(), flag("a", true), "{}".to_owned(), flag("b", false)];
+    std::fs::write(&file, lines.join("\n")).unwrap();
+    let cases = "{\"flag\":\"a\",\"context\":{}}\n{\"flag\":\"b\",\"context\":{}}\n";
+    let ran = run_with_input(&["eval", "--snapshot", file.to_str().unwrap(), "--batch"], cases.as_bytes());
+    let expected = ["STATIC", "DISABLED"]
+        .map(|reason| format!("{{\"value\":true,\"variation\":\"a\",\"reason\":\"{reason}\"}}\n"));
+    assert_eq!((ran.code, ran.out), (0, expected.concat()));
+}
+
+#[test]
+fn members_of_a_case_that_are_not_known_are_ignored_and_the_last_of_duplicates_counts() {
+    let case = |context: &str| format!("{{\"flag\":\"lounge\",\"zz\":1,\"context\":{context}}}\n");
+    let twice = case(r#"{"targetingKey":"u-2","targetingKey":"u-900001"}"#);
+    let other = case(r#"{"targetingKey":"u-900001","targetingKey":"u-2"}"#);
+    let ran = batch("model-lines.jsonl", &(twice + &other));
+    let served: Vec<_> = ran.out.lines().map(|line| line.contains("TARGETING_MATCH")).collect();
+    assert_eq!((ran.code, served), (0, vec![true, false]));
+}
+
+#[test]
 fn who_waits_for_an_answer_before_the_next_case_gets_it() {
     let mut command = flagstone();
     let command = command.args(["eval", "--batch", "--snapshot"]).arg(example("snapshot.jsonl"));
