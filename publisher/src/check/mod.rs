@@ -10,7 +10,8 @@ mod reached;
 
 use core::fmt;
 
-use flagstone_eval::Details;
+use flagstone_eval::{Details, Snapshot};
+use flagstone_model::context::Context;
 use flagstone_model::details::Reason;
 use flagstone_model::instant::Instant;
 use flagstone_model::json::Json;
@@ -41,6 +42,12 @@ pub struct Outcome {
 }
 
 impl Check {
+    /// What a snapshot answers to it; `None` if its context is none.
+    pub fn answer_of(&self, snapshot: &Snapshot, flag: &str) -> Option<Outcome> {
+        let context = Context::from_json(&self.context)?;
+        Some(Outcome::from(&snapshot.evaluate(flag, None, &context, self.at)))
+    }
+
     /// Its line, without its newline: the `number`th of a flag (FORMAT M-1.7).
     pub fn line(&self, flag: &str, number: usize) -> String {
         let Self { at, context, outcome } = self;

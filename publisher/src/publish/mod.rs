@@ -22,6 +22,7 @@ use crate::store::ObjectStore;
 
 mod adopt;
 mod announce;
+mod checked;
 mod cumulative;
 mod error;
 mod expiry;

@@ -1,5 +1,8 @@
 //! Whether a content may be announced: asked of the SDK's own loader (FORMAT T-4.5, step 4).
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use flagstone_bundle::ObjectError;
 use flagstone_bundle::container::{Caps, ContainerError, StoredObject, encode_zstd_level};
 use flagstone_bundle::content::{Content, ContentError};
@@ -7,6 +10,8 @@ use flagstone_bundle::delta::DeltaLines;
 use flagstone_bundle::manifest::Stream;
 use flagstone_eval::{BrokenReference, Entity, Problem, Snapshot};
 use flagstone_model::json::Json;
+
+use super::checked::of_checks;
 
 /// Most faults that are told one by one.
 const TOLD: usize = 10;
@@ -46,6 +51,14 @@ pub enum Refusal {
         /// What is wrong with it.
         code: &'static str,
     },
+    /// A check does not hold.
+    #[error("the check `{check}` of flag `{flag}` does not hold")]
+    Check {
+        /// The flag.
+        flag: String,
+        /// The check's key; `generated/N` is the Nth of those that are not published.
+        check: String,
+    },
     /// The environment line is missing or names another stream.
     #[error("the environment line is missing or names another stream")]
     WrongStream,
@@ -79,6 +92,7 @@ impl Refusal {
             Self::Unreadable(_) => "content-unreadable",
             Self::NotUnderstood { .. } => "content-not-understood",
             Self::BrokenReference { .. } => "reference-broken",
+            Self::Check { .. } => "check-failed",
             Self::WrongStream => "content-of-another-stream",
             Self::ReadBack => "content-not-read-back",
             Self::Delta { .. } => "delta-wrong",
@@ -133,7 +147,8 @@ impl Proven {
         if !report.is_clean() {
             return Err(Refusal::not_understood(&report.problems, report.headless_lines));
         }
-        Self::checked(stream, content, snapshot)
+        let flags = snapshot.flag_keys().cloned().collect();
+        Self::checked(stream, content, snapshot, &flags)
     }
 
     /// Proves the next content from what changed, on the SDK's own path of an update: cost follows the change.
@@ -147,16 +162,24 @@ impl Proven {
         if !update.report.is_clean() {
             return Err(Refusal::not_understood(&update.report.problems, update.report.headless_lines));
         }
-        Self::checked(stream, content, update.snapshot)
+        let flags = update.changed.into_iter().chain(of_checks(change.heads())).collect();
+        Self::checked(stream, content, update.snapshot, &flags)
     }
 
-    fn checked(stream: &Stream, content: Content, snapshot: Snapshot) -> Result<Self, Refusal> {
+    /// The rest of the proof; `flags` are those whose answers may be others than before.
+    fn checked(
+        stream: &Stream,
+        content: Content,
+        snapshot: Snapshot,
+        flags: &BTreeSet<Arc<str>>,
+    ) -> Result<Self, Refusal> {
         if let Some(refusal) = Refusal::broken(&snapshot.broken_references()) {
             return Err(refusal);
         }
         if !names(&content, stream) {
             return Err(Refusal::WrongStream);
         }
+        super::checked::prove(&content, &snapshot, flags)?;
         Ok(Self { content, snapshot })
     }
 

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use flagstone_model::details::Reason;
 use flagstone_model::key::{EnvironmentId, FlagKey};
 use flagstone_model::limits::MAX_LINES;
 
@@ -155,6 +156,10 @@ fn make(key: &FlagKey, flag: &FlagInEnvironment, from: &Reach) -> Vec<Numbered> 
     let authored = &flag.targeting.authored.checks;
     let own = authored.iter().zip(1..).filter_map(|(check, number)| {
         let outcome = reached.evaluate(&check.context, check.at.at())?;
+        // A list may decide, which an SDK has and this has not.
+        if outcome.reason == Reason::Unknown {
+            return None;
+        }
         if !check.expect.is_met(&outcome) {
             if !reached.is_at_rest() {
                 tracing::warn!(flag = %key, number, "a check does not hold and is left out");

@@ -259,7 +259,58 @@ fn a_flag_without_delicate_tests_has_no_generated_lines_and_a_kill_leaves_none()
     assert_eq!(check_lines(&project), Vec::<String>::new(), "a schedule is no test of an attribute");
 }
 
-const _: () = assert!(MAX_PUBLISHED == 2);
+#[test]
+fn flags_with_delicate_tests_have_two_generated_checks() {
+    let mut project = project();
+    let rule = |test: &str| {
+        let rule = format!(r#"{{"id":"r","if":[{test}],"serve":"on"}}"#);
+        format!(r#"{{"on":true,"off":"off","rules":[{rule}],"fallthrough":{{"serve":"off"}}}}"#)
+    };
+    let line = |number: usize, context: &str, expect: &str| {
+        let at = "2026-01-01T00:00:00Z";
+        format!(
+            r#"{{"check":"cart/{number}","flag":"cart","at":"{at}","context":{context},"expect":{expect}}}"#
+        )
+    };
+    let on = r#"{"variation":"on","reason":"TARGETING_MATCH","rule":"r"}"#;
+    let off = r#"{"variation":"off","reason":"DEFAULT"}"#;
+    for (test, hit, missed) in [
+        (r#"{"attr":"v","semver":"^1.2.3"}"#, r#"{"v":"1.2.3"}"#, r#"{"v":"1.2.2"}"#),
+        (r#"{"attr":"v","matches":"^(ab|c)\\d$"}"#, r#"{"v":"ab0"}"#, r#"{"v":"ab"}"#),
+        (r#"{"attr":"v","cidr":["10.0.0.0/8"]}"#, r#"{"v":"10.0.0.0"}"#, r#"{"v":"9.255.255.255"}"#),
+        (
+            r#"{"attr":"v","since":"2026-12-01T00:00:00Z"}"#,
+            r#"{"v":"2026-12-01T00:00:00Z"}"#,
+            r#"{"v":"2026-11-30T23:59:59.999Z"}"#,
+        ),
+        (
+            r#"{"attr":"v","fold":"ascii","ends":["@acme.com"]}"#,
+            r#"{"v":"@ACME.COM"}"#,
+            r#"{"v":"@ACME.CO"}"#,
+        ),
+    ] {
+        project.put("cart", &rule(test));
+        assert_eq!(check_lines(&project), [line(1, hit, on), line(2, missed, off)], "{test}");
+        assert_eq!(check_lines(&project).len(), MAX_PUBLISHED);
+    }
+    // Through a segment, too, and after the author's own, which alone is left while it is off: it holds then, too.
+    project.segment("staff", r#"{"rules":[{"if":[{"attr":"v","semver":">=2.0.0"}]}]}"#);
+    let own = check(r#"{"v":"1.0.0"}"#, r#"{"variation":"off"}"#);
+    project.put(
+        "cart",
+        &rule(r#"{"segment":["staff"]}"#)
+            .replace(r#""serve":"off"}}"#, &format!(r#""serve":"off"}},"checks":[{own}]}}"#)),
+    );
+    assert_eq!(
+        check_lines(&project)[1..],
+        [line(2, r#"{"v":"2.0.0"}"#, on), line(3, r#"{"v":"1.0.0"}"#, off)]
+    );
+    let edits =
+        change::switch(&project.state, &production(), &flag("cart"), false, Terms::default()).unwrap();
+    project.record(edits);
+    let lines = check_lines(&project);
+    assert!(matches!(&lines[..], [own] if own.contains(r#""check":"cart/1""#)), "{lines:?}");
+}
 
 #[test]
 fn segments_are_forgotten_when_nothing_refers_to_them() {

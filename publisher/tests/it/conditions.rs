@@ -1,7 +1,14 @@
 //! Conditions as people write them, and what they become.
 
+use std::net::Ipv4Addr;
+
+use flagstone_eval::Snapshot;
+use flagstone_model::context::Context;
+use flagstone_model::instant::Instant;
 use flagstone_model::json::Json;
 use flagstone_publisher::author::{Condition, Problem, Targeting, Test};
+
+use proptest::prelude::*;
 
 use crate::project::{Project, json};
 
@@ -378,4 +385,111 @@ fn the_checks_of_the_page_hold() {
     project.put("cart", body);
     let checks = project.lines().into_iter().filter(|line| line.starts_with(r#"{"check":"cart/"#));
     assert_eq!(checks.count(), 2);
+}
+
+/// Whether a context meets a condition, by way of what is published for it.
+fn meets(condition: &str, context: &str) -> bool {
+    let line = format!(
+        r#"{{"flag":"f","type":"bool","rev":1,"on":true,"values":{{"off":false,"on":true}},"off":"off","rules":[{{"id":"r","if":[{}],"serve":"on"}}],"fallthrough":"off"}}"#,
+        lowered(condition)
+    );
+    let (snapshot, report) = Snapshot::compile([line.as_bytes()]);
+    assert!(report.is_clean(), "{line}: {report:?}");
+    let context = Context::from_json(&json(context)).unwrap();
+    let details = snapshot.evaluate("f", None, &context, Instant::from_millis(0));
+    details.variation.map(|key| &**key) == Some("on")
+}
+
+#[test]
+fn a_percentage_keeps_who_is_in_when_it_is_raised() {
+    let inside = |percent: &str| {
+        let condition = format!(r#"{{"bucket":{{"salt":"s","percent":"{percent}"}}}}"#);
+        let units = (0..2_000).map(|number| format!(r#"{{"targetingKey":"u-{number}"}}"#));
+        units.filter(|unit| meets(&condition, unit)).collect::<Vec<_>>()
+    };
+    let mut before = inside("0%");
+    assert!(before.is_empty());
+    for (percent, least, most) in
+        [("5%", 60, 140), ("12.5%", 200, 300), ("60%", 1_100, 1_300), ("100%", 2_000, 2_000)]
+    {
+        let after = inside(percent);
+        assert!((least..=most).contains(&after.len()), "{percent}: {}", after.len());
+        assert!(before.iter().all(|unit| after.contains(unit)), "{percent}");
+        before = after;
+    }
+}
+
+/// A lower-cased or upper-cased text of few letters.
+fn word() -> impl Strategy<Value = String> {
+    "[aAbB]{0,3}"
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(256) })]
+
+    /// Each kind of sugar beside a reading of it that shares nothing with the lowering.
+    #[test]
+    fn sugar_means_what_it_says(
+        (low, high, number) in (-4i64..4, -4i64..4, -5i64..5),
+        (day, days, millis) in (100i64..104, 0i64..3, 99i64 * 86_400_000..108 * 86_400_000),
+        (operands, value, absent) in (prop::collection::btree_set(word(), 0..3), prop::option::of(word()), prop::option::of(any::<bool>())),
+        elements in prop::collection::vec(word(), 0..3),
+        (base, version) in ((0u64..3, 0u64..3, 0u64..3), (0u64..4, 0u64..4, 0u64..4)),
+        (network, bits, address) in (any::<u32>(), 0u32..=32, any::<u32>()),
+    ) {
+        // Both ends of `between` are inside.
+        let (low, high) = (low.min(high), low.max(high));
+        let between = format!(r#"{{"attr":"a","between":[{low},{high}]}}"#);
+        prop_assert_eq!(meets(&between, &format!(r#"{{"a":{number}}}"#)), low <= number && number <= high);
+
+        // A day of Kolkata begins five and a half hours before that of UTC.
+        let date = |day: i64| Instant::from_millis(day * 86_400_000).to_string()[..10].to_owned();
+        let there = (millis + 19_800_000).div_euclid(86_400_000);
+        let when = format!(r#"{{"a":{millis}}}"#);
+        let on = format!(r#"{{"attr":"a","on":"{}","time_zone":"Asia/Kolkata"}}"#, date(day));
+        prop_assert_eq!(meets(&on, &when), there == day);
+        let span = format!(r#"{{"attr":"a","between":["{}[Asia/Kolkata]","{}[Asia/Kolkata]"]}}"#, date(day), date(day + days));
+        prop_assert_eq!(meets(&span, &when), day <= there && there <= day + days);
+
+        // None of the operands; of an array, no element is one; missing is what `absent` says, and else no match.
+        let set = operands.iter().map(|text| format!("{text:?}")).collect::<Vec<_>>().join(",");
+        let said = absent.map(|absent| format!(r#","absent":{absent}"#)).unwrap_or_default();
+        let not_in = format!(r#"{{"attr":"a","not_in":[{set}]{said}}}"#);
+        let context = value.as_ref().map_or("{}".to_owned(), |value| format!(r#"{{"a":{value:?}}}"#));
+        let expected = value.as_ref().map_or(absent.unwrap_or(false), |value| !operands.contains(value));
+        prop_assert_eq!(meets(&not_in, &context), expected);
+        let array = format!(r#"{{"a":{elements:?}}}"#);
+        prop_assert_eq!(meets(&not_in, &array), !elements.iter().any(|element| operands.contains(element)));
+
+        // Letters that differ in case are the same, in operands and in the attribute.
+        let fold = format!(r#"{{"attr":"a","fold":"ascii","ends":[{set}]}}"#);
+        let value = value.unwrap_or_default();
+        let ends = operands.iter().any(|end| {
+            value.len() >= end.len() && value[value.len() - end.len()..].eq_ignore_ascii_case(end)
+        });
+        prop_assert_eq!(meets(&fold, &format!(r#"{{"a":{value:?}}}"#)), ends);
+        let any_case = r#"{"attr":"a","matches":"(?i)^a\\w*$"}"#;
+        prop_assert_eq!(meets(any_case, &format!(r#"{{"a":{value:?}}}"#)), value.starts_with(['a', 'A']));
+
+        // Up to the next change of the first number that is not 0; and of the minor number.
+        let text = |(major, minor, patch): (u64, u64, u64)| format!("{major}.{minor}.{patch}");
+        let context = format!(r#"{{"a":"{}"}}"#, text(version));
+        let same = match base {
+            (0, 0, _) => version == base,
+            (0, minor, _) => (version.0, version.1) == (0, minor),
+            (major, ..) => version.0 == major,
+        };
+        let caret = format!(r#"{{"attr":"a","semver":"^{}"}}"#, text(base));
+        prop_assert_eq!(meets(&caret, &context), version >= base && same);
+        let tilde = format!(r#"{{"attr":"a","semver":"~{}"}}"#, text(base));
+        prop_assert_eq!(meets(&tilde, &context), version >= base && (version.0, version.1) == (base.0, base.1));
+
+        // The first bits are the same.
+        let shift = 32 - bits;
+        let prefix = |address: u32| u64::from(address) >> shift;
+        let first = Ipv4Addr::from_bits(u32::try_from(prefix(network) << shift).unwrap());
+        let cidr = format!(r#"{{"attr":"a","cidr":["{first}/{bits}"]}}"#);
+        let context = format!(r#"{{"a":"{}"}}"#, Ipv4Addr::from_bits(address));
+        prop_assert_eq!(meets(&cidr, &context), prefix(network) == prefix(address));
+    }
 }

@@ -6,7 +6,7 @@ use flagstone_eval::Snapshot;
 use flagstone_model::json::Json;
 use flagstone_model::key::{FlagKey, SegmentKey, VariationKey};
 use flagstone_model::limits;
-use flagstone_publisher::author::{AttributeTest, Between, Condition, FlagTest, Targeting, Test, Then};
+use flagstone_publisher::author::{AttributeTest, Condition, FlagTest, Targeting, Test, Then};
 use flagstone_publisher::lower::salt::seed;
 use flagstone_publisher::state::change::{self, Confirmation, Refusal, Terms};
 use proptest::prelude::*;
@@ -45,27 +45,17 @@ fn ground(condition: &mut Condition) {
         Condition::Segment(keys) | Condition::NoSegment(keys) => {
             *keys = vec![SegmentKey::parse("seg").unwrap()];
         }
-        Condition::Attribute(test) => understood(test),
+        Condition::Attribute(test) => without_lists(test),
         Condition::Bucket { .. } | Condition::Time(_) => {}
     }
 }
 
-/// Leaves what the evaluator understands already.
-fn understood(attribute: &mut AttributeTest) {
-    attribute.folded = false;
-    attribute.turned = None;
-    let known = |test: &Test| {
-        let later = matches!(
-            test,
-            Test::HasAll(_) | Test::Matches(_) | Test::Semver(_) | Test::Cidr(_) | Test::Listed(_)
-        );
-        let timed = matches!(test, Test::Since(_) | Test::Before(_) | Test::On(_));
-        !later && !timed && !matches!(test, Test::Between(Between::Times(..)))
-    };
-    attribute.tests.retain(known);
-    attribute.not.retain(known);
+/// Leaves out the tests that need a list.
+fn without_lists(attribute: &mut AttributeTest) {
+    attribute.tests.retain(|test| !matches!(test, Test::Listed(_)));
+    attribute.not.retain(|test| !matches!(test, Test::Listed(_)));
     if attribute.tests.is_empty() && attribute.not.is_empty() {
-        attribute.tests.push(Test::Exists(true));
+        attribute.tests.push(Test::In(Vec::new()));
     }
 }
 
