@@ -76,6 +76,7 @@ class World:
                 (
                     text[:-1],
                     b"\n" + text,
+                    b"a\na\n",
                     text + b"\x01\n",
                     b"z\n" + text,
                     text + b"\xff\n",

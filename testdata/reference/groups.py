@@ -185,6 +185,8 @@ class Group:
     def edge(self):
         """A leaf with an operand that is unreadable, or only just readable."""
         r = self.r
+        if r.random() < 0.1:
+            return self.nested()
         test = r.choice(tuple(operands.OPERANDS))
         condition = {"attr": r.choice(PATHS), test: malformed.bad_operand(r, test)}
         self.hint(condition["attr"], operands.OPERANDS[test](r)[1])
@@ -261,6 +263,8 @@ class Group:
         self.moments += [each * 1000 for each in times]
         if len(times) > 1:
             self.moments.append((times[0] * 1000 + times[-1] * 1000) // 2)
+            # Where a ramp of few buckets reaches the next one.
+            self.moments += [(times[0] + (times[1] - times[0]) * part // 7) * 1000 for part in range(1, 7)]
         points = [[instants.write_instant(at * 1000), float(count)] for at, count in zip(times, counts)]
         if points and self.odd(2):
             kind = r.randrange(5)
