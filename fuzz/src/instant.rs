@@ -10,7 +10,13 @@ pub(crate) fn body(bytes: &[u8]) -> bool {
     if let Ok(instant) = instant {
         // A reader takes milliseconds that are zero; a writer leaves them out.
         assert_eq!(instant.to_string(), text.replace(".000Z", "Z"), "an instant has one spelling");
-        assert_eq!(theirs(&text), Some(instant.millis()), "another implementation reads the same");
+        // Theirs ends a day before ours, so that every offset stays in its years.
+        let common = instant.millis() <= jiff::Timestamp::MAX.as_millisecond();
+        assert_eq!(
+            theirs(&text),
+            common.then_some(instant.millis()),
+            "another implementation reads the same"
+        );
         assert_eq!(Instant::parse_rfc3339(&text), Some(instant), "an instant is RFC 3339 too");
     }
     let timestamp = Instant::parse_rfc3339(&text);
