@@ -2,14 +2,15 @@
 //!
 //! Steps run in order, all of them, even after one has failed; the last line counts them as
 //! `N passed, N failed, N skipped`. Reading order: `main` (arguments), `steps` (what is run), then one file for each
-//! check that needs more than a command: `dependencies`, `clauses`, `ran`, `committed`, `deny`, `differential`, `fuzz`;
-//! and `tools`, how theirs are had.
+//! check that needs more than a command: `dependencies`, `clauses`, `ran`, `committed`, `deny`, `differential`, `fuzz`,
+//! `coverage`; and `tools`, how theirs are had.
 
 #![expect(clippy::print_stdout, reason = "a task reports on its standard output")]
 #![expect(clippy::disallowed_methods, reason = "a binary: it reads the environment and the clock")]
 
 mod clauses;
 mod committed;
+mod coverage;
 mod deny;
 mod dependencies;
 mod differential;
@@ -30,7 +31,7 @@ const USAGE: &str = "usage: cargo xtask test [--install] [STEP]...
        cargo xtask steps
 
   test       runs every step, or only those named
-  --install  installs the system packages that the steps need, first (none are needed now)
+  --install  installs the system packages that the steps need, first (docs/CI.md)
   steps      lists the steps";
 
 fn main() -> ExitCode {
@@ -73,10 +74,8 @@ fn test(arguments: &[String]) -> Result<bool> {
     if let Some(unknown) = names.iter().find(|name| STEPS.iter().all(|step| step.name != name.as_str())) {
         bail!("no step `{unknown}`; `cargo xtask steps` lists them");
     }
-    if !options.is_empty() {
-        println!("install: no system package is needed beyond a Rust toolchain, a C compiler, and git");
-    }
-    let tree = Tree { root: workspace_root()?, ci: std::env::var("CI").is_ok_and(|value| value == "true") };
+    let ci = std::env::var("CI").is_ok_and(|value| value == "true");
+    let tree = Tree { root: workspace_root()?, ci, installs: ci || !options.is_empty() };
     let wanted = |step: &&Step| names.is_empty() || names.iter().any(|name| name.as_str() == step.name);
     let outcomes: Vec<_> = STEPS.iter().filter(wanted).map(|step| (step.name, timed(step, &tree))).collect();
     Ok(summary(&outcomes))

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::{clauses, committed, deny, dependencies, differential, fuzz, ran};
+use crate::{clauses, committed, coverage, deny, dependencies, differential, fuzz, ran};
 
 /// One check of the whole project.
 pub(crate) struct Step {
@@ -31,6 +31,8 @@ pub(crate) struct Tree {
     pub(crate) root: PathBuf,
     /// Whether this is the run that decides (`CI=true`): there, what can be had must be had.
     pub(crate) ci: bool,
+    /// Whether system packages may be installed.
+    pub(crate) installs: bool,
 }
 
 /// Every step.
@@ -59,6 +61,11 @@ pub(crate) const STEPS: &[Step] = &[
         run: differential::check,
     },
     Step { name: "fuzz", what: "the fuzz targets build with a nightly compiler", run: fuzz::build },
+    Step {
+        name: "coverage",
+        what: "the tests run 95 % of the lines of model, eval, and bundle",
+        run: coverage::check,
+    },
     Step { name: "otel", what: "traces for OpenTelemetry, a feature that is off by default", run: otel },
 ];
 

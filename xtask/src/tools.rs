@@ -17,6 +17,8 @@ pub(crate) struct Tool {
 pub(crate) const DENY: Tool = Tool { name: "cargo-deny", version: "0.20.2" };
 /// Builds fuzz targets; needs a nightly compiler.
 pub(crate) const FUZZ: Tool = Tool { name: "cargo-fuzz", version: "0.13.2" };
+/// Runs tests and counts the lines that they run; needs LLVM's own tools.
+pub(crate) const LLVM_COV: Tool = Tool { name: "cargo-llvm-cov", version: "0.9.1" };
 
 impl Tool {
     /// Runs `with` with the tool's path, after it was installed if need be.
