@@ -10,6 +10,7 @@ use flagstone_publisher::build::build;
 use flagstone_publisher::log::{Actor, ActorKind, Draft, Entry, EntryData};
 use flagstone_publisher::state::State;
 use flagstone_publisher::state::change::{self, Confirmation, Edit, Terms};
+use flagstone_publisher::view::ClientSalt;
 
 use crate::shape::{self, Choices, Shaped};
 use crate::{Input, input};
@@ -74,8 +75,10 @@ static PROJECT: LazyLock<State> = LazyLock::new(|| {
     let json = |text: &'static str| Json::parse(text.as_bytes()).expect("JSON");
     let mut state = State::new(ProjectId::parse("shop").expect("an id"));
     let mut edits = change::create_project(&state, &json(r#"{"id":"shop"}"#)).expect("a project");
-    edits
-        .extend(change::create_environment(&state, &json(r#"{"id":"production"}"#)).expect("an environment"));
+    edits.extend(
+        change::create_environment(&state, &json(r#"{"id":"production"}"#), &ClientSalt::of(1))
+            .expect("an environment"),
+    );
     record(&mut state, edits);
     for definition in [
         r#"{"key":"f","type":"int","variations":{"a":1,"off":0,"on":2}}"#,

@@ -19,6 +19,12 @@ pub enum BuildError {
         /// What was asked for.
         environment: EnvironmentId,
     },
+    /// The environment was made before there were public views, and its salt is not in the log yet.
+    #[error("the environment `{environment}` has no salt for public views yet")]
+    NoClientSalt {
+        /// What was asked for.
+        environment: EnvironmentId,
+    },
     /// There is no such view.
     #[error("there is no view `{view}`")]
     ViewNotFound {
@@ -32,6 +38,7 @@ impl BuildError {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::EnvironmentNotFound { .. } => "environment-not-found",
+            Self::NoClientSalt { .. } => "client-salt-missing",
             Self::ViewNotFound { .. } => "view-not-found",
         }
     }
@@ -39,10 +46,10 @@ impl BuildError {
 
 /// The lines of one environment as a view shows it, without newlines, in the order of a snapshot.
 pub fn build(state: &State, environment: &EnvironmentId, view: &ViewId) -> Result<Vec<Arc<str>>, BuildError> {
-    if *view != ViewId::server() {
-        return Err(BuildError::ViewNotFound { view: view.clone() });
-    }
+    let definition = state.view(view).ok_or_else(|| BuildError::ViewNotFound { view: view.clone() })?;
     let found = state.environment(environment.as_str());
     let found = found.ok_or_else(|| BuildError::EnvironmentNotFound { environment: environment.clone() })?;
-    Ok(found.lines(state.id(), view))
+    found
+        .lines_in(state.id(), view, &definition)
+        .ok_or_else(|| BuildError::NoClientSalt { environment: environment.clone() })
 }

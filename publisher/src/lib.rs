@@ -65,7 +65,8 @@
 //!
 //! 1. [`log`]: entries, their chain, the port [`log::ChangeLog`], and the proof of a whole log.
 //! 2. [`author`] and [`lower`]: what people write, and what it becomes on a line.
-//! 3. [`list`], [`state`], [`checkpoint`], and [`build`](mod@build): the fold of a log, and the lines of an environment.
+//! 3. [`list`], [`state`], [`checkpoint`], and [`build`](mod@build): the fold of a log, and the lines of an
+//!    environment; [`view`]: what of them clients get.
 //! 4. [`publish`]: from lines to a signed manifest, over [`publication`], [`store`], and [`keys`].
 //! 5. [`control`]: all of it as operations, for an API to call. [`preview`]: whom a change would concern. [`observe`]:
 //!    what it tells of its work.
@@ -84,8 +85,7 @@
 //!
 //! # What it does not do
 //!
-//! It speaks no HTTP and knows no cloud (`lambda/`), reads no environment variables, and takes the time from a port. It
-//! publishes the `server` view only.
+//! It speaks no HTTP and knows no cloud (`lambda/`), reads no environment variables, and takes the time from a port.
 
 pub mod access;
 pub mod author;
@@ -108,3 +108,4 @@ pub mod sqlite;
 pub mod state;
 pub mod storage;
 pub mod store;
+pub mod view;

@@ -185,7 +185,10 @@ impl Api {
         match self.get(path).await {
             Ok(answer) => Ok(Some(answer)),
             Err(failure)
-                if is_missing(&failure, &["flag-not-found", "segment-not-found", "list-not-found"]) =>
+                if is_missing(
+                    &failure,
+                    &["flag-not-found", "segment-not-found", "list-not-found", "view-not-found"],
+                ) =>
             {
                 Ok(None)
             }
@@ -299,6 +302,7 @@ impl Api {
             "flag-not-found" => (self.in_project("flags"), "key", named("flags")),
             "segment-not-found" => (self.in_environment("segments"), "key", named("segments")),
             "list-not-found" => (self.in_environment("lists"), "key", named("lists")),
+            "view-not-found" => (self.in_project("views"), "key", named("views")),
             "environment-not-found" => (self.in_project("environments"), "key", self.environment.to_string()),
             _ => return failure,
         };

@@ -10,6 +10,7 @@ mod records;
 mod schedule;
 mod serve;
 mod token;
+mod views;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -26,6 +27,7 @@ pub(crate) use entities::{
 };
 pub(crate) use records::{Erase, Publish};
 pub(crate) use token::{KeyCreate, KeyVerb, TokenAccess, TokenCreate, TokenRevoke, TokenShow, TokenVerb};
+pub(crate) use views::{AttributeSet, AttributeUnset, AttributeVerb, ViewDelete, ViewSet, ViewVerb};
 
 pub(crate) use explain::{AuditUser, Explain};
 pub(crate) use operator::{Completions, Doctor, KeysShow, KeysVerb, Login, Logout};
@@ -148,6 +150,12 @@ pub(crate) enum Verb {
     /// Lists of one environment, large sets of keys: put, add, drop, show, contains, keys, delete.
     #[command(subcommand)]
     List(ListVerb),
+    /// What clients may know of each attribute: list, set, unset.
+    #[command(subcommand)]
+    Attribute(AttributeVerb),
+    /// Which flags a stream has, and who may read it: list, set, delete.
+    #[command(subcommand)]
+    View(ViewVerb),
     /// Who may use the admin API: create, list, show, revoke, access.
     #[command(subcommand)]
     Token(TokenVerb),

@@ -6,6 +6,8 @@
 //! flags/KEY.json               a flag's definition, and `targeting` by environment
 //! segments/ENV/KEY.json        a segment
 //! lists/ENV/KEY.txt            a list: its keys, ascending, one a line
+//! attributes.json              what clients may know of attributes
+//! views/ID.json                a view
 //! ```
 //!
 //! Everything is in the authored form, normal: members in a fixed order, two spaces deep, nothing that the server adds. So
@@ -21,8 +23,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use flagstone_model::json::Json;
-use flagstone_model::key::{EnvironmentId, FlagKey, ListKey, ProjectId, SegmentKey};
-use flagstone_publisher::author::{Environment, FlagDefinition, Segment, Targeting};
+use flagstone_model::key::{EnvironmentId, FlagKey, ListKey, ProjectId, SegmentKey, ViewId};
+use flagstone_publisher::author::{
+    Attributes, Environment, FlagDefinition, Segment, Targeting, ViewDefinition,
+};
 use flagstone_publisher::list::ListKeys;
 
 pub(crate) use locate::line_of;
@@ -34,6 +38,8 @@ pub(crate) use write::{Outcome, write};
 pub(crate) const FORMAT: &str = "flagstone-project/1";
 /// The file that says so.
 pub(crate) const MARKER: &str = "flagstone.json";
+/// The file of what clients may know of attributes.
+pub(crate) const ATTRIBUTES: &str = "attributes.json";
 
 /// A project, as its authors wrote it.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,6 +49,9 @@ pub(crate) struct Tree {
     pub(crate) flags: BTreeMap<FlagKey, Flag>,
     pub(crate) segments: BTreeMap<(EnvironmentId, SegmentKey), Segment>,
     pub(crate) lists: BTreeMap<(EnvironmentId, ListKey), ListKeys>,
+    /// Where nothing is said, what is there stays.
+    pub(crate) attributes: Option<Attributes>,
+    pub(crate) views: BTreeMap<ViewId, ViewDefinition>,
 }
 
 /// A flag, and how it is targeted.
@@ -56,8 +65,8 @@ pub(crate) struct Flag {
 impl Tree {
     /// A project in which there is nothing.
     pub(crate) fn empty(project: ProjectId) -> Self {
-        let (environments, flags, segments, lists) = Default::default();
-        Self { project, environments, flags, segments, lists }
+        let (environments, flags, segments, lists, views) = Default::default();
+        Self { project, environments, flags, segments, lists, attributes: None, views }
     }
 
     /// Its files: paths, with `/` between their parts, and what stands in them.
@@ -66,6 +75,15 @@ impl Tree {
         let marker =
             Json::object([("format", Json::from(FORMAT)), ("project", Json::from(self.project.to_string()))]);
         files.insert(MARKER.to_owned(), pretty(&marker));
+        if let Some(attributes) = &self.attributes {
+            files.insert(ATTRIBUTES.to_owned(), pretty(&attributes.to_json()));
+        }
+        for (id, view) in &self.views {
+            let body = view.to_json();
+            let members = body.as_object().unwrap_or_default().iter().cloned();
+            let named = [("id".into(), Json::from(id.to_string()))].into_iter().chain(members).collect();
+            files.insert(view_file(id), pretty(&Json::Object(named)));
+        }
         for (id, environment) in &self.environments {
             files.insert(environment_file(id), pretty(&environment.to_json()));
         }
@@ -115,6 +133,11 @@ pub(crate) fn list_file(environment: &EnvironmentId, key: &ListKey) -> String {
     format!("lists/{}/{}.txt", names::of(environment.as_str()), names::whole(key.as_str()))
 }
 
+/// The file of a view.
+pub(crate) fn view_file(id: &ViewId) -> String {
+    format!("views/{}.json", names::of(id.as_str()))
+}
+
 /// What was read of a directory: the project, and where each part of it stands.
 #[derive(Debug)]
 pub(crate) struct Read {
@@ -123,6 +146,8 @@ pub(crate) struct Read {
     pub(crate) texts: BTreeMap<PathBuf, String>,
     pub(crate) flags: BTreeMap<FlagKey, PathBuf>,
     pub(crate) segments: BTreeMap<(EnvironmentId, SegmentKey), PathBuf>,
+    pub(crate) attributes: Option<PathBuf>,
+    pub(crate) views: BTreeMap<ViewId, PathBuf>,
 }
 
 impl Read {

@@ -6,11 +6,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use flagstone_model::json::Json;
-use flagstone_model::key::{EnvironmentId, FlagKey, ListKey, ProjectId, SegmentKey};
-use flagstone_publisher::author::{Environment, FlagDefinition, Problem, Segment, Targeting, code};
+use flagstone_model::key::{EnvironmentId, FlagKey, ListKey, ProjectId, SegmentKey, ViewId};
+use flagstone_publisher::author::{
+    Attributes, Environment, FlagDefinition, Problem, Segment, Targeting, ViewDefinition, code,
+};
 use flagstone_publisher::list::ListKeys;
 
-use super::{FORMAT, Flag, MARKER, Read, Tree, place};
+use super::{ATTRIBUTES, FORMAT, Flag, MARKER, Read, Tree, place};
 use crate::failure::{Exit, Failure, Spot};
 
 /// Largest file that is read, in bytes: more than any request may have.
@@ -27,9 +29,18 @@ pub(crate) fn read(directory: &Path) -> Result<Read, Failure> {
             texts: BTreeMap::new(),
             flags: BTreeMap::new(),
             segments: BTreeMap::new(),
+            attributes: None,
+            views: BTreeMap::new(),
         },
         spots: Vec::new(),
     };
+    let attributes = directory.join(ATTRIBUTES);
+    if attributes.is_file() {
+        reading.attributes(&attributes)?;
+    }
+    for file in files(&directory.join("views"), "json")? {
+        reading.view(&file)?;
+    }
     for file in files(&directory.join("environments"), "json")? {
         reading.environment(&file)?;
     }
@@ -158,6 +169,43 @@ impl Reading {
     fn twice(&mut self, file: &Path, key: &str, first: &Path) {
         let detail = format!("`{key}` stands in {} too", first.display());
         self.wrong(file, "", [Problem::invalid("/key", detail)]);
+    }
+
+    fn attributes(&mut self, file: &Path) -> Result<(), Failure> {
+        let Some(Json::Object(mut members)) = self.object(file)? else { return Ok(()) };
+        members.retain(|(name, _)| name != "key");
+        match Attributes::parse(&Json::Object(members)) {
+            Ok(attributes) => {
+                self.read.tree.attributes = Some(attributes);
+                self.read.attributes = Some(file.to_owned());
+            }
+            Err(problems) => self.wrong(file, "", problems),
+        }
+        Ok(())
+    }
+
+    fn view(&mut self, file: &Path) -> Result<(), Failure> {
+        let Some(Json::Object(mut members)) = self.object(file)? else { return Ok(()) };
+        // An answer of the server has it as `key`.
+        let at = members.iter().position(|(name, _)| name == "id" || name == "key");
+        let id = at.map(|at| members.remove(at).1);
+        let id = match ViewId::parse(id.as_ref().and_then(Json::as_str).unwrap_or_default()) {
+            Ok(id) => id,
+            Err(error) => {
+                self.wrong(file, "", [Problem::invalid("/id", error.to_string())]);
+                return Ok(());
+            }
+        };
+        match ViewDefinition::parse(&Json::Object(members)) {
+            Ok(view) => {
+                if let Some(first) = self.read.views.insert(id.clone(), file.to_owned()) {
+                    self.twice(file, id.as_str(), &first);
+                }
+                self.read.tree.views.insert(id, view);
+            }
+            Err(problems) => self.wrong(file, "", problems),
+        }
+        Ok(())
     }
 
     fn environment(&mut self, file: &Path) -> Result<(), Failure> {

@@ -1,6 +1,8 @@
 use std::fs;
 
-use flagstone_publisher::author::{Environment, FlagDefinition, Segment, Targeting};
+use flagstone_publisher::author::{
+    Attributes, Environment, FlagDefinition, Segment, Targeting, ViewDefinition,
+};
 
 use super::*;
 
@@ -40,6 +42,15 @@ fn tree() -> Tree {
             .map(|key| {
                 let keys = ListKeys::from_text(format!("u-2\n{key}\n").as_bytes()).unwrap();
                 ((id("con"), ListKey::parse(key).unwrap()), keys)
+            })
+            .into(),
+        attributes: Some(
+            Attributes::parse(&json(r#"{"attributes":{"app.version":"public","email":"hashed"}}"#)).unwrap(),
+        ),
+        views: ["con", "mobile"]
+            .map(|id| {
+                let view = json(r#"{"audience":"public","include":"tag","tag":"app"}"#);
+                (ViewId::parse(id).unwrap(), ViewDefinition::parse(&view).unwrap())
             })
             .into(),
     }

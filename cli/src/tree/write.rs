@@ -6,11 +6,11 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use flagstone_model::json::Json;
-use flagstone_model::key::{EnvironmentId, FlagKey, ListKey, SegmentKey};
+use flagstone_model::key::{EnvironmentId, FlagKey, ListKey, SegmentKey, ViewId};
 use flagstone_publisher::list::ListKeys;
 
 use super::read::{entries, files};
-use super::{FORMAT, MARKER, Tree, environment_file, flag_file, names};
+use super::{ATTRIBUTES, FORMAT, MARKER, Tree, environment_file, flag_file, names, view_file};
 use crate::failure::Failure;
 
 /// What was done to the files.
@@ -102,6 +102,12 @@ fn is_own(file: &Path, name: &str, tree: &Tree) -> bool {
         return says(file, "format").as_deref() == Some(FORMAT)
             && says(file, "project").as_deref() == Some(tree.project.as_str());
     }
+    if name == ATTRIBUTES {
+        return fs::read(file).is_ok_and(|bytes| {
+            Json::parse(&bytes)
+                .is_ok_and(|json| json.member("attributes").and_then(Json::as_object).is_some())
+        });
+    }
     about(file, name).is_some()
 }
 
@@ -110,6 +116,10 @@ fn about(file: &Path, name: &str) -> Option<()> {
     let mut parts = name.split('/');
     let canonical = match (parts.next()?, parts.next()?, parts.next()) {
         ("environments", _, None) => environment_file(&EnvironmentId::parse(&says(file, "id")?).ok()?),
+        ("views", _, None) => {
+            says(file, "audience")?;
+            view_file(&ViewId::parse(&says(file, "id")?).ok()?)
+        }
         ("flags", _, None) => {
             says(file, "type")?;
             flag_file(&FlagKey::parse(&says(file, "key")?).ok()?)
@@ -137,7 +147,7 @@ fn gone(directory: &Path, wanted: &BTreeMap<String, String>) -> Result<Vec<PathB
     if says(&directory.join(MARKER), "format").as_deref() != Some(FORMAT) {
         return Ok(gone);
     }
-    let mut folders = vec![("environments".to_owned(), "json"), ("flags".to_owned(), "json")];
+    let mut folders: Vec<_> = ["environments", "flags", "views"].map(|name| (name.to_owned(), "json")).into();
     for (above, extension) in [("segments", "json"), ("lists", "txt")] {
         for folder in entries(&directory.join(above))?.into_iter().filter(|folder| folder.is_dir()) {
             let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();

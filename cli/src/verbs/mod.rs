@@ -28,6 +28,7 @@ mod switch;
 mod token;
 mod told;
 mod verify;
+mod view;
 mod watch;
 
 use std::process::ExitCode;
@@ -35,7 +36,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use flagstone_model::instant::Instant;
 
-use crate::args::{AuditVerb, EnvVerb, FlagVerb, KeyVerb, KeysVerb, SegmentVerb, TokenVerb, Verb};
+use crate::args::{
+    AttributeVerb, AuditVerb, EnvVerb, FlagVerb, KeyVerb, KeysVerb, SegmentVerb, TokenVerb, Verb, ViewVerb,
+};
 use crate::failure::Failure;
 use crate::screen::Screen;
 use crate::surroundings::Surroundings;
@@ -89,6 +92,12 @@ pub(crate) fn run(verb: Verb, surroundings: &Surroundings, screen: &Screen) -> R
         Verb::Env(EnvVerb::List(args)) => block_on(env::list(&args, surroundings, screen)),
         Verb::Env(EnvVerb::Create(args)) => block_on(env::create(&args, surroundings, screen)),
         Verb::Env(EnvVerb::Edit(args)) => block_on(env::edit(&args, surroundings, screen)),
+        Verb::Attribute(AttributeVerb::List(args)) => block_on(view::attributes(&args, surroundings, screen)),
+        Verb::Attribute(AttributeVerb::Set(args)) => block_on(view::declare(&args, surroundings, screen)),
+        Verb::Attribute(AttributeVerb::Unset(args)) => block_on(view::undeclare(&args, surroundings, screen)),
+        Verb::View(ViewVerb::List(args)) => block_on(view::list(&args, surroundings, screen)),
+        Verb::View(ViewVerb::Set(args)) => block_on(view::set(&args, surroundings, screen)),
+        Verb::View(ViewVerb::Delete(args)) => block_on(view::delete(&args, surroundings, screen)),
         Verb::Export(args) => block_on(export::run(&args, surroundings, screen)),
         Verb::Plan(args) => return block_on(plan::plan(&args, surroundings, screen)),
         Verb::Apply(args) => block_on(plan::apply(&args, surroundings, screen)),

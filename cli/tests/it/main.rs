@@ -28,3 +28,4 @@ mod tour;
 mod usage;
 mod verbs;
 mod verify;
+mod views;

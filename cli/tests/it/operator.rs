@@ -119,7 +119,7 @@ fn a_doctor_finds_a_healthy_server_healthy() {
     {
         assert!(has(&told, name, "ok"), "{name}: {told}");
     }
-    assert_eq!(levels(&told).iter().filter(|(name, level)| name == "stream" && level == "ok").count(), 2);
+    assert_eq!(levels(&told).iter().filter(|(name, level)| name == "stream" && level == "ok").count(), 3);
     // One root key that lies beside the others is worth a word.
     assert!(has(&told, "root", "warn") && has(&told, "keys", "warn"), "{told}");
     assert!(!told.to_string().contains(&served.token()));

@@ -159,8 +159,10 @@ fn a_stream_is_published_by_hand_and_what_is_claimed_is_not_adopted() {
     assert_eq!(version(&again), version(&json), "up to date is up to date");
     let ran = dev.run(&["publish", "--rebuild"]);
     assert_eq!((ran.code, lines(&ran.out)[0]), (0, "published"));
-    assert!(lines(&ran.out)[1].starts_with("  production/server version "), "{}", ran.out);
-    assert!(lines(&ran.out)[1].ends_with(": announced"), "{}", ran.out);
+    for (line, view) in lines(&ran.out)[1..].iter().zip(["client", "server"]) {
+        assert!(line.starts_with(&format!("  production/{view} version ")), "{}", ran.out);
+        assert!(line.ends_with(": announced"), "{}", ran.out);
+    }
     assert_eq!(refusal(&dev, &["publish", "--adopt"]), (1, "nothing-to-adopt".to_owned()));
     assert_eq!(refusal(&dev, &["publish", "--env", "nope"]), (1, "environment-not-found".to_owned()));
     // Publishing writes no change.

@@ -169,6 +169,8 @@ fn changed_entity(changed: &ChangedEntity) -> Json<'static> {
         Entity::List(environment, key) => {
             vec![("list", text(key)), ("environment", text(environment))]
         }
+        Entity::Attributes => vec![("attributes", Json::from(true))],
+        Entity::View(id) => vec![("view", text(id))],
         other => vec![("entity", text(other))],
     };
     members.push(("action", Json::from(changed.action.as_str())));

@@ -11,7 +11,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use flagstone_model::digest::Digest;
 use flagstone_model::json::Json;
-use flagstone_model::key::{EnvironmentId, FlagKey, KeyError, ListKey, SegmentKey};
+use flagstone_model::key::{EnvironmentId, FlagKey, KeyError, ListKey, SegmentKey, ViewId};
 use flagstone_publisher::control::{Precondition, Write};
 use flagstone_publisher::log::Actor;
 
@@ -180,6 +180,11 @@ impl Call {
         }
         let wanted = "send `Content-Type: text/plain; charset=utf-8`";
         Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, code::UNSUPPORTED_MEDIA_TYPE, wanted))
+    }
+
+    /// The view in the path.
+    pub(crate) fn view(&self) -> Result<ViewId, Problem> {
+        self.parameter("view", ViewId::parse)
     }
 
     /// The path, as it came.

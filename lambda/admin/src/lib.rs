@@ -86,7 +86,7 @@ use problem::Problem;
 use record::Recorder;
 use routes::{
     changes, environments, erase, evaluate, explain, flags, history, keys, lists, log, preview, publication,
-    segments, targeting, tokens,
+    segments, targeting, tokens, views,
 };
 
 /// Largest body of a request, in bytes.
@@ -230,6 +230,9 @@ fn table() -> Routes {
         (p("/tokens/{token}"), get(tokens::read).delete(tokens::revoke)),
         (e("/keys"), get(keys::list).post(keys::create)),
         (e("/keys/{key}"), get(keys::read).delete(keys::revoke)),
+        (p("/attributes"), get(views::attributes).put(views::declare)),
+        (p("/views"), get(views::list)),
+        (p("/views/{view}"), get(views::read).put(views::put).delete(views::delete)),
     ]
 }
 

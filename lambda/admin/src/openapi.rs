@@ -32,6 +32,7 @@ const FRAGMENTS: &[(&str, &str)] = &[
     ("changes.json", include_str!("../openapi/changes.json")),
     ("tokens.json", include_str!("../openapi/tokens.json")),
     ("keys.json", include_str!("../openapi/keys.json")),
+    ("views.json", include_str!("../openapi/views.json")),
 ];
 
 /// Where the parts stand that operations take in, and how an operation names them.

@@ -324,6 +324,9 @@ fn title(code: &str) -> &'static str {
         "unknown-time-zone" => "no such time zone",
         "unsupported-media-type" => "not JSON",
         "unsupported-test" => "not supported",
+        "client-view-refused" => "clients can not be shown this",
+        "view-not-found" => "no such view",
+        "view-built-in" => "the view is built in",
         _ => "the request was refused",
     }
 }

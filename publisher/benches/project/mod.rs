@@ -6,6 +6,7 @@ use flagstone_publisher::control::{Operation, Precondition, Write};
 use flagstone_publisher::log::{Actor, ActorKind, Draft, Entry, EntryData};
 use flagstone_publisher::state::State;
 use flagstone_publisher::state::change::{self, Edit, Terms};
+use flagstone_publisher::view::ClientSalt;
 
 pub const FLAGS: usize = 10_000;
 pub const NOW_MS: i64 = 1_796_212_800_000;
@@ -42,7 +43,8 @@ pub fn project_of(flags: usize) -> (State, Vec<Entry>) {
     let mut entries = Vec::new();
     let edits = change::create_project(&state, &json(r#"{"id":"shop"}"#)).unwrap();
     record(&mut state, &mut entries, edits);
-    let edits = change::create_environment(&state, &json(r#"{"id":"production"}"#)).unwrap();
+    let edits =
+        change::create_environment(&state, &json(r#"{"id":"production"}"#), &ClientSalt::of(7)).unwrap();
     record(&mut state, &mut entries, edits);
     for first in (0..flags).step_by(FLAGS_PER_ENTRY) {
         let flags = first..first + FLAGS_PER_ENTRY;

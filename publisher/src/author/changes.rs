@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 
 use flagstone_model::json::Json;
-use flagstone_model::key::{EnvironmentId, FlagKey, KeyError, SegmentKey};
+use flagstone_model::key::{EnvironmentId, FlagKey, KeyError, SegmentKey, ViewId};
 
+use super::attributes::Attributes;
 use super::flag::FlagDefinition;
 use super::problem::{Problem, pointer};
 use super::read::{Members, Reader};
 use super::segment::Segment;
 use super::targeting::Targeting;
+use super::view::ViewDefinition;
 use crate::log::Entity;
 
 /// Most changes of one document.
@@ -41,6 +43,12 @@ pub enum Wish {
     Segment(EnvironmentId, SegmentKey, Segment),
     /// The segment is gone.
     DeleteSegment(EnvironmentId, SegmentKey),
+    /// This is what clients may know of attributes, whole.
+    Attributes(Attributes),
+    /// The view is this, new or whole.
+    View(ViewId, ViewDefinition),
+    /// The view is gone.
+    DeleteView(ViewId),
 }
 
 impl Wish {
@@ -53,13 +61,19 @@ impl Wish {
             Self::Segment(environment, key, _) | Self::DeleteSegment(environment, key) => {
                 Entity::Segment(environment.clone(), key.clone())
             }
+            Self::Attributes(_) => Entity::Attributes,
+            Self::View(id, _) | Self::DeleteView(id) => Entity::View(id.clone()),
         }
     }
 
     /// The environment it is about; `None` if it is about all.
     pub const fn environment(&self) -> Option<&EnvironmentId> {
         match self {
-            Self::Define(_) | Self::Archive(_) => None,
+            Self::Define(_)
+            | Self::Archive(_)
+            | Self::Attributes(_)
+            | Self::View(..)
+            | Self::DeleteView(_) => None,
             Self::Target(environment, ..)
             | Self::Segment(environment, ..)
             | Self::DeleteSegment(environment, _) => Some(environment),
@@ -70,7 +84,18 @@ impl Wish {
 const DOCUMENT: Members = Members { what: "a request", known: &["changes"], pending: &[] };
 const CHANGE: Members = Members {
     what: "a change",
-    known: &["flag", "segment", "environment", "definition", "targeting", "archive", "delete", "revision"],
+    known: &[
+        "flag",
+        "segment",
+        "attributes",
+        "view",
+        "environment",
+        "definition",
+        "targeting",
+        "archive",
+        "delete",
+        "revision",
+    ],
     pending: &[],
 };
 
@@ -81,6 +106,8 @@ impl Change {
     /// {"flag":KEY,"definition":{…}}                      {"flag":KEY,"archive":true}
     /// {"flag":KEY,"environment":ENV,"targeting":{…}}
     /// {"segment":KEY,"environment":ENV,"definition":{…}} {"segment":KEY,"environment":ENV,"delete":true}
+    /// {"attributes":{PATH:…}}
+    /// {"view":ID,"definition":{…}}                       {"view":ID,"delete":true}
     /// ```
     ///
     /// Each may have `"revision":N`, and a definition may leave its `key` out.
@@ -116,10 +143,12 @@ impl Change {
             None => Some(None),
             Some(_) => reader.optional(json, "revision", natural).map(Some),
         };
-        let wish = match (json.member("flag"), json.member("segment")) {
-            (Some(_), None) => of_flag(reader, json),
-            (None, Some(_)) => of_segment(reader, json),
-            _ => reader.none("a change names either a `flag` or a `segment`"),
+        let wish = match one_of(json, ["flag", "segment", "attributes", "view"]) {
+            Some("flag") => of_flag(reader, json),
+            Some("segment") => of_segment(reader, json),
+            Some("attributes") => of_attributes(reader, json),
+            Some(_) => of_view(reader, json),
+            None => reader.none("a change names one of a `flag`, a `segment`, `attributes`, or a `view`"),
         };
         Some(Self { index, revision: revision?, wish: wish? })
     }
@@ -175,6 +204,32 @@ fn of_segment(reader: &mut Reader, json: &Json<'_>) -> Option<Wish> {
             Some(Wish::DeleteSegment(environment?, key?))
         }
         _ => reader.none("of a segment, a change has an `environment`, and a `definition` or `delete`"),
+    }
+}
+
+fn of_attributes(reader: &mut Reader, json: &Json<'_>) -> Option<Wish> {
+    reader.only(json, &["attributes", "revision"])?;
+    let declared = json.member("attributes").cloned().map(|declared| ("attributes", declared));
+    let parsed = Attributes::parse(&Json::object(declared));
+    reader.adopt(parsed).map(Wish::Attributes)
+}
+
+fn of_view(reader: &mut Reader, json: &Json<'_>) -> Option<Wish> {
+    let id = reader.optional(json, "view", |reader, id| reader.key(id, ViewId::parse));
+    reader.only(json, &["view", "definition", "delete", "revision"])?;
+    match one_of(json, ["definition", "delete"]) {
+        Some("definition") => {
+            let definition = reader.optional(json, "definition", |reader, body| {
+                let parsed = ViewDefinition::parse(body);
+                reader.adopt(parsed)
+            });
+            Some(Wish::View(id?, definition?))
+        }
+        Some(_) => {
+            reader.optional(json, "delete", only_true)?;
+            id.map(Wish::DeleteView)
+        }
+        None => reader.none("of a view, a change has a `definition` or `delete`"),
     }
 }
 

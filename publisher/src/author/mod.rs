@@ -8,6 +8,7 @@
 //! Parts of the authored form that cannot be lowered yet are refused as `unsupported-test`, by name; they are never
 //! dropped, for a condition left out would change who is served.
 
+mod attributes;
 mod bucket;
 mod changes;
 mod check;
@@ -29,10 +30,12 @@ mod targeting;
 mod term;
 mod test;
 mod token;
+mod view;
 mod weight;
 pub mod words;
 mod zones;
 
+pub use attributes::{Attributes, MAX_ATTRIBUTES, Visibility};
 pub use bucket::{Bucket, By, Ramp, Share, Window};
 pub use changes::{Change, MAX_CHANGES, Wish};
 pub use check::{Check, Expect, MAX_CHECK_CONTEXT_BYTES, MAX_CHECK_CONTEXT_DEPTH, MAX_CHECKS};
@@ -56,5 +59,6 @@ pub use targeting::{Keys, Off, Target, Targeting};
 pub use term::Term;
 pub use test::{AttributeTest, Between, Edge, Test, Turned};
 pub use token::{MAX_TOKEN_NAME_CHARS, Role, SdkKey, Token};
+pub use view::{Audience, Include, ViewDefinition};
 pub use weight::Weight;
 pub use zones::{Zone, ZoneError};

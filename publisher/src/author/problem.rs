@@ -35,6 +35,8 @@ pub mod code {
     pub const HOLDOUT_DIFFERS: &str = "holdout-differs";
     /// Another flag is recorded under this name.
     pub const EXPERIMENT_IN_USE: &str = "experiment-in-use";
+    /// A client-visible flag that a public view can not show.
+    pub const CLIENT_VIEW_REFUSED: &str = "client-view-refused";
     /// No time zone has this name.
     pub const UNKNOWN_TIME_ZONE: &str = "unknown-time-zone";
     /// Points in time that do not follow one another: an end before its start, a step before an earlier one.

@@ -187,12 +187,14 @@ impl ControlError {
                 | Refusal::EnvironmentNotFound { .. }
                 | Refusal::SegmentNotFound { .. }
                 | Refusal::ListNotFound { .. }
+                | Refusal::ViewNotFound { .. }
                 | Refusal::TokenNotFound { .. }
                 | Refusal::KeyNotFound { .. } => Kind::NotFound,
                 Refusal::ListTooLarge { .. } => Kind::TooLarge,
                 Refusal::StaleRevision { current } => Kind::Precondition { current: *current },
                 Refusal::AlreadyExists
                 | Refusal::KeyRetired
+                | Refusal::BuiltInView { .. }
                 | Refusal::NeedsConfirmation { .. }
                 | Refusal::RampShrinks { .. }
                 | Refusal::RolloutShrinks { .. }

@@ -215,7 +215,8 @@ impl Folded {
         self.tail.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn newest(&self) -> Arc<State> {
+    /// The newest state this process knows.
+    pub(super) fn newest(&self) -> Arc<State> {
         self.newest.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 

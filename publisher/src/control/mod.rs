@@ -14,6 +14,7 @@ mod holes;
 mod lists;
 mod mint;
 mod preview;
+mod proved;
 mod publication;
 mod read;
 mod several;
@@ -47,6 +48,7 @@ pub use write::{Operation, Published, Write, Written};
 pub use crate::publish::PublicationState;
 pub use crate::state::change::Precondition;
 
+use crate::author::Audience;
 use crate::checkpoint::Checkpoints;
 use crate::clock::Clock;
 use crate::keys::ManifestSigner;
@@ -55,6 +57,7 @@ use crate::observe::Observer;
 use crate::private_object::PrivateObjects;
 use crate::publication::Publications;
 use crate::publish::{self, Options, Publisher};
+use crate::state::State;
 use crate::store::ObjectStore;
 use folded::Folded;
 
@@ -77,8 +80,11 @@ pub struct Ports {
     pub clock: Arc<dyn Clock>,
 }
 
+/// How far a change has got in the streams of one environment.
+pub type Views = BTreeMap<ViewId, Published>;
+
 /// How far a change has got in the streams of each environment.
-pub type Publication = BTreeMap<EnvironmentId, BTreeMap<ViewId, Published>>;
+pub type Publication = BTreeMap<EnvironmentId, Views>;
 
 /// The control plane of one project. Clones are the same.
 #[derive(Clone)]
@@ -155,6 +161,18 @@ impl ControlPlane {
     /// The time, by its clock, in Unix milliseconds.
     pub fn now_ms(&self) -> i64 {
         self.inner.clock.now_ms()
+    }
+
+    /// The streams of an environment, in the order in which they are published. One that is older than public views
+    /// has none of these before it has a salt for them.
+    fn streams(&self, state: &State, environment: &EnvironmentId) -> Vec<Stream> {
+        let found = state.environment(environment.as_str());
+        let has_salt = found.is_some_and(|found| found.client_salt.is_some());
+        let views = state.views().into_iter();
+        let views = views.filter(|(_, view)| has_salt || view.audience == Audience::Keyed);
+        let stream =
+            |view| Stream { project: self.project().clone(), environment: environment.clone(), view };
+        views.map(|(view, _)| stream(view)).collect()
     }
 
     /// The stream of an environment that servers follow.

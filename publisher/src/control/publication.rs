@@ -9,22 +9,27 @@ use flagstone_bundle::container::StoredObject;
 use flagstone_bundle::content::{Content, ContentError};
 use flagstone_bundle::delta::DeltaLines;
 use flagstone_bundle::manifest::{LogHead, Stream};
+use flagstone_model::instant::Instant;
 use flagstone_model::json::Json;
-use flagstone_model::key::{EnvironmentId, ListKey, ViewId};
+use flagstone_model::key::{EnvironmentId, ListKey};
 use flagstone_model::line::Head;
 use tokio::task::JoinSet;
 
-use super::ControlPlane;
 use super::error::ControlError;
 use super::folded::Folded;
 use super::lists::stored_object;
 use super::write::{Published, Write};
+use super::{ControlPlane, Publication, Views, proved};
+use crate::author::Audience;
 use crate::build::build;
-use crate::log::Entity as LogEntity;
+use crate::log::{Actor, ActorKind, Entity as LogEntity};
 use crate::private_object::PrivateObjects;
-use crate::publish::{Built, LineSource, Progress, PublicationState, PublishError, SourceError};
+use crate::publish::{
+    Access, Built, LineSource, Lost, Progress, PublicationState, PublishError, Publisher, SourceError,
+};
 use crate::state::State;
-use crate::state::change::{Edit, Refusal};
+use crate::state::change::{self, Edit, Precondition, Refusal};
+use crate::view::ClientSalt;
 
 /// How long a write waits for its announcement (FORMAT T-4.6).
 const BUDGET: Duration = Duration::from_millis(2_500);
@@ -32,44 +37,87 @@ const BUDGET: Duration = Duration::from_millis(2_500);
 const SWEEP_LIMIT: Duration = Duration::from_secs(30);
 
 impl ControlPlane {
-    /// Publishes an environment up to the head of the log, and waits for it within the budget.
-    pub async fn publish(&self, environment: &EnvironmentId) -> Result<Published, ControlError> {
-        let seq = self.known(environment).await?;
-        Ok(self.inner.publisher.publish(&self.stream(environment), seq, BUDGET).await?.into())
+    /// Publishes an environment up to the head of the log, each view, and waits for it within the budget.
+    ///
+    /// A stream that fails blocks no other; the first failure is returned when all have been tried.
+    pub async fn publish(&self, environment: &EnvironmentId) -> Result<Views, ControlError> {
+        let state = self.known(environment).await?;
+        let begun = tokio::time::Instant::now();
+        self.each_stream(&state, environment, |publisher, stream| {
+            let (seq, left) = (state.seq(), BUDGET.saturating_sub(begun.elapsed()));
+            async move { publisher.publish(&stream, seq, left).await }
+        })
+        .await
     }
 
     /// Publishes an environment up to the head of the log and builds it anew, whatever it holds: a step of deploying a
     /// newer builder. Equal lines announce nothing.
-    pub async fn rebuild(&self, environment: &EnvironmentId) -> Result<Published, ControlError> {
-        self.known(environment).await?;
-        Ok(self.inner.publisher.rebuild(&self.stream(environment)).await?.into())
+    pub async fn rebuild(&self, environment: &EnvironmentId) -> Result<Views, ControlError> {
+        let state = self.known(environment).await?;
+        let rebuild = |publisher: Publisher, stream: Stream| async move { publisher.rebuild(&stream).await };
+        self.each_stream(&state, environment, rebuild).await
+    }
+
+    async fn each_stream<F>(
+        &self,
+        state: &State,
+        environment: &EnvironmentId,
+        mut work: impl FnMut(Publisher, Stream) -> F,
+    ) -> Result<Views, ControlError>
+    where
+        F: Future<Output = Result<Progress, PublishError>>,
+    {
+        let (mut views, mut first) = (Views::new(), None);
+        for stream in self.streams(state, environment) {
+            match work(self.inner.publisher.clone(), stream.clone()).await {
+                Ok(progress) => drop(views.insert(stream.view, progress.into())),
+                Err(error) => first = first.or(Some(error)),
+            }
+        }
+        first.map_or(Ok(views), |error| Err(error.into()))
     }
 
     /// Goes on from what an environment announces, although it is not what the log and the claims say: after they were
     /// restored from a copy (FORMAT T-4.7). Then publishes what the log says, as the next version.
     ///
-    /// An entry of the log names what is given up. A request whose id is in the log already only publishes.
+    /// It is done for each view that stands still. An entry of the log names what is given up. A request whose id is
+    /// in the log already only publishes.
     ///
     /// # Errors
     ///
-    /// [`PublishError::NothingToAdopt`] if the stream does not stand still.
-    pub async fn adopt(&self, environment: &EnvironmentId, write: Write) -> Result<Published, ControlError> {
-        self.known(environment).await?;
-        let state = self.state().await?;
-        let (stream, inner) = (self.stream(environment), &*self.inner);
+    /// [`PublishError::NothingToAdopt`] if no stream stands still.
+    pub async fn adopt(&self, environment: &EnvironmentId, write: Write) -> Result<Views, ControlError> {
+        let state = self.known(environment).await?;
+        let inner = &*self.inner;
         let is_retry = |id: &String| state.requests().find(&write.actor.id, id).is_some();
         if !write.request_id.as_ref().is_some_and(is_retry) {
-            let lost = inner.publisher.lost(&stream).await?;
-            let named = lost.to_json();
-            let entity = LogEntity::Restoration(environment.clone(), ViewId::server());
-            let edits = |state: &State| Ok(vec![Edit::of(state, entity.clone(), &named)]);
+            let mut lost = Vec::new();
+            for stream in self.streams(&state, environment) {
+                match inner.publisher.lost(&stream).await {
+                    Ok(found) => lost.push((stream, found)),
+                    Err(PublishError::NothingToAdopt) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            if lost.is_empty() {
+                return Err(PublishError::NothingToAdopt.into());
+            }
+            let edits = |state: &State| {
+                let edit = |(stream, lost): &(Stream, Lost)| {
+                    let entity = LogEntity::Restoration(environment.clone(), stream.view.clone());
+                    Edit::of(state, entity, &lost.to_json())
+                };
+                Ok(lost.iter().map(edit).collect())
+            };
             // The next run has the entry itself to publish, and with it all that the log says.
             if let Some((entry, _)) = self.append(edits, &write).await?
                 && let Some(before) =
                     inner.folded.log().entry(self.project(), entry.seq().saturating_sub(1)).await?
             {
                 let covered = LogHead { seq: before.seq(), hash: before.hash };
-                inner.publisher.adopt(&stream, &lost, covered).await?;
+                for (stream, lost) in &lost {
+                    inner.publisher.adopt(stream, lost, covered).await?;
+                }
             }
         }
         self.publish(environment).await
@@ -77,16 +125,23 @@ impl ControlPlane {
 
     /// How far an environment has been published, by view.
     pub async fn publication(&self, environment: &EnvironmentId) -> Result<Json<'static>, ControlError> {
-        let head = self.known(environment).await?;
-        let item = self.inner.publications.read(&self.stream(environment)).await?;
-        let state = if item.is_announced() && item.covered_seq() >= head {
-            PublicationState::Announced
-        } else {
-            PublicationState::Pending
-        };
+        let state = self.known(environment).await?;
+        let mut views = Vec::new();
+        for stream in self.streams(&state, environment) {
+            let members = self.publication_of(&state, &stream).await?;
+            views.push((stream.view.to_string(), members));
+        }
+        Ok(Json::object(views))
+    }
+
+    async fn publication_of(&self, state: &State, stream: &Stream) -> Result<Json<'static>, ControlError> {
+        let head = state.seq();
+        let item = self.inner.publications.read(stream).await?;
+        let announced = item.is_announced() && item.covered_seq() >= head;
+        let progress = if announced { PublicationState::Announced } else { PublicationState::Pending };
         let mut members = vec![
             ("version", Json::from(item.version())),
-            ("state", Json::from(state.as_str())),
+            ("state", Json::from(progress.as_str())),
             ("serial", Json::from(item.serial())),
             ("announced_serial", Json::from(item.announced_serial)),
             ("covered_seq", Json::from(item.covered_seq())),
@@ -98,28 +153,38 @@ impl ControlPlane {
             members.push(("size", Json::from(claim.snapshot.size)));
             members.push(("issued_ms", Json::from(claim.issued_ms)));
         }
-        if let Some(alarm) = self.inner.publisher.alarm(&self.stream(environment)).await? {
+        let is_public = state.view(&stream.view).is_some_and(|view| view.audience == Audience::Public);
+        let found = state.environment(stream.environment.as_str()).filter(|_| is_public);
+        let left_out: Vec<_> = found.iter().flat_map(|found| found.unfit().into_keys()).collect();
+        if !left_out.is_empty() {
+            members.push(("left_out", left_out.iter().map(|key| Json::from(key.to_string())).collect()));
+        }
+        if let Some(alarm) = self.inner.publisher.alarm(stream).await? {
             let alarm = [("code", Json::from(alarm.code())), ("detail", Json::from(alarm.to_string()))];
             members.push(("alarm", Json::object(alarm)));
         }
-        Ok(Json::object([(ViewId::server().to_string(), Json::object(members))]))
+        Ok(Json::object(members))
     }
 
     /// Puts right what is not, in every environment: changes that nobody published, announcements that a crash cut
     /// off, manifests that want a heartbeat; writes a checkpoint if it is time; and warns of a root
     /// that is about to expire; finishes erasures. To be called every few seconds to every minute.
     ///
-    /// Environments are swept side by side: one that fails or hangs does not keep the others from it. The last error
+    /// Streams are swept side by side: one that fails or hangs does not keep the others from it. The last error
     /// is returned.
     pub async fn sweep(&self) -> Result<(), ControlError> {
         self.inner.publisher.watch_root();
         if let Err(error) = self.finish_erasures().await {
             tracing::error!(code = error.code(), %error, "an erasure is not finished");
         }
+        if let Err(error) = self.add_client_salts().await {
+            tracing::error!(code = error.code(), %error, "an environment has no salt for public views");
+        }
         let state = self.state().await?;
         let mut sweeps = JoinSet::new();
-        for (environment, _) in state.environments() {
-            let (publisher, stream) = (self.inner.publisher.clone(), self.stream(environment));
+        let streams = state.environments().flat_map(|(environment, _)| self.streams(&state, environment));
+        for stream in streams {
+            let publisher = self.inner.publisher.clone();
             sweeps.spawn(async move {
                 let swept = tokio::time::timeout(SWEEP_LIMIT, publisher.sweep(&stream)).await;
                 let swept = swept.unwrap_or(Err(PublishError::Stopped));
@@ -141,50 +206,86 @@ impl ControlPlane {
     /// Publishes a change that is in the log, and says how far it has got. Whatever fails is left to the sweep: the
     /// change is made.
     ///
-    /// Production comes last, and no environment waits for one that fails (FORMAT T-4.8); all share one budget.
+    /// Production comes last and, of an environment, `server` before public views; none waits for one that fails
+    /// (FORMAT T-4.8); all share one budget.
     pub(super) async fn publish_to(
         &self,
         environments: &[EnvironmentId],
         seq: u64,
         wait: bool,
-    ) -> BTreeMap<EnvironmentId, BTreeMap<ViewId, Published>> {
+    ) -> Publication {
         let begun = tokio::time::Instant::now();
         let budget = if wait { BUDGET } else { Duration::ZERO };
-        let mut all = BTreeMap::new();
-        // What can not be read now is published in any order: the change is made.
-        let state = self.state().await.ok();
+        let mut all = Publication::new();
+        // What can not be read now is left to the sweep: the change is made.
+        let state = match self.state().await {
+            Ok(state) => state,
+            Err(error) => {
+                tracing::error!(seq, code = error.code(), %error, "a change is not yet published");
+                return all;
+            }
+        };
         let is_production = |id: &EnvironmentId| {
-            let found = state.as_ref().and_then(|state| state.environment(id.as_str()));
-            found.is_some_and(|found| found.environment.is_production())
+            state.environment(id.as_str()).is_some_and(|found| found.environment.is_production())
         };
         let (last, first): (Vec<_>, Vec<_>) =
             environments.iter().partition(|environment| is_production(environment));
         for environment in first.into_iter().chain(last) {
-            let stream = self.stream(environment);
-            let left = budget.saturating_sub(begun.elapsed());
-            let progress = match self.inner.publisher.publish(&stream, seq, left).await {
-                Ok(progress) => progress.into(),
-                Err(error) => {
-                    tracing::error!(%environment, seq, code = error.code(), %error, "a change is not yet published");
-                    let version =
-                        self.inner.publications.read(&stream).await.map_or(0, |item| item.version());
-                    let alarm = error.is_alarm().then(|| error.code());
-                    Published { version, state: PublicationState::Pending, alarm }
-                }
-            };
-            all.insert(environment.clone(), BTreeMap::from([(stream.view, progress)]));
+            let mut views = Views::new();
+            for stream in self.streams(&state, environment) {
+                let left = budget.saturating_sub(begun.elapsed());
+                let progress = match self.inner.publisher.publish(&stream, seq, left).await {
+                    Ok(progress) => progress.into(),
+                    Err(error) => {
+                        tracing::error!(%stream, seq, code = error.code(), %error, "a change is not yet published");
+                        let version =
+                            self.inner.publications.read(&stream).await.map_or(0, |item| item.version());
+                        let alarm = error.is_alarm().then(|| error.code());
+                        Published { version, state: PublicationState::Pending, alarm }
+                    }
+                };
+                views.insert(stream.view, progress);
+            }
+            all.insert(environment.clone(), views);
         }
         all
     }
 
-    /// The seq the log is at, if it knows the environment.
-    async fn known(&self, environment: &EnvironmentId) -> Result<u64, ControlError> {
+    /// Gives environments that are older than public views what these are hashed with.
+    async fn add_client_salts(&self) -> Result<(), ControlError> {
+        if self.state().await?.without_client_salt().next().is_none() {
+            return Ok(());
+        }
+        let write = Write {
+            actor: Actor { kind: ActorKind::System, id: "publisher".to_owned(), via: "sweep".to_owned() },
+            actor_name: None,
+            request_id: None,
+            request_bytes: Vec::new(),
+            reason: Some("public views need a salt in each environment".to_owned()),
+            precondition: Precondition::Any,
+            confirm: false,
+            wait: false,
+        };
+        let edits = |state: &State| {
+            let salt = || client_salt().ok();
+            change::add_client_salts(state, salt).ok_or(ControlError::Random)
+        };
+        self.append(edits, &write).await.map(|_| ())
+    }
+
+    /// The state, if it knows the environment.
+    async fn known(&self, environment: &EnvironmentId) -> Result<Arc<State>, ControlError> {
         let state = self.state().await?;
         if state.environment(environment.as_str()).is_none() {
             return Err(Refusal::no_environment(&state, environment.as_str()).into());
         }
-        Ok(state.seq())
+        Ok(state)
     }
+}
+
+/// A fresh salt for the public views of an environment.
+pub(super) fn client_salt() -> Result<ClientSalt, ControlError> {
+    getrandom::u64().map(ClientSalt::of).map_err(|_| ControlError::Random)
 }
 
 impl From<Progress> for Published {
@@ -205,6 +306,14 @@ pub(super) type Last = (Vec<Arc<str>>, Content);
 
 #[async_trait]
 impl LineSource for Lines {
+    fn access(&self, stream: &Stream) -> Access {
+        match self.folded.newest().view(&stream.view).map(|view| view.audience) {
+            Some(Audience::Public) => Access::Open,
+            Some(Audience::Keyed) => Access::Closed,
+            None => Access::of(stream),
+        }
+    }
+
     async fn build(&self, stream: &Stream, seq: u64) -> Result<Built, SourceError> {
         let state = self.folded.state().await.map_err(|error| SourceError::new(error.code(), error))?;
         let Some(head) = state.head().copied().filter(|head| head.seq >= seq) else {
@@ -215,6 +324,9 @@ impl LineSource for Lines {
         };
         let lines = build(&state, &stream.environment, &stream.view);
         let lines = lines.map_err(|error| SourceError::new(error.code(), error))?;
+        let before = self.built.lock().unwrap_or_else(PoisonError::into_inner).get(stream).cloned();
+        let now = Instant::from_millis(head.time_ms);
+        proved::prove(&state, stream, before.map(|(lines, _)| lines), &lines, now).await?;
         let content = self.content(stream, lines).map_err(|error| SourceError::new(error.detail(), error))?;
         Ok(Built { head, content })
     }

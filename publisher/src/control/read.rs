@@ -149,6 +149,16 @@ impl ControlPlane {
         self.view(When::NOW).await?.segments(environment)
     }
 
+    /// What is declared of attributes.
+    pub async fn attributes(&self) -> Result<Entity, ControlError> {
+        self.view(When::NOW).await?.attributes()
+    }
+
+    /// One view of the project.
+    pub async fn client_view(&self, id: &ViewId) -> Result<Entity, ControlError> {
+        self.view(When::NOW).await?.client_view(id)
+    }
+
     /// One segment.
     pub async fn segment(
         &self,

@@ -253,6 +253,11 @@ fn present(state: &State, entity: &Entity) -> Option<Json<'static>> {
             state.environment(id.as_str())?.live_segment(key.as_str())?.to_json().into_owned()
         }
         Entity::List(id, key) => state.environment(id.as_str())?.live_list(key.as_str())?.told(),
+        Entity::Attributes => {
+            let declared = state.attributes();
+            (declared.revision > 0).then(|| declared.attributes.to_json().into_owned())?
+        }
+        Entity::View(id) => state.own_view(id)?.definition.as_ref()?.to_json().into_owned(),
         _ => return None,
     })
 }

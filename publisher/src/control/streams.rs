@@ -24,8 +24,8 @@ impl ControlPlane {
     pub async fn stream_ages(&self) -> Result<Vec<StreamAge>, ControlError> {
         let state = self.state().await?;
         let mut ages = Vec::new();
-        for (environment, _) in state.environments() {
-            let stream = self.stream(environment);
+        let streams = state.environments().flat_map(|(environment, _)| self.streams(&state, environment));
+        for stream in streams {
             let covered = self.inner.publications.read(&stream).await?.covered_seq();
             let announced_ms = self.inner.publisher.announced_ms(&stream).await.unwrap_or_else(|error| {
                 tracing::warn!(%stream, code = error.code(), %error, "the announced manifest cannot be read");
@@ -33,7 +33,7 @@ impl ControlPlane {
             });
             let now_ms = self.inner.clock.now_ms();
             ages.push(StreamAge {
-                environment: environment.clone(),
+                environment: stream.environment,
                 view: stream.view,
                 announced_age_ms: announced_ms
                     .map(|issued_ms| u64::try_from(now_ms.saturating_sub(issued_ms)).unwrap_or(0)),

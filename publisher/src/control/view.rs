@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use flagstone_model::instant::Instant;
 use flagstone_model::json::Json;
-use flagstone_model::key::{EnvironmentId, FlagKey, ListKey, SegmentKey};
+use flagstone_model::key::{EnvironmentId, FlagKey, ListKey, SegmentKey, ViewId};
 
 use super::ControlPlane;
 use super::error::ControlError;
@@ -193,6 +193,28 @@ impl View {
         let (content, place) = list.ok_or_else(|| Refusal::no_list(found, key.as_str()))?;
         self.holes.check(place.seq)?;
         Ok((content, place.revision))
+    }
+
+    /// What is declared of attributes; nothing, at revision 0, if nothing ever was.
+    pub fn attributes(&self) -> Result<Entity, ControlError> {
+        let declared = self.state.attributes();
+        self.holes.check(declared.seq)?;
+        Ok(entity("attributes", declared.revision, &declared.attributes.to_json()))
+    }
+
+    /// All views, by id; those that are built in have revision 0.
+    pub fn views(&self) -> Result<Vec<Entity>, ControlError> {
+        let mut views: Vec<_> = self.state.views();
+        views.sort_by(|(a, _), (b, _)| a.cmp(b));
+        views.iter().map(|(id, _)| self.client_view(id)).collect()
+    }
+
+    /// One view: who may read it, and which flags it has.
+    pub fn client_view(&self, id: &ViewId) -> Result<Entity, ControlError> {
+        let definition = self.state.view(id).ok_or_else(|| Refusal::no_view(&self.state, id.as_str()))?;
+        let own = self.state.own_view(id);
+        self.holes.check(own.map_or(0, |own| own.seq))?;
+        Ok(entity(id.as_str(), own.map_or(0, |own| own.revision), &definition.to_json()))
     }
 }
 

@@ -1,6 +1,5 @@
 //! Changes: from a request to an entry in the log.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,8 +7,8 @@ use flagstone_model::json::Json;
 use flagstone_model::key::{EnvironmentId, FlagKey, ListKey, SegmentKey, ViewId};
 use tracing::Instrument as _;
 
-use super::ControlPlane;
 use super::error::{ControlError, nothing};
+use super::{ControlPlane, Publication, publication};
 use crate::author::{Note, Problem};
 use crate::list::ListContent;
 use crate::log::{
@@ -69,6 +68,12 @@ pub enum Operation {
     Reshuffle(EnvironmentId, FlagKey, Json<'static>),
     /// Deletes a list and retires its key; [`ControlPlane::put_list`] and [`ControlPlane::edit_list`] write one.
     DeleteList(EnvironmentId, ListKey),
+    /// Declares what clients may know of attributes, whole.
+    PutAttributes(Json<'static>),
+    /// Writes a view, whole.
+    PutView(ViewId, Json<'static>),
+    /// Deletes a view and retires its id.
+    DeleteView(ViewId),
 }
 
 /// Who asks for a change, how, and on what terms.
@@ -108,7 +113,7 @@ pub struct Written {
     /// The phases of experiments that it began.
     pub phases: Vec<Begun>,
     /// How far its publication has got.
-    pub publication: BTreeMap<EnvironmentId, BTreeMap<ViewId, Published>>,
+    pub publication: Publication,
 }
 
 /// How far a change has got in one stream.
@@ -352,7 +357,9 @@ pub(super) fn edits(
     let older = older.map(|(_, older)| older);
     Ok(match operation {
         Operation::CreateProject(body) => change::create_project(state, body)?,
-        Operation::CreateEnvironment(body) => change::create_environment(state, body)?,
+        Operation::CreateEnvironment(body) => {
+            change::create_environment(state, body, &publication::client_salt()?)?
+        }
         Operation::PatchEnvironment(environment, patch) => {
             change::patch_environment(state, environment, patch, terms)?
         }
@@ -386,6 +393,9 @@ pub(super) fn edits(
             change::reshuffle(state, environment, flag, body, terms)?
         }
         Operation::DeleteList(environment, list) => change::delete_list(state, environment, list, terms)?,
+        Operation::PutAttributes(body) => change::put_attributes(state, body, terms)?,
+        Operation::PutView(view, body) => change::put_view(state, view, body, terms)?,
+        Operation::DeleteView(view) => change::delete_view(state, view, terms)?,
     })
 }
 
@@ -403,6 +413,7 @@ pub(super) fn authored(entity: &Entity, state: Option<Json<'static>>) -> Json<'s
         (Entity::List(..), Some(state @ Json::Object(_))) => {
             ListContent::from_json(&state).map_or_else(nothing, |content| content.told())
         }
+        (Entity::Environment(_), Some(state @ Json::Object(_))) => crate::state::authored_environment(&state),
         (Entity::Targeting(..) | Entity::Token(_) | Entity::SdkKey(..), Some(state)) => {
             state.member("authored").cloned().unwrap_or_else(nothing)
         }

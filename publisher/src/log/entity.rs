@@ -30,6 +30,10 @@ pub enum Entity {
     Token(TokenId),
     /// An SDK key of one environment: `sdk-key/ENV/ID`.
     SdkKey(EnvironmentId, SdkKeyId),
+    /// What clients may know of attributes: `attributes`.
+    Attributes,
+    /// The definition of a view: `view/ID`.
+    View(ViewId),
     /// The data of an earlier entry, which this change took away: `erase/SEQ`.
     Erasure(u64),
     /// What one stream announces, taken over although the log did not hold it: `restore/ENV/VIEW` (FORMAT T-4.7).
@@ -71,6 +75,8 @@ impl Entity {
             ["sdk-key", id, key] => {
                 Ok(Self::SdkKey(environment(id)?, SdkKeyId::parse(key).map_err(|_| EntityError)?))
             }
+            ["attributes"] => Ok(Self::Attributes),
+            ["view", id] => Ok(Self::View(ViewId::parse(id).map_err(|_| EntityError)?)),
             ["erase", seq] => {
                 let number = seq.parse().map_err(|_| EntityError)?;
                 if seq == format!("{number}") { Ok(Self::Erasure(number)) } else { Err(EntityError) }
@@ -79,8 +85,8 @@ impl Entity {
                 Ok(Self::Restoration(environment(id)?, ViewId::parse(view).map_err(|_| EntityError)?))
             }
             [
-                "project" | "environment" | "flag" | "segment" | "list" | "token" | "sdk-key" | "erase"
-                | "restore",
+                "project" | "environment" | "flag" | "segment" | "list" | "token" | "sdk-key" | "attributes"
+                | "view" | "erase" | "restore",
                 ..,
             ] => Err(EntityError),
             _ if is_name(text) => Ok(Self::Unknown(text.into())),
@@ -110,6 +116,8 @@ impl fmt::Display for Entity {
             Self::List(environment, list) => write!(f, "list/{environment}/{list}"),
             Self::Token(token) => write!(f, "token/{token}"),
             Self::SdkKey(environment, key) => write!(f, "sdk-key/{environment}/{key}"),
+            Self::Attributes => f.write_str("attributes"),
+            Self::View(view) => write!(f, "view/{view}"),
             Self::Erasure(seq) => write!(f, "erase/{seq}"),
             Self::Restoration(environment, view) => write!(f, "restore/{environment}/{view}"),
             Self::Unknown(text) => f.write_str(text),
@@ -135,6 +143,7 @@ mod tests {
             "token/t_81",
             "sdk-key/production/k_7q",
             "view/client-eu",
+            "attributes",
             "holdout",
         ] {
             assert_eq!(Entity::parse(text).unwrap().to_string(), text);
@@ -160,6 +169,10 @@ mod tests {
             "erase/01",
             "erase/-1",
             "project/x",
+            "attributes/x",
+            "view",
+            "view/Client",
+            "view/a/b",
             "restore/x",
             "restore/production/Server",
             "Token/x",

@@ -5,7 +5,6 @@ use flagstone_model::json::Json;
 
 use super::announce::Bucket;
 use super::error::PublishError;
-use super::layout::Layout;
 use super::run::refuse_unclaimed;
 use super::{Inner, Publisher};
 use crate::publication::{Claim, Publication};
@@ -131,7 +130,7 @@ impl Inner {
     /// The archived manifest of the claimed version.
     async fn archived(&self, stream: &Stream, item: &Publication) -> Result<Option<Manifest>, PublishError> {
         let Some(claim) = &item.claim else { return Ok(None) };
-        let path = Layout::of(stream).archive(claim.epoch, claim.version)?;
+        let path = self.layout(stream).archive(claim.epoch, claim.version)?;
         let found = self.seen(stream, &path).await?.manifest;
         Ok(found.filter(|found| (found.epoch(), found.version()) == (claim.epoch, claim.version)))
     }

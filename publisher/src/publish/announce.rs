@@ -7,8 +7,8 @@ use flagstone_bundle::manifest::{
 };
 
 use super::error::PublishError;
-use super::layout::Layout;
-use super::{Inner, MINIMUM_LIFETIME_MS};
+use super::layout::{Access, Layout};
+use super::{Inner, minimum_lifetime_ms};
 use crate::observe::Stage;
 use crate::publication::Claim;
 use crate::store::{Expect, Object, ObjectPath, PutIf, PutNew, StoreError};
@@ -42,10 +42,15 @@ pub(super) enum Announced {
 }
 
 impl Inner {
+    /// Where the objects of a stream lie.
+    pub(super) fn layout<'s>(&self, stream: &'s Stream) -> Layout<'s> {
+        Layout::new(stream, self.source.access(stream))
+    }
+
     /// Reads the announced manifest. Bytes that do not verify are nobody's announcement and may be replaced; those of
     /// a later root or format say that this publisher may not write at all.
     pub(super) async fn bucket(&self, stream: &Stream) -> Result<Bucket, PublishError> {
-        self.seen(stream, &Layout::of(stream).manifest()?).await
+        self.seen(stream, &self.layout(stream).manifest()?).await
     }
 
     pub(super) async fn seen(&self, stream: &Stream, path: &ObjectPath) -> Result<Bucket, PublishError> {
@@ -154,7 +159,8 @@ impl Inner {
         covered: LogHead,
         inline: Option<&[u8]>,
     ) -> Result<Vec<u8>, PublishError> {
-        let lifetime = self.options.heartbeat_ms.saturating_mul(12).max(MINIMUM_LIFETIME_MS);
+        let access = self.source.access(stream);
+        let lifetime = self.options.heartbeat_ms.saturating_mul(12).max(minimum_lifetime_ms(access));
         let body = ManifestBody {
             stream: stream.clone(),
             root: self.root.number(),
@@ -170,7 +176,8 @@ impl Inner {
             lines: claim.lines,
             snapshot: claim.snapshot,
             deltas: claim.deltas.clone(),
-            log: Some(covered),
+            // It would tell how much is going on elsewhere.
+            log: (access == Access::Closed).then_some(covered),
         };
         let payload = body.to_payload();
         let signatures = self.signer.sign(stream, &payload).await?;
@@ -186,7 +193,7 @@ impl Inner {
 
     /// Step 8: a claimed version is archived once, and always with the same content.
     async fn archive(&self, stream: &Stream, claim: &Claim, file: &[u8]) -> Result<(), PublishError> {
-        let path = Layout::of(stream).archive(claim.epoch, claim.version)?;
+        let path = self.layout(stream).archive(claim.epoch, claim.version)?;
         for _ in 0..TRIES {
             if self.store.put_new(&path, file).await? == PutNew::Created {
                 return Ok(());
@@ -216,7 +223,7 @@ impl Inner {
         file: &[u8],
         mut expect: Expect,
     ) -> Result<Announced, PublishError> {
-        let path = Layout::of(stream).manifest()?;
+        let path = self.layout(stream).manifest()?;
         for _ in 0..TRIES {
             if self.publications.read(stream).await?.serial() != claim.serial {
                 return Ok(Announced::Overtaken);

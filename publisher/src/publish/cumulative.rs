@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use flagstone_bundle::container::{Caps, StoredObject, encode_zstd};
+use flagstone_bundle::container::{Caps, StoredObject};
 use flagstone_bundle::content::Content;
 use flagstone_bundle::delta::DeltaLines;
 use flagstone_bundle::manifest::Delta;
 use flagstone_model::digest::Digest;
 use flagstone_model::line::Head;
 
+use super::packing::Packing;
 use super::proof::Refusal;
 use super::source::LineSource;
 use crate::publication::Step;
@@ -50,15 +51,16 @@ pub(super) fn extend(before: &[Step], next: Step) -> Vec<Step> {
 }
 
 /// Chooses the deltas for a content with this history: one that stands inline, as far back as fits, and behind it one
-/// that is listed, as far back as is worth having. The newest `since` first.
+/// that is listed, as far back as is worth having, where deltas are listed. The newest `since` first.
 pub(super) fn choose(
     history: &[Step],
     content: &Content,
     whole: &StoredObject,
+    packing: Packing,
     source: &dyn LineSource,
 ) -> Result<Vec<Chosen>, Refusal> {
     let reach = history.len().min(REACH);
-    let delta = |reach| reaching(history, reach, content, source);
+    let delta = |reach| reaching(history, reach, content, packing, source);
     let mut chosen = Vec::new();
     let mut inline_reach = 0;
     if let Some(one) = delta(1)? {
@@ -72,6 +74,9 @@ pub(super) fn choose(
             chosen.push(one);
             inline_reach = 1;
         }
+    }
+    if !packing.lists_deltas() {
+        return Ok(chosen);
     }
     let next = inline_reach.saturating_add(1);
     let listed = furthest(next, reach, |size| is_listed(size, whole), delta)?;
@@ -116,6 +121,7 @@ fn reaching(
     history: &[Step],
     reach: usize,
     content: &Content,
+    packing: Packing,
     source: &dyn LineSource,
 ) -> Result<Option<Chosen>, Refusal> {
     let steps = history.len().checked_sub(reach).and_then(|from| history.get(from..));
@@ -125,7 +131,7 @@ fn reaching(
     let touched: BTreeSet<Head<'_>> =
         steps.iter().flat_map(|step| &step.touched).map(|(name, key)| Head { name, key }).collect();
     let touched: Vec<_> = touched.into_iter().collect();
-    let (stored, object) = encode_zstd(&source.delta(content, &touched).encode())?;
+    let (stored, object) = packing.delta(&source.delta(content, &touched).encode())?;
     let delta = Delta { since: oldest.version.saturating_sub(1), object };
     Ok(Some(Chosen { delta, stored, inline: true }))
 }

@@ -9,6 +9,7 @@ use flagstone_bundle::delta::DeltaLines;
 use flagstone_bundle::manifest::Stream;
 
 use super::cumulative::{self, Chosen, REACH};
+use super::packing::Packing;
 use super::proof::{Proven, Refusal};
 use super::source::LineSource;
 use crate::publication::{Claim, Step};
@@ -76,7 +77,7 @@ pub(super) struct Order {
     /// Steps of the claim before; none across epochs.
     pub(super) history: Vec<Step>,
     pub(super) known: Known,
-    pub(super) level: i32,
+    pub(super) packing: Packing,
 }
 
 /// A content that may be announced, with all that is to be stored.
@@ -92,18 +93,18 @@ pub(super) struct Prepared {
 impl Order {
     /// Step 4 of FORMAT T-4.5: proves the content with the SDK's own loader, and each delta by applying it.
     pub(super) fn prepare(self, source: &dyn LineSource) -> Result<Prepared, Refusal> {
-        let Self { stream, version, at_ms, content, previous, history, known, level } = self;
+        let Self { stream, version, at_ms, content, previous, history, known, packing } = self;
         let change: Option<DeltaLines> = previous.as_ref().map(|previous| content.diff(&previous.content));
         let proven = match (previous.as_ref().and_then(|previous| previous.proven.as_ref()), &change) {
             (Some(before), Some(change)) => before.next(&stream, content, change)?,
             _ => Proven::whole(&stream, content)?,
         };
-        let (stored, object) = proven.store(level)?;
+        let (stored, object) = proven.store(packing)?;
         let history = change.map_or_else(Vec::new, |change| {
             let touched = change.heads().map(|head| (head.name.to_owned(), head.key.to_owned()));
             cumulative::extend(&history, Step { version, at_ms, touched: touched.collect() })
         });
-        let chosen = cumulative::choose(&history, &proven.content, &object, source)?;
+        let chosen = cumulative::choose(&history, &proven.content, &object, packing, source)?;
         for chosen in &chosen {
             let newest = previous.as_ref().map(|previous| &*previous.content);
             let bases = newest.into_iter().chain(known.oldest_since(chosen.delta.since));

@@ -15,7 +15,7 @@ pub enum Access {
 }
 
 impl Access {
-    /// Of a view: `client` is open, every other one is closed.
+    /// Of a view that is built in: `client` is open, every other one is closed.
     pub fn of(stream: &Stream) -> Self {
         if stream.view.as_str() == "client" { Self::Open } else { Self::Closed }
     }
@@ -33,16 +33,22 @@ impl Access {
 #[derive(Debug, Clone, Copy)]
 pub struct Layout<'s> {
     stream: &'s Stream,
+    access: Access,
 }
 
 impl<'s> Layout<'s> {
-    /// The paths of a stream.
-    pub const fn of(stream: &'s Stream) -> Self {
-        Self { stream }
+    /// The paths of a stream whose view is built in.
+    pub fn of(stream: &'s Stream) -> Self {
+        Self::new(stream, Access::of(stream))
+    }
+
+    /// The paths of a stream that so many may read.
+    pub const fn new(stream: &'s Stream, access: Access) -> Self {
+        Self { stream, access }
     }
 
     fn path(self, rest: &str) -> Result<ObjectPath, StoreError> {
-        let access = Access::of(self.stream).as_str();
+        let access = self.access.as_str();
         ObjectPath::parse(&format!("{access}/{}/v1/{rest}", self.stream.project))
     }
 

@@ -29,6 +29,7 @@ mod expiry;
 mod known;
 mod layout;
 mod lists;
+mod packing;
 mod proof;
 mod pulse;
 mod run;
@@ -45,8 +46,10 @@ use known::Known;
 use pulse::Pulses;
 use run::Ask;
 
-/// Shortest time for which a manifest of the server view is current: one hour.
-const MINIMUM_LIFETIME_MS: u64 = 60 * 60 * 1_000;
+/// Shortest time for which a manifest of a keyed view is current: one hour.
+const KEYED_LIFETIME_MS: u64 = 60 * 60 * 1_000;
+/// The same of a public view: a day, for clients that are not always on.
+const PUBLIC_LIFETIME_MS: u64 = 24 * 60 * 60 * 1_000;
 /// How often a publisher without the lease looks whether it is done.
 const WAIT: Duration = Duration::from_millis(50);
 /// How long a rebuild waits until others in this process are done.
@@ -348,6 +351,13 @@ impl Publisher {
     fn known(&self, stream: &Stream) -> Arc<tokio::sync::Mutex<Known>> {
         let mut streams = self.inner.streams.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(streams.entry(stream.clone()).or_default())
+    }
+}
+
+const fn minimum_lifetime_ms(access: Access) -> u64 {
+    match access {
+        Access::Closed => KEYED_LIFETIME_MS,
+        Access::Open => PUBLIC_LIFETIME_MS,
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use flagstone_bundle::ObjectError;
-use flagstone_bundle::container::{Caps, ContainerError, StoredObject, encode_zstd_level};
+use flagstone_bundle::container::{Caps, ContainerError, StoredObject};
 use flagstone_bundle::content::{Content, ContentError};
 use flagstone_bundle::delta::DeltaLines;
 use flagstone_bundle::manifest::Stream;
@@ -12,6 +12,7 @@ use flagstone_eval::{BrokenReference, Entity, Problem, Snapshot};
 use flagstone_model::json::Json;
 
 use super::checked::of_checks;
+use super::packing::Packing;
 
 /// Most faults that are told one by one.
 const TOLD: usize = 10;
@@ -184,8 +185,8 @@ impl Proven {
     }
 
     /// Stores the whole content and reads it back as a client does.
-    pub(super) fn store(&self, level: i32) -> Result<(Vec<u8>, StoredObject), Refusal> {
-        let (stored, object) = encode_zstd_level(&self.content.raw(), level)?;
+    pub(super) fn store(&self, packing: Packing) -> Result<(Vec<u8>, StoredObject), Refusal> {
+        let (stored, object) = packing.snapshot(&self.content.raw())?;
         let read = Content::parse(&object.open(&stored, Caps::SNAPSHOT)?)?;
         let same = read.check(self.content.len() as u64, self.content.content_hash()).is_ok();
         if same { Ok((stored, object)) } else { Err(Refusal::ReadBack) }

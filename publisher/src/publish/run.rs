@@ -11,6 +11,7 @@ use super::cumulative::{Chosen, is_listed};
 use super::error::PublishError;
 use super::known::{Known, Order, Prepared, Previous};
 use super::layout::Layout;
+use super::packing::Packing;
 use super::proof::Refusal;
 use super::source::{Built, SourceError};
 use super::{Inner, Publisher};
@@ -87,12 +88,12 @@ impl Publisher {
             previous,
             history: before.map(|claim| claim.history.clone()).unwrap_or_default(),
             known: known.clone(),
-            level: inner.options.zstd_level,
+            packing: inner.packing(stream),
         };
         let source = Arc::clone(&inner.source);
         let Prepared { proven, object, stored, chosen, history } =
             inner.watch.stage(Stage::Prove, blocking(move || order.prepare(&*source))).await?;
-        let layout = Layout::of(stream);
+        let layout = inner.layout(stream);
         let snapshot_path = layout.snapshot(&object)?;
         let upload = async {
             tokio::try_join!(
@@ -162,7 +163,7 @@ impl Publisher {
         covered: LogHead,
     ) -> Result<(), PublishError> {
         let inner = &self.inner;
-        let layout = Layout::of(stream);
+        let layout = inner.layout(stream);
         let present = inner.present(&layout.snapshot(&claim.snapshot)?).await?;
         if present.bytes.is_some_and(|bytes| claim.snapshot.is(&bytes)) {
             return Ok(());
@@ -179,8 +180,8 @@ impl Publisher {
                 Arc::new(blocking(move || super::proof::Proven::whole(&of, built.content)).await?)
             }
         };
-        let level = inner.options.zstd_level;
-        let (stored, object) = blocking(move || proven.store(level)).await?;
+        let packing = inner.packing(stream);
+        let (stored, object) = blocking(move || proven.store(packing)).await?;
         inner.upload(&layout.snapshot(&object)?, &object, &stored).await?;
         claim.snapshot = object;
         Ok(())
@@ -285,7 +286,7 @@ impl Inner {
     /// bytes are read with each heartbeat.
     async fn is_stored(&self, stream: &Stream, item: &Publication) -> Result<bool, PublishError> {
         let Some(claim) = &item.claim else { return Ok(true) };
-        let layout = Layout::of(stream);
+        let layout = self.layout(stream);
         let (snapshot, archive) =
             (layout.snapshot(&claim.snapshot)?, layout.archive(claim.epoch, claim.version)?);
         let (snapshot, archive) = tokio::try_join!(self.store.head(&snapshot), self.store.head(&archive))?;
@@ -324,7 +325,7 @@ impl Inner {
         if let Some(previous) = known.of(claim) {
             return Ok(Some(previous));
         }
-        let path = Layout::of(stream).snapshot(&claim.snapshot)?;
+        let path = self.layout(stream).snapshot(&claim.snapshot)?;
         let Some(stored) = self.present(&path).await?.bytes else { return Ok(None) };
         let (claim, stream) = (claim.clone(), stream.clone());
         let read = move || {
@@ -354,13 +355,15 @@ impl Inner {
         let at_ms = claim.history.last().map_or(0, |step| step.at_ms);
         let is_fresh = claim.issued_ms <= at_ms.saturating_add_unsigned(kept_ms);
         let inline_since = claim.deltas.first().filter(|_| claim.inline && is_fresh).map(|delta| delta.since);
+        let packing = self.packing(stream);
         let (mut kept, mut inline) = (Vec::new(), None);
         for delta in claim.deltas.drain(..) {
             let is_inline = inline_since == Some(delta.since);
-            if !is_inline && !is_listed(delta.object.size, &claim.snapshot) {
+            let may_be_listed = packing.lists_deltas() && is_listed(delta.object.size, &claim.snapshot);
+            if !is_inline && !may_be_listed {
                 continue;
             }
-            let present = self.present(&Layout::of(stream).delta(&delta.object)?).await?;
+            let present = self.present(&self.layout(stream).delta(&delta.object)?).await?;
             let readable = |stored: &Vec<u8>| delta.object.open(stored, Caps::SNAPSHOT).is_ok();
             let Some(stored) = present.bytes.filter(readable) else { continue };
             kept.push(delta);
@@ -371,6 +374,10 @@ impl Inner {
         claim.deltas = kept;
         claim.inline = inline.is_some();
         Ok(inline)
+    }
+
+    fn packing(&self, stream: &Stream) -> Packing {
+        Packing::of(self.source.access(stream), self.options.zstd_level)
     }
 
     async fn upload_delta(&self, layout: Layout<'_>, chosen: Option<&Chosen>) -> Result<(), PublishError> {

@@ -8,6 +8,7 @@ use flagstone_bundle::manifest::Stream;
 use flagstone_model::key::ListKey;
 use flagstone_model::line::Head as LineHead;
 
+use super::layout::Access;
 use crate::log::Head;
 
 /// The content of a stream, and the head of the log it was folded from.
@@ -44,6 +45,11 @@ impl SourceError {
 /// Folds the log and builds lines. The publisher believes nothing it says: see [`super::Refusal`].
 #[async_trait]
 pub trait LineSource: Send + Sync {
+    /// Who may read the objects of a stream. It never changes.
+    fn access(&self, stream: &Stream) -> Access {
+        Access::of(stream)
+    }
+
     /// Folds the stream's project up to at least `seq` and builds the stream's content: same log, same lines.
     async fn build(&self, stream: &Stream, seq: u64) -> Result<Built, SourceError>;
 

@@ -4,19 +4,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
 use flagstone_model::json::Json;
-use flagstone_model::key::{FlagKey, ListKey, ProjectId, SegmentKey, ViewId};
+use flagstone_model::key::{FlagKey, ListKey, SegmentKey};
 
 use super::checks::Remembered;
 use super::sorted_map::SortedMap;
 use crate::author::{
-    Environment, ExperimentName, FlagDefinition, FlagTest, Instants, Mention, Mentioned, Note, Project,
-    Segment, Targeting,
+    Attributes, Environment, ExperimentName, FlagDefinition, FlagTest, Instants, Mention, Mentioned, Note,
+    Project, Segment, Targeting,
 };
 use crate::list::ListContent;
 use crate::log::Entity;
 use crate::lower::layer::Held;
 use crate::lower::salt::{Chosen, UsedSalt};
-use crate::lower::{Elsewhere, Splits, lower_environment, lower_flag, lower_segment};
+use crate::lower::{Elsewhere, Splits, lower_flag, lower_segment};
+use crate::view::{ClientSalt, Redactor, Unfit};
 
 /// The project itself.
 #[derive(Debug, Clone)]
@@ -108,13 +109,16 @@ pub struct FlagInEnvironment {
     pub seq: u64,
     pub(super) line: OnceLock<Arc<str>>,
     pub(super) checks: Remembered,
+    /// Its line in public views, or what is in the way, by the declarations of its environment.
+    pub(super) redacted: OnceLock<Result<Arc<str>, Arc<[Unfit]>>>,
 }
 
 impl FlagInEnvironment {
     pub(super) fn untouched(flag: Arc<FlagState>) -> Self {
         let authored = Targeting::untouched(&flag.definition);
         let targeting = Arc::new(SettledTargeting::new(authored, Splits::default()));
-        Self { flag, targeting, edits: 0, seq: 0, line: OnceLock::new(), checks: Remembered::default() }
+        let (line, checks, redacted) = Default::default();
+        Self { flag, targeting, edits: 0, seq: 0, line, checks, redacted }
     }
 
     /// The same after an edit of the flag's definition.
@@ -122,7 +126,8 @@ impl FlagInEnvironment {
         if self.edits == 0 {
             return Self::untouched(flag);
         }
-        Self { flag, line: OnceLock::new(), checks: Remembered::default(), ..self.clone() }
+        let (line, checks, redacted) = Default::default();
+        Self { flag, line, checks, redacted, ..self.clone() }
     }
 
     /// The same, targeted by an entry, for the `edits`th time.
@@ -134,7 +139,20 @@ impl FlagInEnvironment {
             seq,
             line: OnceLock::new(),
             checks: Remembered::default(),
+            redacted: OnceLock::new(),
         }
+    }
+
+    /// The same, not redacted yet.
+    pub(super) fn unredacted(&self) -> Self {
+        Self { redacted: OnceLock::new(), ..self.clone() }
+    }
+
+    /// Its line in public views, redacted once, or what is in the way.
+    pub(super) fn redacted(&self, redactor: Redactor<'_>) -> Result<&Arc<str>, &[Unfit]> {
+        let redacted =
+            self.redacted.get_or_init(|| redactor.flag(self.line()).map(Arc::from).map_err(Arc::from));
+        redacted.as_ref().map_err(|unfit| &**unfit)
     }
 
     /// Its edit number, which also rises with its definition's; the `rev` of its line.
@@ -175,6 +193,8 @@ pub struct SegmentState {
     pub(super) line: OnceLock<Arc<str>>,
     /// Whether its line has a test on which languages could disagree.
     pub(super) is_delicate: OnceLock<bool>,
+    /// Its line in public views, or what is in the way, by the declarations of its environment.
+    pub(super) redacted: OnceLock<Result<Arc<str>, Arc<[Unfit]>>>,
 }
 
 /// The member `instants` of what the log keeps of an entity; none if it has no such member.
@@ -226,14 +246,30 @@ impl SegmentState {
                 _ => None,
             })
             .collect();
-        let (line, is_delicate) = Default::default();
-        Self { segment, revision, seq, references, salts, line, is_delicate }
+        let (line, is_delicate, redacted) = Default::default();
+        Self { segment, revision, seq, references, salts, line, is_delicate, redacted }
     }
 
     /// Its line, lowered once; `None` if it was deleted.
     pub fn line(&self, key: &SegmentKey) -> Option<&Arc<str>> {
         let segment = self.segment.as_ref()?;
         Some(self.line.get_or_init(|| lower_segment(key, segment).into()))
+    }
+
+    /// The same, not redacted yet.
+    pub(super) fn unredacted(&self) -> Self {
+        Self { redacted: OnceLock::new(), ..self.clone() }
+    }
+
+    /// Its line in public views, redacted once, or what is in the way; `None` if it was deleted.
+    pub(super) fn redacted(
+        &self,
+        key: &SegmentKey,
+        redactor: Redactor<'_>,
+    ) -> Option<Result<Arc<str>, Vec<Unfit>>> {
+        let line = self.line(key)?;
+        let redacted = self.redacted.get_or_init(|| redactor.segment(line).map(Arc::from).map_err(Arc::from));
+        Some(redacted.clone().map_err(|unfit| unfit.to_vec()))
     }
 }
 
@@ -266,6 +302,10 @@ impl ListState {
 pub struct EnvironmentState {
     /// What its author wrote.
     pub environment: Environment,
+    /// What its public views are hashed with; `None` in an environment that is older than they are.
+    pub client_salt: Option<ClientSalt>,
+    /// What the project declares of attributes.
+    pub attributes: Arc<Attributes>,
     /// Its edit number.
     pub revision: u64,
     /// The last entry that changed it.
@@ -331,23 +371,8 @@ impl EnvironmentState {
         self.lists.iter().filter(|(_, list)| list.content.is_some())
     }
 
-    /// The lines of its snapshot, sorted. A list that no flag and no segment names is in no snapshot.
-    pub fn lines(&self, project: &ProjectId, view: &ViewId) -> Vec<Arc<str>> {
-        let head = lower_environment(&self.environment.id, project, view).into();
-        let flags = self.live_flags().map(|(_, flag)| Arc::clone(flag.line()));
-        let named = if self.lists.is_empty() { BTreeSet::new() } else { self.named_lists() };
-        let lists = self.lists.iter().filter(|(key, _)| named.contains(key));
-        let lists = lists.filter_map(|(key, list)| list.line(key).cloned());
-        let segments = self.segments.iter().filter_map(|(key, segment)| segment.line(key).cloned());
-        // Checks stand before everything else, and are sorted as lines: by text, so that 10 comes before 2.
-        let mut lines = self.check_lines();
-        lines.sort_unstable();
-        lines.extend([head].into_iter().chain(flags).chain(lists).chain(segments));
-        lines
-    }
-
     /// The lists that live flags and segments name.
-    fn named_lists(&self) -> BTreeSet<&ListKey> {
+    pub(super) fn named_lists(&self) -> BTreeSet<&ListKey> {
         let flags = self.live_flags().flat_map(|(_, flag)| &flag.targeting.references);
         let segments = self.live_segments().flat_map(|(_, segment)| &segment.references);
         let named = flags.chain(segments).filter_map(|reference| match reference {
@@ -357,6 +382,36 @@ impl EnvironmentState {
         named.collect()
     }
 }
+
+/// What the log keeps of an environment: what its author wrote and, beside it, its salt.
+pub(super) fn environment_to_json(environment: &Environment, salt: Option<&ClientSalt>) -> Json<'static> {
+    let mut json = environment.to_json().into_owned();
+    if let (Json::Object(members), Some(salt)) = (&mut json, salt) {
+        members.push((CLIENT_SALT.into(), Json::from(salt.to_string())));
+    }
+    json
+}
+
+/// Reads what the log keeps of an environment.
+pub(super) fn environment_from_json(json: &Json<'_>) -> Option<(Environment, Option<ClientSalt>)> {
+    let salt = match json.member(CLIENT_SALT) {
+        Some(salt) => Some(ClientSalt::parse(salt.as_str()?)?),
+        None => None,
+    };
+    Some((Environment::parse(&authored_environment(json)).ok()?, salt))
+}
+
+/// What its author wrote, out of what the log keeps of an environment.
+pub(crate) fn authored_environment(json: &Json<'_>) -> Json<'static> {
+    let mut json = json.clone().into_owned();
+    if let Json::Object(members) = &mut json {
+        members.retain(|(name, _)| name != CLIENT_SALT);
+    }
+    json
+}
+
+/// The member of an environment in the log that its author did not write.
+const CLIENT_SALT: &str = "client_salt";
 
 /// All environments of a project.
 pub(super) type Environments = BTreeMap<flagstone_model::key::EnvironmentId, Arc<EnvironmentState>>;

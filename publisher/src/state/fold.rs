@@ -10,10 +10,11 @@ use flagstone_model::value::{FlagType, Value};
 use super::change::Edit;
 use super::entity::{
     EnvironmentState, FlagInEnvironment, FlagState, ListState, ProjectState, SegmentState, SettledTargeting,
-    segment_from_json,
+    environment_from_json, segment_from_json,
 };
+use super::view::{AttributesState, ViewState};
 use super::{CredentialState, SortedMap, State};
-use crate::author::{Environment, FlagDefinition, FlagKind, Project, Segment};
+use crate::author::{Attributes, Environment, FlagDefinition, FlagKind, Project, Segment, ViewDefinition};
 use crate::list::{ListContent, ListKeys};
 use crate::log::{DataError, Entity, EntityChange, Entry, follows};
 
@@ -168,6 +169,17 @@ impl State {
                 self.sdk_keys.insert((id.clone(), key.clone()), Arc::new(folded));
                 Some(())
             }
+            Entity::Attributes => self.fold_attributes(place, state),
+            Entity::View(id) => {
+                let definition = match (state, self.views.get(id)) {
+                    (Some(Json::Null), _) => None,
+                    (Some(state), _) => Some(ViewDefinition::parse(state).ok()?),
+                    (None, present) => present.and_then(|present| present.definition.clone()),
+                };
+                let Place { revision, seq } = place;
+                self.views.insert(id.clone(), Arc::new(ViewState { definition, revision, seq }));
+                Some(())
+            }
             Entity::Erasure(_) | Entity::Restoration(..) | Entity::Unknown(_) => {
                 self.others.insert(entity.to_string().into(), (place.revision, place.seq));
                 Some(())
@@ -185,13 +197,28 @@ impl State {
         Some(())
     }
 
+    fn fold_attributes(&mut self, at: Place, state: Option<&Json<'_>>) -> Option<()> {
+        let attributes = match state {
+            Some(state) => Arc::new(Attributes::parse(state).ok()?),
+            None => Arc::clone(&self.attributes.attributes),
+        };
+        for environment in self.environments.values_mut() {
+            Arc::make_mut(environment).declared(&attributes);
+        }
+        self.attributes = AttributesState { attributes, revision: at.revision, seq: at.seq };
+        Some(())
+    }
+
     fn fold_environment(&mut self, id: &EnvironmentId, at: Place, state: Option<&Json<'_>>) -> Option<()> {
         let present = self.environments.get(id);
-        let environment = match (state, present) {
-            (Some(state), _) => Environment::parse(state).ok().filter(|environment| environment.id == *id)?,
-            (None, Some(present)) => present.environment.clone(),
-            (None, None) => Environment::unnamed(id.clone()),
+        let (environment, client_salt) = match (state, present) {
+            (Some(state), _) => environment_from_json(state).filter(|(found, _)| found.id == *id)?,
+            (None, Some(present)) => (present.environment.clone(), present.client_salt.clone()),
+            (None, None) => (Environment::unnamed(id.clone()), None),
         };
+        // What is hashed with one salt is never hashed with another.
+        let kept = present.and_then(|present| present.client_salt.clone());
+        let client_salt = kept.or(client_salt);
         let (flags, segments, lists) = present.map_or_else(
             || {
                 let untouched = |(key, flag): (&FlagKey, &Arc<FlagState>)| {
@@ -201,8 +228,16 @@ impl State {
             },
             |present| (present.flags.clone(), present.segments.clone(), present.lists.clone()),
         );
-        let (revision, seq) = (at.revision, at.seq);
-        let state = EnvironmentState { environment, revision, seq, flags, segments, lists };
+        let state = EnvironmentState {
+            environment,
+            client_salt,
+            attributes: Arc::clone(&self.attributes.attributes),
+            revision: at.revision,
+            seq: at.seq,
+            flags,
+            segments,
+            lists,
+        };
         self.environments.insert(id.clone(), Arc::new(state));
         Some(())
     }

@@ -7,14 +7,17 @@ use std::sync::Arc;
 
 use flagstone_model::digest::Digest;
 use flagstone_model::json::{Duplicates, Json, ParseOptions};
-use flagstone_model::key::ProjectId;
+use flagstone_model::key::{EnvironmentId, ProjectId};
 
 use super::State;
 use super::entity::{
-    EnvironmentState, FlagInEnvironment, FlagState, ListState, ProjectState, SegmentState, segment_to_json,
+    EnvironmentState, FlagInEnvironment, FlagState, ListState, ProjectState, SegmentState,
+    environment_to_json, segment_to_json,
 };
 use super::fold::Place;
 use super::requests::Recorded;
+use super::view::{AttributesState, ViewState};
+use crate::author::ViewDefinition;
 use crate::list::ListContent;
 use crate::log::{Entity, Head};
 
@@ -56,7 +59,19 @@ impl State {
     /// The state as lines; `None` before the first entry.
     pub fn to_lines(&self) -> Option<Vec<u8>> {
         // Everything a state holds is named here, so that what is added to it is added to its lines.
-        let Self { id, head, project, flags, environments, tokens, sdk_keys, requests, others } = self;
+        let Self {
+            id,
+            head,
+            project,
+            flags,
+            environments,
+            tokens,
+            sdk_keys,
+            attributes,
+            views,
+            requests,
+            others,
+        } = self;
         let Head { seq, hash, time_ms } = head.as_ref()?;
         let mut lines = Lines::default();
         lines.push(&Json::object([
@@ -74,28 +89,17 @@ impl State {
             let FlagState { definition, revision, seq } = &**flag;
             lines.entity(&Entity::Flag(key.clone()), (*revision, *seq), Some(definition.to_json()));
         }
+        if attributes.revision > 0 {
+            let AttributesState { attributes, revision, seq } = attributes;
+            lines.entity(&Entity::Attributes, (*revision, *seq), Some(attributes.to_json()));
+        }
+        for (id, found) in views.iter() {
+            let ViewState { definition, revision, seq } = &**found;
+            let state = definition.as_ref().map_or(Json::Null, ViewDefinition::to_json);
+            lines.entity(&Entity::View(id.clone()), (*revision, *seq), Some(state));
+        }
         for (id, found) in environments {
-            let EnvironmentState { environment, revision, seq, flags, segments, lists } = &**found;
-            let entity = Entity::Environment(id.clone());
-            lines.entity(&entity, (*revision, *seq), Some(environment.to_json()));
-            for (key, found) in flags.iter() {
-                let FlagInEnvironment { flag: _, targeting, edits, seq, line: _, checks: _ } = &**found;
-                if *edits > 0 {
-                    let entity = Entity::Targeting(id.clone(), key.clone());
-                    lines.entity(&entity, (found.revision(), *seq), Some(targeting.to_json()));
-                }
-            }
-            for (key, found) in segments.iter() {
-                let SegmentState { segment, revision, seq, references: _, salts: _, line: _, is_delicate: _ } =
-                    &**found;
-                let state = segment.as_ref().map_or(Json::Null, segment_to_json);
-                lines.entity(&Entity::Segment(id.clone(), key.clone()), (*revision, *seq), Some(state));
-            }
-            for (key, found) in lists.iter() {
-                let ListState { content, revision, seq, line: _ } = &**found;
-                let state = content.as_ref().map_or(Json::Null, ListContent::to_json);
-                lines.entity(&Entity::List(id.clone(), key.clone()), (*revision, *seq), Some(state));
-            }
+            lines.environment(id, found);
         }
         for (id, token) in tokens.iter() {
             let place = (token.revision, token.seq);
@@ -199,6 +203,50 @@ impl Lines {
     fn push(&mut self, json: &Json<'_>) {
         json.write(&mut self.0);
         self.0.push('\n');
+    }
+
+    /// An environment and everything in it.
+    fn environment(&mut self, id: &EnvironmentId, environment: &EnvironmentState) {
+        let EnvironmentState {
+            environment,
+            client_salt,
+            attributes: _,
+            revision,
+            seq,
+            flags,
+            segments,
+            lists,
+        } = environment;
+        let entity = Entity::Environment(id.clone());
+        let state = environment_to_json(environment, client_salt.as_ref());
+        self.entity(&entity, (*revision, *seq), Some(state));
+        for (key, found) in flags.iter() {
+            let FlagInEnvironment { flag: _, targeting, edits, seq, line: _, checks: _, redacted: _ } =
+                &**found;
+            if *edits > 0 {
+                let entity = Entity::Targeting(id.clone(), key.clone());
+                self.entity(&entity, (found.revision(), *seq), Some(targeting.to_json()));
+            }
+        }
+        for (key, found) in segments.iter() {
+            let SegmentState {
+                segment,
+                revision,
+                seq,
+                references: _,
+                salts: _,
+                line: _,
+                is_delicate: _,
+                redacted: _,
+            } = &**found;
+            let state = segment.as_ref().map_or(Json::Null, segment_to_json);
+            self.entity(&Entity::Segment(id.clone(), key.clone()), (*revision, *seq), Some(state));
+        }
+        for (key, found) in lists.iter() {
+            let ListState { content, revision, seq, line: _ } = &**found;
+            let state = content.as_ref().map_or(Json::Null, ListContent::to_json);
+            self.entity(&Entity::List(id.clone(), key.clone()), (*revision, *seq), Some(state));
+        }
     }
 
     /// An entity at its place; without a state it is one that is only carried along.

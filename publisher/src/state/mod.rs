@@ -7,7 +7,7 @@
 use core::fmt;
 use std::sync::Arc;
 
-use flagstone_model::key::{EnvironmentId, FlagKey, ProjectId};
+use flagstone_model::key::{EnvironmentId, FlagKey, ProjectId, ViewId};
 
 pub mod change;
 mod checks;
@@ -21,17 +21,19 @@ mod reach;
 mod references;
 mod requests;
 mod sorted_map;
+mod view;
 
 pub use credential::{Authored, Credential, CredentialState};
 pub use entity::{
     EnvironmentState, FlagInEnvironment, FlagState, ListState, ProjectState, SegmentState, SettledTargeting,
 };
-pub(crate) use entity::{authored_segment, notes};
+pub(crate) use entity::{authored_environment, authored_segment, notes};
 pub use fold::FoldError;
 pub use lines::StateFault;
 pub use reach::Reach;
 pub use requests::{REMEMBERED, REMEMBERED_MS, Recorded, Requests};
 pub use sorted_map::SortedMap;
+pub use view::{AttributesState, Obstacle, ObstacleAt, ViewState};
 
 use crate::author::{SdkKey, Token};
 use crate::log::{Entity, Head, SdkKeyId, TokenId};
@@ -48,6 +50,8 @@ pub struct State {
     environments: Environments,
     tokens: SortedMap<TokenId, Arc<CredentialState<Token>>>,
     sdk_keys: SortedMap<(EnvironmentId, SdkKeyId), Arc<CredentialState<SdkKey>>>,
+    attributes: AttributesState,
+    views: SortedMap<ViewId, Arc<ViewState>>,
     requests: Requests,
     /// Revision and last entry of entities that this release only carries along.
     others: SortedMap<Arc<str>, (u64, u64)>,
@@ -76,6 +80,8 @@ impl State {
             environments: Environments::new(),
             tokens: SortedMap::default(),
             sdk_keys: SortedMap::default(),
+            attributes: AttributesState::default(),
+            views: SortedMap::default(),
             requests: Requests::default(),
             others: SortedMap::default(),
         }
@@ -195,6 +201,8 @@ impl State {
                 .map(|list| (list.revision, list.seq)),
             Entity::Token(id) => self.tokens.get(id).map(|token| (token.revision, token.seq)),
             Entity::SdkKey(id, key) => self.sdk_key(id, key).map(|key| (key.revision, key.seq)),
+            Entity::Attributes => Some((self.attributes.revision, self.attributes.seq)),
+            Entity::View(id) => self.views.get(id).map(|view| (view.revision, view.seq)),
             other => self.others.get(other.to_string().as_str()).copied(),
         };
         place.unwrap_or_default()

@@ -42,6 +42,16 @@ impl<K: Ord + Clone, V: Clone> SortedMap<K, V> {
         chunk.get(at).map(|(_, value)| value)
     }
 
+    /// The entry at `key`, its key as it is kept.
+    pub fn get_key_value<Q: Ord + ?Sized>(&self, key: &Q) -> Option<(&K, &V)>
+    where
+        K: Borrow<Q>,
+    {
+        let chunk = self.chunks.get(self.chunk_of(key)?)?;
+        let at = chunk.binary_search_by(|(present, _)| present.borrow().cmp(key)).ok()?;
+        chunk.get(at).map(|(key, value)| (key, value))
+    }
+
     /// Sets the value at `key`; returns what was there.
     pub fn insert(&mut self, key: K, value: V) -> Option<V> {
         let Some(at) = self.chunk_of(&key) else {

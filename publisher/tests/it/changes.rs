@@ -8,7 +8,7 @@ use flagstone_publisher::log::{Draft, Entity, Entry};
 use flagstone_publisher::state::change::{self, Confirmation, MANY_FLAGS, Precondition, Refusal, Terms};
 use flagstone_publisher::state::{FoldError, REMEMBERED, REMEMBERED_MS, State};
 
-use crate::project::{Project, flag, json, places, production, segment};
+use crate::project::{Project, flag, json, places, production, salt, segment};
 
 fn checkout() -> Project {
     let mut project = Project::new();
@@ -299,9 +299,9 @@ fn an_environment_starts_with_every_flag_off() {
     let mut project = checkout();
     project.put("checkout", r#"{"on":true}"#);
     let body = json(r#"{"id":"staging","name":"Staging"}"#);
-    let edits = change::create_environment(&project.state, &body).unwrap();
+    let edits = change::create_environment(&project.state, &body, &salt()).unwrap();
     project.record(edits);
-    assert_eq!(code(change::create_environment(&project.state, &body)), "already-exists");
+    assert_eq!(code(change::create_environment(&project.state, &body, &salt())), "already-exists");
     let staging = EnvironmentId::parse("staging").unwrap();
     let lines = build(&project.state, &staging, &ViewId::server()).unwrap();
     assert_eq!(&*lines[0], r#"{"environment":"staging","project":"shop","view":"server"}"#);
@@ -320,10 +320,10 @@ fn an_environment_starts_with_every_flag_off() {
 #[test]
 fn what_is_not_there_is_not_built() {
     let project = Project::new();
-    let (staging, client) = (EnvironmentId::parse("staging").unwrap(), ViewId::parse("client").unwrap());
+    let (staging, other) = (EnvironmentId::parse("staging").unwrap(), ViewId::parse("other").unwrap());
     let missing = build(&project.state, &staging, &ViewId::server()).unwrap_err();
     assert!(matches!(missing, BuildError::EnvironmentNotFound { .. }));
-    assert_eq!(build(&project.state, &production(), &client).unwrap_err().code(), "view-not-found");
+    assert_eq!(build(&project.state, &production(), &other).unwrap_err().code(), "view-not-found");
 }
 
 #[test]

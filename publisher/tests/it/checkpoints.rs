@@ -24,7 +24,7 @@ use flagstone_publisher::state::{State, StateFault};
 use flagstone_publisher::store::MemoryStore;
 use proptest::prelude::*;
 
-use super::project::{Project, flag, json, segment};
+use super::project::{Project, flag, json, salt, segment};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_memory_checkpoints_conform() {
@@ -85,7 +85,7 @@ fn step(project: &mut Project, (what, which, how): (u8, u8, u8)) {
             change::put_segment(state, &id, &segment(&format!("s{}", how % 3)), &json(&body), terms)
         }
         6 => change::delete_segment(state, &id, &segment(&format!("s{}", how % 3)), terms),
-        7 => change::create_environment(state, &json(&format!(r#"{{"id":"{id}"}}"#))),
+        7 => change::create_environment(state, &json(&format!(r#"{{"id":"{id}"}}"#)), &salt()),
         8 => {
             let patch = format!(r#"{{"name":"n{how}","production":{}}}"#, how % 2 == 0);
             change::patch_environment(state, &id, &json(&patch), terms)

@@ -35,7 +35,7 @@ pub(super) struct Bench {
     pub(super) store: Arc<dyn ObjectStore>,
     pub(super) clock: Arc<ManualClock>,
     ports: Ports,
-    keys: Keys,
+    pub(super) keys: Keys,
     directory: Arc<tempfile::TempDir>,
 }
 

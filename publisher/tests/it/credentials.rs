@@ -8,7 +8,7 @@ use flagstone_publisher::state::change::{
     self, MAX_SDK_KEYS, MAX_TOKEN_LIFE_MS, MAX_TOKENS, New, Refusal, Terms,
 };
 
-use super::project::{Project, json, production, told};
+use super::project::{Project, json, production, salt, told};
 
 const NOW_MS: i64 = 1_795_262_400_000;
 
@@ -134,7 +134,8 @@ fn a_token_ends_within_ten_years() {
 #[test]
 fn an_environment_has_two_keys_and_each_environment_its_own() {
     let mut project = Project::new();
-    project.record(change::create_environment(&project.state, &json(r#"{"id":"staging"}"#)).unwrap());
+    project
+        .record(change::create_environment(&project.state, &json(r#"{"id":"staging"}"#), &salt()).unwrap());
     for number in 0..MAX_SDK_KEYS {
         let new = key(&format!("k_{number}"));
         project.record(change::create_sdk_key(&project.state, &production(), &new).unwrap());

@@ -38,3 +38,4 @@ mod several;
 mod sqlite;
 mod store;
 mod streams;
+mod views;

@@ -9,7 +9,7 @@ use flagstone_model::json::Json;
 use flagstone_publisher::state::change::{self, Confirmation, Terms};
 use proptest::prelude::*;
 
-use crate::project::{Project, flag, json, production, told};
+use crate::project::{Project, flag, json, production, salt, told};
 
 const CONFIRMED: Terms = Terms {
     precondition: change::Precondition::Any,
@@ -286,9 +286,12 @@ fn the_rollout_operation_on_a_fallthrough_that_is_recorded_begins_a_phase() {
 fn a_copied_environment_has_the_phases_and_has_begun_none() {
     let mut project = project();
     put(&mut project, &targeting("", "", "", HALVES));
-    let edits =
-        change::create_environment(&project.state, &json(r#"{"id":"staging","copy_from":"production"}"#))
-            .unwrap();
+    let edits = change::create_environment(
+        &project.state,
+        &json(r#"{"id":"staging","copy_from":"production"}"#),
+        &salt(),
+    )
+    .unwrap();
     project.record(edits);
     let copy = project.state.environment("staging").unwrap().live_flag("x").unwrap().clone();
     assert!(copy.targeting.splits.phases.begun().is_empty());

@@ -7,6 +7,7 @@ use flagstone_publisher::build::build;
 use flagstone_publisher::log::{Actor, ActorKind, Draft, Entry, EntryData};
 use flagstone_publisher::state::State;
 use flagstone_publisher::state::change::{self, Edit, Refusal, Terms};
+use flagstone_publisher::view::ClientSalt;
 
 pub(crate) fn json(text: &str) -> Json<'static> {
     Json::parse(text.as_bytes()).unwrap().into_owned()
@@ -24,6 +25,11 @@ pub(crate) fn production() -> EnvironmentId {
     EnvironmentId::parse("production").unwrap()
 }
 
+/// What the public views of an environment are hashed with.
+pub(crate) fn salt() -> ClientSalt {
+    ClientSalt::parse("k3f9").unwrap()
+}
+
 pub(crate) struct Project {
     pub(crate) state: State,
     pub(crate) entries: Vec<Entry>,
@@ -36,7 +42,9 @@ impl Project {
         let state = State::new(ProjectId::parse("shop").unwrap());
         let mut project = Self { state, entries: Vec::new(), time_ms: 1_795_253_123_200 };
         let mut edits = change::create_project(&project.state, &json(r#"{"id":"shop"}"#)).unwrap();
-        edits.extend(change::create_environment(&project.state, &json(r#"{"id":"production"}"#)).unwrap());
+        edits.extend(
+            change::create_environment(&project.state, &json(r#"{"id":"production"}"#), &salt()).unwrap(),
+        );
         project.record(edits);
         project
     }

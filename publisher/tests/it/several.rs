@@ -8,7 +8,7 @@ use flagstone_publisher::state::State;
 use flagstone_publisher::state::change::{self, Confirmation, MANY_FLAGS, Refusal, Terms};
 use proptest::prelude::*;
 
-use crate::project::{Project, flag, json, production, told};
+use crate::project::{Project, flag, json, production, salt, told};
 
 fn entities(project: &Project) -> Vec<String> {
     project.entries.last().unwrap().header.changes.iter().map(|change| change.entity.to_string()).collect()
@@ -333,7 +333,7 @@ fn a_copy_of_an_environment_serves_the_same_users_the_same() {
     let edits = change::archive_flag(&project.state, &flag("f-5"), Terms::default()).unwrap();
     project.record(edits);
     let body = json(r#"{"id":"preview","name":"Preview","copy_from":"production"}"#);
-    let edits = change::create_environment(&project.state, &body).unwrap();
+    let edits = change::create_environment(&project.state, &body, &salt()).unwrap();
     project.record(edits);
     assert_eq!(
         entities(&project),
@@ -352,8 +352,11 @@ fn a_copy_has_the_instants_that_local_times_were_settled_to() {
     let mut project = small();
     let when = r#"{"time":{"since":"2026-12-02T10:00[Europe/Berlin]"}}"#;
     project.segment("late", &format!(r#"{{"rules":[{{"if":[{when}]}}]}}"#));
-    let edits =
-        change::create_environment(&project.state, &json(r#"{"id":"preview","copy_from":"production"}"#));
+    let edits = change::create_environment(
+        &project.state,
+        &json(r#"{"id":"preview","copy_from":"production"}"#),
+        &salt(),
+    );
     project.record(edits.unwrap());
     let states = project.entries.last().unwrap().read_data().unwrap().unwrap().states;
     let settled = states.iter().filter(|state| state.member("instants").is_some()).count();
@@ -386,7 +389,7 @@ fn what_is_authored_alike_in_an_empty_project_gives_the_same_lines() {
 #[test]
 fn what_is_to_be_copied_must_be_there() {
     let project = small();
-    let create = |body: &str| change::create_environment(&project.state, &json(body));
+    let create = |body: &str| change::create_environment(&project.state, &json(body), &salt());
     let refused = create(r#"{"id":"preview","copy_from":"prodution"}"#).unwrap_err();
     assert_eq!((refused.code(), refused.place().0), ("environment-not-found", Some("/copy_from")));
     assert!(refused.to_string().ends_with("did you mean `production`?"));

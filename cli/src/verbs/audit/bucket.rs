@@ -10,7 +10,7 @@ use flagstone_bundle::root::{Pin, Root, UnverifiedRoot};
 use flagstone_model::digest::Digest;
 use flagstone_model::key::{EnvironmentId, ProjectId, ViewId};
 use flagstone_publisher::list::ListContent;
-use flagstone_publisher::publish::Layout;
+use flagstone_publisher::publish::{Access, Layout};
 
 use crate::verbs::audit::Fault;
 use crate::verbs::audit::lists::{self, Last};
@@ -26,6 +26,8 @@ pub(super) struct Found {
 #[derive(Debug)]
 pub(super) struct Announced {
     pub(super) stream: Stream,
+    /// Where its objects lie.
+    pub(super) access: Access,
     /// The manifest that clients poll.
     pub(super) newest: Option<Found>,
     /// The archive, by version.
@@ -74,22 +76,28 @@ impl<'p> Bucket<'p> {
     pub(super) fn streams(&self) -> Result<Vec<Announced>, Fault> {
         let mut streams = Vec::new();
         let Some(root) = &self.root else { return Ok(streams) };
-        for access in ["closed", "open"] {
-            let base = format!("{access}/{}/v1/e", self.project);
+        for access in [Access::Closed, Access::Open] {
+            let base = format!("{}/{}/v1/e", access.as_str(), self.project);
             for environment in self.names(&base)? {
                 for view in self.names(&format!("{base}/{environment}"))? {
                     let ids = (EnvironmentId::parse(&environment), ViewId::parse(&view));
                     let (Ok(environment), Ok(view)) = ids else { continue };
                     let stream = Stream { project: self.project.clone(), environment, view };
-                    streams.push(self.announced(stream, root)?);
+                    if [ViewId::server(), ViewId::client()].contains(&stream.view)
+                        && access != Access::of(&stream)
+                    {
+                        let what = "objects of this view do not lie here";
+                        return Err(Fault::of_object("view-misplaced", &base, what));
+                    }
+                    streams.push(self.announced(stream, access, root)?);
                 }
             }
         }
         Ok(streams)
     }
 
-    fn announced(&self, stream: Stream, root: &Root) -> Result<Announced, Fault> {
-        let path = path_of(Layout::of(&stream).manifest())?;
+    fn announced(&self, stream: Stream, access: Access, root: &Root) -> Result<Announced, Fault> {
+        let path = path_of(Layout::new(&stream, access).manifest())?;
         let newest = self.manifest(&path, &stream, root)?;
         let archive = format!("{}/m", path.trim_end_matches("/manifest"));
         let mut archived = Vec::new();
@@ -107,13 +115,13 @@ impl<'p> Bucket<'p> {
             archived.push(found);
         }
         archived.sort_by_key(|found| (found.manifest.epoch(), found.manifest.version()));
-        Ok(Announced { stream, newest, archived })
+        Ok(Announced { stream, access, newest, archived })
     }
 
     /// The serial of a stream's manifest, read again.
-    pub(super) fn newest(&self, stream: &Stream) -> Result<Option<u64>, Fault> {
+    pub(super) fn newest(&self, stream: &Stream, access: Access) -> Result<Option<u64>, Fault> {
         let Some(root) = &self.root else { return Ok(None) };
-        let path = path_of(Layout::of(stream).manifest())?;
+        let path = path_of(Layout::new(stream, access).manifest())?;
         Ok(self.manifest(&path, stream, root)?.map(|found| found.manifest.serial()))
     }
 
@@ -127,9 +135,9 @@ impl<'p> Bucket<'p> {
     }
 
     /// Checks that the snapshot a manifest names is there and is its content.
-    pub(super) fn check_snapshot(&self, found: &Found) -> Result<(), Fault> {
+    pub(super) fn check_snapshot(&self, found: &Found, access: Access) -> Result<(), Fault> {
         let Found { manifest, .. } = found;
-        let path = path_of(Layout::of(manifest.stream()).snapshot(manifest.snapshot()))?;
+        let path = path_of(Layout::new(manifest.stream(), access).snapshot(manifest.snapshot()))?;
         let stored = self.read(&path)?.ok_or_else(|| {
             Fault::of_object("object-missing", &path, format!("version {} needs it", manifest.version()))
         })?;

@@ -148,17 +148,17 @@ impl Checks {
             adopted: Vec::new(),
             unknown: BTreeSet::new(),
         };
-        for Announced { stream, newest, archived } in announced {
+        for Announced { stream, access, newest, archived } in announced {
             debug_assert_eq!(stream.project, *project, "streams of one project");
             let item = Publications::read(publications, &stream)
                 .await
                 .map_err(|error| Fault::new(error.code(), error))?;
             for found in archived.iter().chain(&newest) {
                 claimed(found, &item)?;
-                bucket.check_snapshot(found)?;
+                bucket.check_snapshot(found, access)?;
             }
             in_order(&archived)?;
-            still_announced(&item, newest.as_ref(), || bucket.newest(&stream))?;
+            still_announced(&item, newest.as_ref(), || bucket.newest(&stream, access))?;
             let remarks = remarks(&item, newest.as_ref(), &archived)?;
             let index = checks.streams.len();
             for found in archived.iter().chain(&newest) {

@@ -141,6 +141,18 @@ fn stream(name: &str, published: &Json<'_>, checks: &mut Checks) {
         let detail = format!("{name}: version {version} is not announced yet, {behind} entries behind");
         return checks.warn("stream", detail, "look again in a few seconds, then at the server's log");
     }
+    let left_out = published.member("left_out").and_then(Json::as_array).unwrap_or_default();
+    if let Some(first) = left_out.first() {
+        let more = match left_out.len() {
+            1 => String::new(),
+            count => format!(" and {} more", count.saturating_sub(1)),
+        };
+        checks.warn(
+            "stream",
+            format!("{name}: clients do not get the client-visible flag {}{more}", told::plain(first)),
+            "`flagstone attribute set` declares what its rules test, or `flagstone flag edit FLAG              --client-visible=false` says so",
+        );
+    }
     let age = told::number(published, "issued_ms").map(|issued| now_ms().saturating_sub(issued));
     match age {
         Some(age) if age > STALE_MS => checks.warn(

@@ -70,7 +70,9 @@ async fn finish(control: &ControlPlane) {
     for environment in environments(control).await.unwrap_or_default() {
         loop {
             match control.publish(&environment).await {
-                Ok(published) if published.state == PublicationState::Announced => break,
+                Ok(published) if published.values().all(|view| view.state == PublicationState::Announced) => {
+                    break;
+                }
                 Ok(_) => {}
                 Err(error) => {
                     tracing::error!(%environment, code = error.code(), %error, "a stream could not be announced");

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use flagstone_model::json::Json;
-use flagstone_model::key::{EnvironmentId, FlagKey, SegmentKey};
-use flagstone_publisher::author::{Environment, FlagDefinition, Problem, Segment, Targeting};
+use flagstone_model::key::{EnvironmentId, FlagKey, SegmentKey, ViewId};
+use flagstone_publisher::author::{
+    Attributes, Environment, FlagDefinition, Problem, Segment, Targeting, ViewDefinition,
+};
 use flagstone_publisher::log::Entity;
 
 use crate::api::{Api, escaped};
@@ -59,6 +61,24 @@ impl Server {
             tree.environments.insert(environment.id.clone(), environment);
         }
         let head = head(api, &tree).await?;
+        let declared = api.get(&api.in_project("attributes")).await?.body;
+        let at = revision(&declared);
+        if at > 0 {
+            let attributes =
+                Attributes::parse(&own(&declared, &[])).map_err(|wrong| unreadable(&declared, &wrong))?;
+            revisions.insert(Entity::Attributes, at);
+            tree.attributes = Some(attributes);
+        }
+        for item in api.list(&api.in_project("views")).await? {
+            let Ok(id) = ViewId::parse(told::text(&item, "key")) else { continue };
+            // What is built in is in every project.
+            if [ViewId::server(), ViewId::client()].contains(&id) {
+                continue;
+            }
+            let view = ViewDefinition::parse(&own(&item, &[])).map_err(|wrong| unreadable(&item, &wrong))?;
+            revisions.insert(Entity::View(id.clone()), revision(&item));
+            tree.views.insert(id, view);
+        }
         for item in api.list(&api.in_project("flags")).await? {
             let definition =
                 FlagDefinition::parse(&own(&item, &["key"])).map_err(|wrong| unreadable(&item, &wrong))?;

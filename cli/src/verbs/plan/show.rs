@@ -33,7 +33,13 @@ pub(crate) fn changes(screen: &Screen, changed: &[Json<'static>]) -> Result<(), 
 
 fn entity(screen: &Screen, change: &Json<'static>) -> Result<(), Failure> {
     let (flag, segment) = (told::text(change, "flag"), told::text(change, "segment"));
-    let (kind, key) = if flag.is_empty() { ("segment", segment) } else { ("flag", flag) };
+    let view = told::text(change, "view");
+    let (kind, key) = match (flag, segment, view) {
+        ("", "", "") => ("attributes", ""),
+        ("", "", view) => ("view", view),
+        ("", segment, _) => ("segment", segment),
+        (flag, ..) => ("flag", flag),
+    };
     let environment = match told::text(change, "environment") {
         "" => String::new(),
         id => format!(" in {id}"),
@@ -44,12 +50,15 @@ fn entity(screen: &Screen, change: &Json<'static>) -> Result<(), Failure> {
         "archived" | "deleted" => ("-", Paint::Red),
         _ => ("~", Paint::Yellow),
     };
-    let head = format!("{mark} {kind} {key}{environment}");
+    let head = format!("{mark} {}{environment}", format!("{kind} {key}").trim_end());
     screen.line(format!("{}: {action}", screen.paint(paint, head)))?;
     let none = Json::Null;
     let (from, to) = (change.member("from").unwrap_or(&none), change.member("to").unwrap_or(&none));
     match action {
         "archived" => screen.line("    it leaves every environment, and its key is never used again")?,
+        "deleted" if kind == "view" => {
+            screen.line("    it is published no more, and its id is never used again")?;
+        }
         "deleted" => screen.line("    its key is never used again")?,
         _ => {
             let mut lines = Vec::new();

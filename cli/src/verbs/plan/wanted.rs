@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use flagstone_model::json::Json;
-use flagstone_model::key::{EnvironmentId, FlagKey, SegmentKey};
+use flagstone_model::key::{EnvironmentId, FlagKey, SegmentKey, ViewId};
 use flagstone_publisher::author::{Environment, MAX_CHANGES, Mentioned, Targeting};
 use flagstone_publisher::log::Entity;
 
@@ -48,6 +48,7 @@ impl Planned {
                 vec![("segment", text(key)), ("environment", text(environment))]
             }
             Entity::Flag(key) => vec![("flag", text(key))],
+            Entity::View(id) => vec![("view", text(id))],
             _ => Vec::new(),
         };
         all.extend(members);
@@ -71,10 +72,12 @@ impl Planned {
     pub(super) fn of_plan(change: Json<'static>) -> Self {
         let text = |name: &str| change.member(name).and_then(Json::as_str);
         let environment = text("environment").map_or(String::new(), |id| format!(" in {id}"));
-        let what = match (text("flag"), text("segment")) {
-            (Some(key), _) => format!("flag `{key}`{environment}"),
-            (None, Some(key)) => format!("segment `{key}`{environment}"),
-            (None, None) => "a change".to_owned(),
+        let what = match (text("flag"), text("segment"), text("view")) {
+            (Some(key), _, _) => format!("flag `{key}`{environment}"),
+            (None, Some(key), _) => format!("segment `{key}`{environment}"),
+            (None, None, Some(id)) => format!("view `{id}`"),
+            (None, None, None) if change.member("attributes").is_some() => "attributes".to_owned(),
+            (None, None, None) => "a change".to_owned(),
         };
         Self { change, what, entity: None, mentions: Vec::new(), origin: None }
     }
@@ -96,6 +99,7 @@ fn name(entity: &Entity) -> String {
         Entity::Flag(key) => format!("flag `{key}`"),
         Entity::Targeting(environment, key) => format!("flag `{key}` in {environment}"),
         Entity::Segment(environment, key) => format!("segment `{key}` in {environment}"),
+        Entity::View(id) => format!("view `{id}`"),
         other => other.to_string(),
     }
 }
@@ -112,7 +116,8 @@ pub(super) fn parts(changes: Vec<Planned>) -> Vec<Vec<Planned>> {
     let (mut definitions, mut segments, mut targetings) = (Vec::new(), Vec::new(), Vec::new());
     for planned in changes {
         match planned.entity {
-            Some(Entity::Flag(_)) => definitions.push(planned),
+            // What is declared decides what may be client-visible.
+            Some(Entity::Flag(_) | Entity::Attributes | Entity::View(_)) => definitions.push(planned),
             Some(Entity::Segment(..)) => segments.push(planned),
             _ => targetings.push(planned),
         }
@@ -168,6 +173,7 @@ fn ordered(mut segments: Vec<Planned>) -> Vec<Planned> {
 /// Compares files with the server. What has no file stays, unless `prune`.
 pub(super) fn all(read: &Read, server: &Server, prune: bool) -> Wanted {
     let mut wanted = Wanted::default();
+    wanted.views(read, server);
     wanted.flags(read, server);
     wanted.segments(read, server);
     wanted.gone(read, server, prune);
@@ -226,6 +232,27 @@ impl Wanted {
         }
     }
 
+    fn views(&mut self, read: &Read, server: &Server) {
+        let revision = |entity: &Entity| server.revisions.get(entity).copied().unwrap_or_default();
+        if let Some(attributes) = &read.tree.attributes
+            && server.tree.attributes.as_ref() != Some(attributes)
+        {
+            let entity = Entity::Attributes;
+            let body = attributes.to_json();
+            let declared = body.member("attributes").cloned().unwrap_or(Json::Null);
+            let planned = Planned::new(entity.clone(), revision(&entity), vec![("attributes", declared)]);
+            self.changes.push(planned.standing_in(read.attributes.as_ref(), "/attributes".to_owned()));
+        }
+        for (id, view) in &read.tree.views {
+            if server.tree.views.get(id) != Some(view) {
+                let entity = Entity::View(id.clone());
+                let members = vec![("definition", view.to_json())];
+                let planned = Planned::new(entity.clone(), revision(&entity), members);
+                self.changes.push(planned.standing_in(read.views.get(id), String::new()));
+            }
+        }
+    }
+
     fn segments(&mut self, read: &Read, server: &Server) {
         for (place @ (id, key), segment) in &read.tree.segments {
             if server.tree.segments.get(place) == Some(segment) {
@@ -253,8 +280,12 @@ impl Wanted {
             .keys()
             .filter(|place| known(&place.0) && !read.tree.segments.contains_key(*place));
         let segments: Vec<&(EnvironmentId, SegmentKey)> = segments.collect();
+        let views: Vec<&ViewId> =
+            server.tree.views.keys().filter(|id| !read.tree.views.contains_key(*id)).collect();
         if !prune {
-            for (count, what) in [(flags.len(), "flags"), (segments.len(), "segments")] {
+            for (count, what) in
+                [(flags.len(), "flags"), (segments.len(), "segments"), (views.len(), "views")]
+            {
                 if count > 0 {
                     self.remarks.push(format!(
                         "{count} {what} of the server have no file and stay; --prune takes them away"
@@ -271,6 +302,11 @@ impl Wanted {
                 revision(&entity),
                 vec![("archive", Json::from(true))],
             ));
+        }
+        for id in views {
+            let entity = Entity::View(id.clone());
+            let members = vec![("delete", Json::from(true))];
+            self.changes.push(Planned::new(entity.clone(), revision(&entity), members));
         }
         for (id, key) in segments {
             let entity = Entity::Segment(id.clone(), key.clone());

@@ -1,7 +1,7 @@
 //! Several changes in one entry, and environments restored.
 
 use axum::extract::State;
-use flagstone_publisher::author::{Change, Role};
+use flagstone_publisher::author::{Change, Role, Wish};
 use flagstone_publisher::control::{ControlError, Several, Write};
 use flagstone_publisher::state::change::Refusal;
 
@@ -24,7 +24,12 @@ pub(crate) async fn make(State(service): State<Service>, call: Call) -> Answer {
     let (body, reason) = reason(Some(call.json(Media::Json)?))?;
     let changes = Change::parse_all(&body).map_err(|problems| ControlError::from(Refusal::from(problems)))?;
     for change in &changes {
-        call.principal().require(Role::Editor, change.wish.environment())?;
+        // What clients may know, and which streams there are, is for those who may make environments.
+        let role = match change.wish {
+            Wish::Attributes(_) | Wish::View(..) | Wish::DeleteView(_) => Role::Admin,
+            _ => Role::Editor,
+        };
+        call.principal().require(role, change.wish.environment())?;
     }
     let terms = call.write_with(&query, reason, async { Ok(0) }).await?;
     several(&service, Several::Changes(changes), terms, on_trial).await

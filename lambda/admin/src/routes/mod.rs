@@ -30,6 +30,7 @@ pub(crate) mod publication;
 pub(crate) mod segments;
 pub(crate) mod targeting;
 pub(crate) mod tokens;
+pub(crate) mod views;
 
 /// What a handler answers.
 pub(crate) type Answer = Result<Response, Problem>;

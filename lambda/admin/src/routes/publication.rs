@@ -3,7 +3,6 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use flagstone_model::json::Json;
-use flagstone_model::key::ViewId;
 use flagstone_publisher::author::{self, Role};
 
 use super::{Answer, plain, reason, run_on};
@@ -17,7 +16,7 @@ pub(crate) async fn read(State(service): State<Service>, call: Call) -> Answer {
     Ok(answer::json(StatusCode::OK, publication.to_string()))
 }
 
-/// Brings the stream up to date with the log. Only an adoption changes something, and is recorded.
+/// Brings the streams up to date with the log. Only an adoption changes something, and is recorded.
 pub(crate) async fn publish(State(service): State<Service>, call: Call) -> Answer {
     plain(&call)?;
     let environment = call.environment()?;
@@ -36,8 +35,7 @@ pub(crate) async fn publish(State(service): State<Service>, call: Call) -> Answe
         }
     })
     .await?;
-    let views = [(ViewId::server(), published)].into();
-    let publication = answer::publication(&[(environment, views)].into());
+    let publication = answer::publication(&[(environment, published)].into());
     Ok(answer::json(StatusCode::OK, Json::object([("publication", publication)]).to_string()))
 }
 

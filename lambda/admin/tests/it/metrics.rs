@@ -61,7 +61,9 @@ async fn appends_and_stages_of_publications_are_counted_from_zero_on() {
     let after = read(&world).await;
     assert_eq!(appended(&after, "written") - appended(&before, "written"), 1.0);
     for stage in ["build", "prove", "upload", "claim", "sign", "archive", "announce"] {
-        assert_eq!(staged(&after, stage) - staged(&before, stage), 2.0, "{stage}, once an environment");
+        // The view `client` is built too, and nothing of it has changed.
+        let times = if stage == "build" { 4.0 } else { 2.0 };
+        assert_eq!(staged(&after, stage) - staged(&before, stage), times, "{stage}, once a stream");
     }
     assert!(!after.contains("flagstone_publication_stage_failures_total{"), "{after}");
 }

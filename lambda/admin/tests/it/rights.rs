@@ -39,6 +39,12 @@ const TABLE: &[(&str, &str, &str, &str, Limited)] = &[
     ("GET", "P/tokens/self", "", "viewer", Open),
     ("GET", "P/tokens/t_example", "", "admin", Open),
     ("DELETE", "P/tokens/t_example", "", "admin", Open),
+    ("GET", "P/attributes", "", "viewer", Open),
+    ("PUT", "P/attributes", r#"{"attributes":{"country":"public"}}"#, "admin", Closed),
+    ("GET", "P/views", "", "viewer", Open),
+    ("GET", "P/views/mobile", "", "viewer", Open),
+    ("PUT", "P/views/mobile", r#"{"audience":"public","include":"client"}"#, "admin", Closed),
+    ("DELETE", "P/views/mobile", "", "admin", Closed),
     ("GET", "E", "", "viewer", Inside),
     ("PATCH", "E", r#"{"name":"x"}"#, "admin", Inside),
     ("GET", "E/flags", "", "viewer", Inside),
@@ -110,14 +116,26 @@ async fn every_documented_operation_has_a_row_among_the_rights_and_every_row_is_
 
 /// A path with `*` for each parameter.
 fn shape(path: &str) -> String {
-    let known =
-        ["flags", "environments", "log", "erase", "access", "tokens", "self", "segments", "lists", "keys"];
+    let known = [
+        "flags",
+        "environments",
+        "log",
+        "erase",
+        "access",
+        "tokens",
+        "self",
+        "segments",
+        "lists",
+        "keys",
+        "attributes",
+        "views",
+    ];
     let path = path.split('?').next().unwrap();
     let words = path.split('/').enumerate().map(|(at, part)| {
         let named = at > 1
             && !part.is_empty()
             && path.split('/').nth(at - 1).is_some_and(|before| {
-                ["flags", "tokens", "segments", "lists", "keys"].contains(&before) && part != "self"
+                ["flags", "tokens", "segments", "lists", "keys", "views"].contains(&before) && part != "self"
             });
         if named && !known.contains(&part) || part.starts_with('{') { "*" } else { part }
     });

@@ -12,7 +12,7 @@ use flagstone_admin::auth::{AdminToken, Principal, ProjectTokens};
 use flagstone_admin::cdn::{self, KeyScope, ProjectSdkKeys, StaticSdkKeys};
 use flagstone_model::digest::Digest;
 use flagstone_model::json::Json;
-use flagstone_model::key::{EnvironmentId, ProjectId};
+use flagstone_model::key::{EnvironmentId, ProjectId, ViewId};
 use flagstone_publisher::checkpoint::MemoryCheckpoints;
 use flagstone_publisher::clock::ManualClock;
 use flagstone_publisher::control::{ControlPlane, Operation, Ports, Precondition, Write};
@@ -229,6 +229,8 @@ impl World {
         };
         let production = EnvironmentId::parse("production").unwrap();
         self.control.write(Operation::CreateSdkKey(production, key), system()).await.unwrap();
+        let (view, all) = (ViewId::parse("mobile").unwrap(), r#"{"audience":"public","include":"client"}"#);
+        self.control.write(Operation::PutView(view, body(all)), system()).await.unwrap();
     }
 
     /// Makes a request, and holds what comes back against the OpenAPI document.

@@ -9,7 +9,8 @@ use crate::author::{Environment, Project};
 use crate::list::ListContent;
 use crate::log::Entity;
 use crate::state::State;
-use crate::state::entity::segment_to_json;
+use crate::state::entity::{environment_to_json, segment_to_json};
+use crate::view::ClientSalt;
 
 /// Most environments of a project.
 pub(super) const MAX_ENVIRONMENTS: usize = 64;
@@ -28,7 +29,9 @@ pub fn create_project(state: &State, body: &Json<'_>) -> Result<Vec<Edit>, Refus
 
 /// Adds an environment. Every flag in it is off, unless the member `copy_from` names another environment: then it has
 /// that one's segments and targetings, whose salts and ranges are copied too, so that the same users get the same.
-pub fn create_environment(state: &State, body: &Json<'_>) -> Result<Vec<Edit>, Refusal> {
+///
+/// `salt` is what its public views are hashed with.
+pub fn create_environment(state: &State, body: &Json<'_>, salt: &ClientSalt) -> Result<Vec<Edit>, Refusal> {
     let (body, source) = copy_from(body)?;
     let environment = Environment::parse(&body)?;
     if state.environment(environment.id.as_str()).is_some() {
@@ -43,7 +46,8 @@ pub fn create_environment(state: &State, body: &Json<'_>) -> Result<Vec<Edit>, R
     });
     let source = source.transpose()?;
     let id = environment.id.clone();
-    let edit = Edit::of(state, Entity::Environment(id.clone()), &environment.to_json());
+    let created = environment_to_json(&environment, Some(salt));
+    let edit = Edit::of(state, Entity::Environment(id.clone()), &created);
     let Some(source) = source else { return Ok(vec![edit]) };
     let next = state.with([&edit])?;
     let place = || Place { pointer: "/copy_from".to_owned(), is_document: false, is_kill: false };
@@ -97,5 +101,6 @@ pub fn patch_environment(
     if environment.id != *id {
         return Err(Refusal::invalid("/id", "the id of an environment does not change"));
     }
-    Ok(vec![Edit::of(state, Entity::Environment(id.clone()), &environment.to_json())])
+    let changed = environment_to_json(&environment, present.client_salt.as_ref());
+    Ok(vec![Edit::of(state, Entity::Environment(id.clone()), &changed)])
 }

@@ -4,6 +4,7 @@ use flagstone_model::json::Json;
 use flagstone_model::key::FlagKey;
 use flagstone_model::limits::{MAX_LINE_BYTES, MAX_LINES};
 
+use super::client::{self, Spoken};
 use super::{Edit, Refusal, Terms, merge};
 use crate::author::{FlagDefinition, Problem, code};
 use crate::log::Entity;
@@ -24,6 +25,7 @@ pub fn create_flag(state: &State, body: &Json<'_>) -> Result<Vec<Edit>, Refusal>
     let edit = Edit::of(state, Entity::Flag(definition.key.clone()), &definition.to_json());
     let next = state.with([&edit])?;
     check_lines(&next, &definition.key)?;
+    Refusal::unless_none(client::check(state, &next, &Spoken::of(Entity::Flag(definition.key.clone()))))?;
     for (id, environment) in next.environments() {
         let lines = environment.live_flags().count().saturating_add(environment.live_segments().count());
         if lines >= MAX_LINES {
@@ -94,6 +96,7 @@ fn redefine(state: &State, definition: &FlagDefinition, terms: Terms) -> Result<
     Refusal::unless_none(problems)?;
     check_lines(&next, key)?;
     Refusal::unless_checked(state, &next, |_, _| None)?;
+    Refusal::unless_none(client::check(state, &next, &Spoken::of(Entity::Flag(key.clone()))))?;
     for (_, environment) in state.environments() {
         terms.confirm(environment, Node::Flag(key.as_str()))?;
     }

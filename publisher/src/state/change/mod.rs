@@ -3,6 +3,7 @@
 //! Nothing here writes. A caller appends an entry of the edits and folds it; if another entry got in first, it
 //! folds that one and computes the edits anew.
 
+mod client;
 mod credential;
 mod environment;
 mod flag;
@@ -15,6 +16,7 @@ mod segment;
 mod several;
 mod targeting;
 mod together;
+mod view;
 
 use flagstone_model::instant::Instant;
 use flagstone_model::json::Json;
@@ -34,6 +36,7 @@ pub use schedule::pause_ramp;
 pub use segment::{delete_segment, put_segment};
 pub use several::change_several;
 pub use targeting::{put_targeting, restore_targeting, roll_out, switch};
+pub use view::{MAX_VIEWS, add_client_salts, delete_view, put_attributes, put_view};
 
 use super::State;
 use super::references::{Graph, Node};

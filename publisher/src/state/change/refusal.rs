@@ -1,5 +1,7 @@
 //! Why a change is not made.
 
+use flagstone_model::key::ViewId;
+
 use super::{MAX_SDK_KEYS, MAX_TOKENS};
 use flagstone_model::key::{EnvironmentId, FlagKey};
 use flagstone_model::limits::MAX_LINES;
@@ -77,6 +79,20 @@ pub enum Refusal {
     KeyNotFound {
         /// The id asked for.
         id: String,
+    },
+    /// There is no such view, or it was deleted.
+    #[error("there is no view `{id}`{hint}")]
+    ViewNotFound {
+        /// The id asked for.
+        id: String,
+        /// `; did you mean …?`, or nothing.
+        hint: String,
+    },
+    /// The view is there in every project, and is what it is.
+    #[error("the view `{id}` is built in and does not change; make one of another id")]
+    BuiltInView {
+        /// Its id.
+        id: ViewId,
     },
     /// The project has as many tokens as it may have.
     #[error("a project has at most {MAX_TOKENS} tokens that are not expired; revoke one")]
@@ -157,6 +173,8 @@ impl Refusal {
             Self::ListTooLarge { .. } => "too-large",
             Self::TokenNotFound { .. } => "token-not-found",
             Self::KeyNotFound { .. } => "key-not-found",
+            Self::ViewNotFound { .. } => "view-not-found",
+            Self::BuiltInView { .. } => "view-built-in",
             Self::TooManyTokens => "too-many-tokens",
             Self::TooManyKeys => "too-many-keys",
             Self::StaleRevision { .. } => "stale-revision",
@@ -258,6 +276,15 @@ impl From<ListFault> for Refusal {
             return Self::ListTooLarge { fault };
         }
         Self::Invalid { problems: vec![fault.problem()] }
+    }
+}
+
+impl Refusal {
+    /// No view of this id.
+    pub fn no_view(state: &State, id: &str) -> Self {
+        let views = state.views();
+        let hint = did_you_mean(id, views.iter().map(|(id, _)| id.as_str()));
+        Self::ViewNotFound { id: id.to_owned(), hint }
     }
 }
 

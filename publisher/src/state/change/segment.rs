@@ -4,6 +4,7 @@ use flagstone_model::json::Json;
 use flagstone_model::key::{EnvironmentId, SegmentKey};
 use flagstone_model::limits::{MAX_LINES, MAX_SEGMENT_LINE_BYTES};
 
+use super::client::{self, Spoken};
 use super::{Edit, Refusal, Terms};
 use crate::author::{Mentioned, Segment};
 use crate::log::Entity;
@@ -55,6 +56,8 @@ pub fn put_segment(
     }
     Refusal::unless_none(problems)?;
     Refusal::unless_checked(state, &next, |_, _| None)?;
+    let spoken = Spoken::of(Entity::Segment(id.clone(), key.clone()));
+    Refusal::unless_none(client::check(state, &next, &spoken))?;
     if present.is_some() {
         terms.confirm(environment, Node::Segment(key.as_str()))?;
     }

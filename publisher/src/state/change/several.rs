@@ -2,12 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use flagstone_model::key::{EnvironmentId, FlagKey, SegmentKey};
+use flagstone_model::json::Json;
+use flagstone_model::key::{EnvironmentId, FlagKey, SegmentKey, ViewId};
 
 use super::schedule::{ask_before_shrinking, past};
 use super::together::{Place, Together};
+use super::view::{change_of_missing_view, check_view};
 use super::{Confirmation, Edit, Refusal, Terms};
-use crate::author::{Change, FlagDefinition, Mentioned, Problem, Segment, Targeting, Wish, pointer};
+use crate::author::{
+    Attributes, Change, FlagDefinition, Mentioned, Problem, Segment, Targeting, ViewDefinition, Wish, pointer,
+};
 use crate::log::Entity;
 use crate::lower::layer::Held;
 use crate::lower::salt::{Chosen, Salts, UsedSalt};
@@ -18,7 +22,7 @@ use crate::state::{EnvironmentState, SettledTargeting, State};
 /// Makes several changes, which are checked by the state that all of them lead to.
 ///
 /// What is so already is left out, whatever revision its author saw; if nothing is left there are no edits. The edits
-/// stand in the order definitions, segments, targetings, each by key.
+/// stand in the order attributes, definitions, views, segments, targetings, each by key.
 pub fn change_several(state: &State, changes: &[Change], terms: Terms) -> Result<Vec<Edit>, Refusal> {
     let mut several = Several { state, terms, together: Together::default(), refused: BTreeMap::new() };
     let mut problems = several.define(changes);
@@ -99,11 +103,63 @@ impl Several<'_> {
                     let place = Place { pointer: at(index, "archive"), is_document: false, is_kill: false };
                     (wanted, place)
                 }
+                Wish::Attributes(wanted) => {
+                    self.declare(change, wanted);
+                    continue;
+                }
+                Wish::View(id, wanted) => {
+                    self.view(change, id, Some(wanted));
+                    continue;
+                }
+                Wish::DeleteView(id) => {
+                    self.view(change, id, None);
+                    continue;
+                }
                 _ => continue,
             };
             self.together.add(Edit::of(self.state, entity, &wanted.to_json()), place);
         }
         problems
+    }
+
+    fn declare(&mut self, change: &Change, wanted: &Attributes) {
+        let present = self.state.attributes();
+        if *present.attributes == *wanted || !self.is_fresh(change, present.revision) {
+            return;
+        }
+        // The pointers of problems have the member `attributes` in them already.
+        let pointer = pointer(["changes", &change.index.to_string()]);
+        let place = Place { pointer, is_document: true, is_kill: false };
+        self.together.add(Edit::of(self.state, Entity::Attributes, &wanted.to_json()), place);
+    }
+
+    fn view(&mut self, change: &Change, id: &ViewId, wanted: Option<&ViewDefinition>) {
+        let present = self.state.own_view(id);
+        let before = present.and_then(|present| present.definition.as_ref());
+        let is_deleted = present.is_some_and(|present| present.definition.is_none());
+        if wanted == before && (wanted.is_some() || is_deleted) {
+            return;
+        }
+        let views = self.together.edits().iter().filter(|edit| matches!(edit.change.entity, Entity::View(_)));
+        let refused = match wanted {
+            Some(wanted) => check_view(self.state, id, wanted, views.count()).err(),
+            None => change_of_missing_view(self.state, id),
+        };
+        if let Some(refusal) = refused {
+            self.refuse(change.index, "view", refusal);
+            return;
+        }
+        if !self.is_fresh(change, present.map_or(0, |present| present.revision)) {
+            return;
+        }
+        let (json, place) = match wanted {
+            Some(wanted) => (wanted.to_json(), document(change.index, "definition")),
+            None => {
+                let pointer = at(change.index, "delete");
+                (Json::Null, Place { pointer, is_document: false, is_kill: false })
+            }
+        };
+        self.together.add(Edit::of(self.state, Entity::View(id.clone()), &json), place);
     }
 
     /// What a definition becomes; `None` if it is so already, or is refused.
@@ -158,7 +214,11 @@ impl Several<'_> {
                 Wish::Target(_, key, authored) => {
                     targetings.extend(self.target(next, id, environment, change, key, authored));
                 }
-                Wish::Define(_) | Wish::Archive(_) => {}
+                Wish::Define(_)
+                | Wish::Archive(_)
+                | Wish::Attributes(_)
+                | Wish::View(..)
+                | Wish::DeleteView(_) => {}
             }
         }
         let mut problems = Vec::new();
@@ -178,7 +238,7 @@ impl Several<'_> {
                 }
                 None => {
                     let pointer = at(change.index, "delete");
-                    let gone = Edit::of(next, entity, &flagstone_model::json::Json::Null);
+                    let gone = Edit::of(next, entity, &Json::Null);
                     (gone, Place { pointer, is_document: false, is_kill: false })
                 }
             };

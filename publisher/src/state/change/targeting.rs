@@ -6,6 +6,7 @@ use std::sync::Arc;
 use flagstone_model::json::Json;
 use flagstone_model::key::{EnvironmentId, FlagKey, VariationKey};
 
+use super::client::{self, Spoken};
 use super::flag::{check_lines, live};
 use super::schedule::{ask_before_shrinking, past};
 use super::{Confirmation, Edit, Refusal, Terms};
@@ -162,6 +163,8 @@ impl<'a> Place<'a> {
         check_lines(&next, self.key)?;
         let own = |id: &EnvironmentId, key: &FlagKey| (id == self.id && key == self.key).then(String::new);
         Refusal::unless_checked(self.state, &next, own)?;
+        let spoken = Spoken::of(Entity::Targeting(self.id.clone(), self.key.clone()));
+        Refusal::unless_none(client::check(self.state, &next, &spoken))?;
         terms.confirm(self.environment, Node::Flag(self.key.as_str()))?;
         Ok(vec![edit])
     }

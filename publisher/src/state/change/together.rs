@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use flagstone_model::key::{EnvironmentId, FlagKey};
 use flagstone_model::limits::{MAX_LINE_BYTES, MAX_LINES, MAX_SEGMENT_LINE_BYTES};
 
+use super::client::{self, Spoken};
+use super::view::check_private_lines;
 use super::{Confirmation, Edit, MANY_FLAGS, Refusal};
 use crate::author::{Problem, Segment, code};
 use crate::log::Entity;
@@ -72,6 +74,14 @@ impl Together {
             let place = self.places.get(&Entity::Targeting(id.clone(), key.clone()))?;
             place.is_document.then(|| place.pointer.clone())
         })?;
+        if let Some(place) = self.places.get(&Entity::Attributes) {
+            check_private_lines(&next, &place.pointer)?;
+        }
+        let mut spoken = Spoken::elsewhere(elsewhere);
+        for (entity, Place { pointer, is_document, .. }) in &self.places {
+            spoken.add(entity.clone(), pointer.clone(), *is_document);
+        }
+        Refusal::unless_none(client::check(before, &next, &spoken))?;
         if confirmation == Confirmation::Ask {
             for (id, environment) in before.environments() {
                 self.confirm(id, environment)?;

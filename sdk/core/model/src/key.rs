@@ -235,6 +235,11 @@ impl ViewId {
     pub fn server() -> Self {
         Self("server".into())
     }
+
+    /// The view `client`: the client-visible flags, redacted, for everybody.
+    pub fn client() -> Self {
+        Self("client".into())
+    }
 }
 
 #[cfg(test)]
