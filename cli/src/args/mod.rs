@@ -3,6 +3,7 @@
 mod backup;
 mod diff;
 mod entities;
+mod experiment;
 mod explain;
 mod operator;
 mod plans;
@@ -25,6 +26,7 @@ pub(crate) use entities::{
     ListArgs, ListContains, ListDelete, ListEdit, ListPut, ListShow, ListVerb, SegmentDelete, SegmentPut,
     SegmentShow, SegmentVerb,
 };
+pub(crate) use experiment::{ExperimentList, ExperimentReshuffle, ExperimentShow, ExperimentVerb};
 pub(crate) use records::{Erase, Publish};
 pub(crate) use token::{KeyCreate, KeyVerb, TokenAccess, TokenCreate, TokenRevoke, TokenShow, TokenVerb};
 pub(crate) use views::{AttributeSet, AttributeUnset, AttributeVerb, ViewDelete, ViewSet, ViewVerb};
@@ -123,6 +125,9 @@ pub(crate) enum Verb {
         after_help = "Examples:\n  flagstone schedule new-checkout\n  flagstone schedule set new-checkout --step '2026-12-02T10:00=10%' --zone Europe/Berlin\n  flagstone schedule pause new-checkout"
     )]
     Schedule(Schedule),
+    /// Shows what is recorded, and begins an experiment anew.
+    #[command(subcommand)]
+    Experiment(ExperimentVerb),
     /// Who changed a flag in one environment, when, why, and from what to what.
     #[command(after_help = "Example:\n  flagstone history new-checkout --limit 5")]
     History(History),

@@ -8,6 +8,7 @@ mod diff;
 mod doctor;
 mod env;
 mod eval;
+mod experiment;
 mod explain;
 mod export;
 mod flag;
@@ -37,7 +38,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use flagstone_model::instant::Instant;
 
 use crate::args::{
-    AttributeVerb, AuditVerb, EnvVerb, FlagVerb, KeyVerb, KeysVerb, SegmentVerb, TokenVerb, Verb, ViewVerb,
+    AttributeVerb, AuditVerb, EnvVerb, ExperimentVerb, FlagVerb, KeyVerb, KeysVerb, SegmentVerb, TokenVerb,
+    Verb, ViewVerb,
 };
 use crate::failure::Failure;
 use crate::screen::Screen;
@@ -75,6 +77,15 @@ pub(crate) fn run(verb: Verb, surroundings: &Surroundings, screen: &Screen) -> R
         Verb::Off(args) => block_on(switch::switch(&args, false, surroundings, screen)),
         Verb::Rollout(args) => block_on(switch::rollout(&args, surroundings, screen)),
         Verb::Schedule(args) => block_on(schedule::run(&args, surroundings, screen)),
+        Verb::Experiment(ExperimentVerb::List(args)) => {
+            block_on(experiment::list(&args, surroundings, screen))
+        }
+        Verb::Experiment(ExperimentVerb::Show(args)) => {
+            block_on(experiment::show(&args, surroundings, screen))
+        }
+        Verb::Experiment(ExperimentVerb::Reshuffle(args)) => {
+            block_on(experiment::reshuffle(&args, surroundings, screen))
+        }
         Verb::History(args) => block_on(history::run(&args, surroundings, screen)),
         Verb::Segment(SegmentVerb::List(args)) => block_on(segment::list(&args, surroundings, screen)),
         Verb::Segment(SegmentVerb::Show(args)) => block_on(segment::show(&args, surroundings, screen)),

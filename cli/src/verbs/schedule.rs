@@ -83,6 +83,8 @@ fn set_ramp(args: &ScheduleSet, targeting: &mut Members) -> Result<(), Failure> 
     };
     let is_rule = name == "ramp";
     let present = member(place, name).cloned().unwrap_or(Json::Null);
+    // What is recorded goes on being recorded.
+    let experiment = present.member("experiment").cloned().map(|experiment| ("experiment", experiment));
     let (ramp, others) = if is_rule {
         (present, None)
     } else {
@@ -119,7 +121,7 @@ fn set_ramp(args: &ScheduleSet, targeting: &mut Members) -> Result<(), Failure> 
         // Who is served the same without the ramp would not notice it: all others get the off variation.
         let same = ramp.iter().any(|(name, serve)| name == "serve" && Some(serve) == others.as_ref());
         let others = others.filter(|_| !same).map(|serve| ("serve", serve));
-        let fallthrough = [("ramp", Json::Object(ramp))].into_iter().chain(others);
+        let fallthrough = [("ramp", Json::Object(ramp))].into_iter().chain(others).chain(experiment);
         put(place, "fallthrough", Some(Json::object(fallthrough)));
     }
     Ok(())
@@ -164,7 +166,13 @@ async fn clear(args: &ScheduleClear, surroundings: &Surroundings, screen: &Scree
                             fallthrough.member("serve").or_else(|| member(targeting, "off")).cloned();
                         let others = others.map(|serve| ("serve", serve));
                         let next = served.or(others).filter(|(_, serve)| *serve != Json::Null);
-                        put(targeting, "fallthrough", next.map(|next| Json::object([next])));
+                        let experiment = fallthrough.member("experiment").cloned();
+                        let next = next.map(|next| {
+                            let experiment = experiment.filter(|_| next.0 == "rollout");
+                            let experiment = experiment.map(|experiment| ("experiment", experiment));
+                            Json::object([next].into_iter().chain(experiment))
+                        });
+                        put(targeting, "fallthrough", next);
                     }
                     ramp.is_some()
                 }

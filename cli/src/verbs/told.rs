@@ -1,13 +1,15 @@
 //! How entities and what became of a change are told to people.
 
 use flagstone_model::json::Json;
+use flagstone_publisher::lower::phase::Begun;
 
 use crate::api::Answer;
 use crate::failure::Failure;
 use crate::screen::{Paint, Screen};
 
 /// Members the server adds to every entity; they are no part of it.
-pub(super) const OF_THE_SERVER: [&str; 6] = ["key", "id", "environment", "revision", "seq", "publication"];
+pub(super) const OF_THE_SERVER: [&str; 7] =
+    ["key", "id", "environment", "revision", "seq", "publication", "phases"];
 
 /// A member as an integer.
 pub(super) fn number(json: &Json<'_>, name: &str) -> Option<i64> {
@@ -29,6 +31,9 @@ pub(super) fn change(screen: &Screen, answer: &Answer, what: &str) -> Result<(),
     let places: Vec<_> = revision.into_iter().chain(seq).collect();
     let places = if places.is_empty() { String::new() } else { format!(" ({})", places.join(", ")) };
     screen.line(format!("{what}{places}"))?;
+    for phase in phases(&answer.body) {
+        screen.line(format!("  {phase}"))?;
+    }
     let publication = answer.body.member("publication").and_then(Json::as_object).unwrap_or_default();
     for (environment, views) in publication {
         for (view, published) in views.as_object().unwrap_or_default() {
@@ -41,6 +46,12 @@ pub(super) fn change(screen: &Screen, answer: &Answer, what: &str) -> Result<(),
         }
     }
     Ok(())
+}
+
+/// The phases of experiments that began with a change, in words.
+pub(super) fn phases(change: &Json<'_>) -> Vec<String> {
+    let begun = change.member("phases").and_then(Json::as_array).unwrap_or_default();
+    begun.iter().filter_map(Begun::from_json).map(|begun| format!("new phase: {begun}")).collect()
 }
 
 /// An entity: its members, one a line; lists and objects as compact JSON.

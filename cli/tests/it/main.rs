@@ -16,6 +16,7 @@ mod dev;
 mod diff;
 mod eval;
 mod example;
+mod exposures;
 mod full;
 mod lists;
 mod operator;

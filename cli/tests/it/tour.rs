@@ -1,5 +1,5 @@
-//! `docs/TOUR.md` is what it shows: each command of its `console` blocks is run, in order, in one shell, against a
-//! fresh `dev`, and has to print what stands below it.
+//! `docs/TOUR.md` and `docs/EXPERIMENTS.md` are what they show: each command of their `console` blocks is run, in order,
+//! in one shell, against a fresh `dev`, and has to print what stands below it.
 //!
 //! `…` stands for any text within a line, a line `…` for any number of lines, and a last line `exit status N` for a
 //! status that is not 0. `FLAGSTONE_TOUR=print` prints what the commands came to, for whoever writes the page.
@@ -79,9 +79,19 @@ fn lines_fit(shown: &[String], lines: &[&str]) -> bool {
 
 #[test]
 fn the_tour_is_what_happens() {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/TOUR.md");
-    let shown = shown(&std::fs::read_to_string(page).expect("the tour is there"));
-    assert!(shown.len() > 20, "the tour shows {} commands", shown.len());
+    happens("TOUR.md", 20);
+}
+
+#[test]
+fn what_is_told_of_experiments_is_what_happens() {
+    happens("EXPERIMENTS.md", 15);
+}
+
+/// Runs what a page of `docs/` shows, which is more than so many commands.
+fn happens(page: &str, more_than: usize) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(page);
+    let shown = shown(&std::fs::read_to_string(path).expect("the page is there"));
+    assert!(shown.len() > more_than, "{page} shows {} commands", shown.len());
 
     let directory = tempfile::tempdir().expect("a directory");
     let dev = Dev::start(&directory.path().join("data"));
@@ -123,7 +133,7 @@ fn the_tour_is_what_happens() {
             wrong.push(format!("$ {}\n{printed}[{status}]", one.command));
         }
     }
-    assert!(wrong.is_empty(), "the tour shows something else:\n{}", wrong.join("\n"));
+    assert!(wrong.is_empty(), "{page} shows something else:\n{}", wrong.join("\n"));
 }
 
 #[test]

@@ -10,6 +10,7 @@ use flagstone_model::key::{EnvironmentId, ViewId};
 use flagstone_publisher::author::Note;
 use flagstone_publisher::control::{Changed, ChangedEntity, Entity as Present, Published, Written};
 use flagstone_publisher::log::Entity;
+use flagstone_publisher::lower::phase::Begun;
 
 use crate::cursor;
 use crate::etag::{self, EntityTags};
@@ -18,7 +19,8 @@ use crate::record::Made;
 
 /// Members that the server adds to every entity. A body may repeat them, so that what was read can be edited and sent
 /// back.
-pub(crate) const OWN_MEMBERS: [&str; 6] = ["key", "environment", "revision", "seq", "notes", "publication"];
+pub(crate) const OWN_MEMBERS: [&str; 7] =
+    ["key", "environment", "revision", "seq", "notes", "publication", "phases"];
 
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
@@ -102,6 +104,7 @@ fn answer_to_write(
     let mut entity = members(key, environment, written.entity, written.revision);
     if let Json::Object(members) = &mut entity {
         members.extend(secret.map(|(name, text)| (name.into(), Json::from(text))));
+        members.extend(phases(&written.phases).map(|(name, phases)| (name.into(), phases)));
         members.push(("seq".into(), Json::from(written.seq)));
         members.extend(notes(&written.notes).map(|notes| ("notes".into(), notes.into_owned())));
         members.push(("publication".into(), publication(&written.publication)));
@@ -174,6 +177,7 @@ fn changed_entity(changed: &ChangedEntity) -> Json<'static> {
         other => vec![("entity", text(other))],
     };
     members.push(("action", Json::from(changed.action.as_str())));
+    members.extend(phases(&changed.phases));
     let (before, after) = changed.revision;
     match &changed.states {
         None => members.push(("revision", Json::from(after))),
@@ -186,6 +190,11 @@ fn changed_entity(changed: &ChangedEntity) -> Json<'static> {
     }
     members.extend(notes(&changed.notes).map(|notes| ("notes", notes.into_owned())));
     Json::object(members)
+}
+
+/// The phases of experiments that began, `[{rule, from, to, because}]`; nothing if none did.
+pub(crate) fn phases(begun: &[Begun]) -> Option<(&'static str, Json<'static>)> {
+    (!begun.is_empty()).then(|| ("phases", begun.iter().map(Begun::to_json).collect()))
 }
 
 /// `{environment: {view: {version, state}}}`
@@ -212,8 +221,18 @@ pub(crate) fn published(published: &Published) -> Json<'static> {
 ///
 /// `items` may hold more than the page: then there is a next one.
 pub(crate) fn page(list: &str, page: &Page, items: Vec<(String, Json<'static>)>) -> Response {
+    page_at(list, page, items, None)
+}
+
+/// The same as it was at an entry, unless that is the newest.
+pub(crate) fn page_at(
+    list: &str,
+    page: &Page,
+    items: Vec<(String, Json<'static>)>,
+    seq: Option<u64>,
+) -> Response {
     let more = items.len() > page.limit;
-    part(list, items.into_iter().take(page.limit).collect(), more)
+    part_at(list, items.into_iter().take(page.limit).collect(), more, seq)
 }
 
 /// A part of a list, with a cursor if there is more.

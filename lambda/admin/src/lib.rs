@@ -85,8 +85,8 @@ use metrics::Metrics;
 use problem::Problem;
 use record::Recorder;
 use routes::{
-    changes, environments, erase, evaluate, explain, flags, history, keys, lists, log, preview, publication,
-    segments, targeting, tokens, views,
+    changes, environments, erase, evaluate, experiments, explain, flags, history, keys, lists, log, preview,
+    publication, segments, targeting, tokens, views,
 };
 
 /// Largest body of a request, in bytes.
@@ -204,6 +204,8 @@ fn table() -> Routes {
         (e("/flags/{flag}/rollout"), post(targeting::rollout)),
         (e("/flags/{flag}/restore"), post(targeting::restore)),
         (e("/flags/{flag}/pause"), post(targeting::pause)),
+        (e("/flags/{flag}/reshuffle"), post(targeting::reshuffle)),
+        (e("/experiments"), get(experiments::list)),
         (e("/flags/{flag}/history"), get(targeting::history)),
         (e("/segments"), get(segments::list)),
         (e("/segments/{segment}"), get(segments::read).put(segments::put).delete(segments::delete)),

@@ -23,6 +23,7 @@ const FRAGMENTS: &[(&str, &str)] = &[
     ("targeting.json", include_str!("../openapi/targeting.json")),
     ("segments.json", include_str!("../openapi/segments.json")),
     ("lists.json", include_str!("../openapi/lists.json")),
+    ("experiments.json", include_str!("../openapi/experiments.json")),
     ("evaluate.json", include_str!("../openapi/evaluate.json")),
     ("explain.json", include_str!("../openapi/explain.json")),
     ("preview.json", include_str!("../openapi/preview.json")),

@@ -68,6 +68,8 @@ pub const RIGHTS: &[Right] = &[
     right("POST", "E/flags/{flag}/rollout", Editor, Environment),
     right("POST", "E/flags/{flag}/restore", Editor, Environment),
     right("POST", "E/flags/{flag}/pause", Editor, Environment),
+    right("POST", "E/flags/{flag}/reshuffle", Editor, Environment),
+    right("GET", "E/experiments", Viewer, Environment),
     right("GET", "E/flags/{flag}/history", Viewer, Environment),
     right("GET", "E/segments", Viewer, Environment),
     right("GET", "E/segments/{segment}", Viewer, Environment),

@@ -52,8 +52,8 @@ impl From<Option<Instant>> for When {
 /// The entities of a project at one point of its log.
 #[derive(Debug, Clone)]
 pub struct View {
-    state: Arc<State>,
-    holes: Holes,
+    pub(super) state: Arc<State>,
+    pub(super) holes: Holes,
 }
 
 impl ControlPlane {

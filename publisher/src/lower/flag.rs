@@ -42,7 +42,7 @@ pub fn lower_flag(definition: &FlagDefinition, targeting: &Targeting, splits: &S
 }
 
 /// Deny list, targets in variation order, holdouts, authored rules, and a fallthrough that buckets as the last.
-pub(super) fn wire_rules<'a>(targeting: &'a Targeting, splits: &'a Splits) -> Vec<Json<'a>> {
+pub(in crate::lower) fn wire_rules<'a>(targeting: &'a Targeting, splits: &'a Splits) -> Vec<Json<'a>> {
     let exp = |id: &str| splits.phases.exp(targeting, id);
     let fallthrough = targeting.fallthrough.iter().filter_map(|fallthrough| {
         let head = |when: Vec<Condition>| (ROLLOUT_RULE.to_owned(), when);

@@ -3,6 +3,8 @@
 mod sentence;
 mod tree;
 
+pub(super) use sentence::percent;
+
 use flagstone_model::json::Json;
 
 use crate::api::{Answer, Api, escaped};

@@ -43,7 +43,11 @@ pub(super) fn of(told: &Json<'_>) -> String {
         "not-understood" => "the flag has a member that is not understood".to_owned(),
         other => other.to_owned(),
     };
-    format!("{serves}: {why}.")
+    let recorded = match told::text(details, "exp") {
+        "" => String::new(),
+        exp => format!(" It is recorded as {exp}."),
+    };
+    format!("{serves}: {why}.{recorded}")
 }
 
 fn has_rules(told: &Json<'_>) -> bool {
@@ -81,7 +85,7 @@ pub(super) fn cause(code: &str) -> &str {
 }
 
 /// A share of buckets in percent.
-pub(super) fn percent(part: i64, of: i64) -> String {
+pub(in crate::verbs) fn percent(part: i64, of: i64) -> String {
     let thousandths = i128::from(part) * 100_000 / i128::from(of.max(1));
     let decimals = format!("{:03}", thousandths % 1_000);
     match decimals.trim_end_matches('0') {
@@ -100,6 +104,12 @@ mod tests {
         assert_eq!(
             sentence(r#"{"details":{"variation":"on","rule":"eu"},"exit":{"code":"rule-served"}}"#),
             "on is served: rule eu is the first whose conditions all hold."
+        );
+        assert_eq!(
+            sentence(
+                r#"{"details":{"variation":"on","rule":"t","exp":"t.2","bucket":7},"exit":{"code":"split-served"}}"#
+            ),
+            "on is served: rule t matches, and bucket 7 lies in the share of this variation. It is recorded as t.2."
         );
         assert_eq!(
             sentence(r#"{"details":{},"exit":{"code":"no-variation"}}"#),

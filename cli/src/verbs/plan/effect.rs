@@ -7,7 +7,7 @@ use crate::verbs::told;
 /// Parts of a percent.
 const PARTS: i64 = 1_000;
 /// Members of a targeting, besides the fallthrough, that decide who is served what.
-const OTHERS: [&str; 6] = ["on", "off", "prerequisites", "deny", "targets", "rules"];
+const OTHERS: [&str; 7] = ["on", "off", "prerequisites", "deny", "targets", "holdouts", "rules"];
 
 /// A weight of 100 000 as people say it: `12.5 %`.
 pub(super) fn percent(parts: i64) -> String {

@@ -18,6 +18,7 @@ pub(crate) mod changes;
 pub(crate) mod environments;
 pub(crate) mod erase;
 pub(crate) mod evaluate;
+pub(crate) mod experiments;
 pub(crate) mod explain;
 pub(crate) mod flags;
 pub(crate) mod history;
@@ -99,7 +100,7 @@ fn authored(body: Json<'_>, subject: Subject<'_>) -> Result<Json<'static>, Probl
         let path_says = match &*name {
             "key" => Some(subject.key),
             "environment" if environment.is_some() => environment,
-            "revision" | "seq" | "notes" | "publication" => continue,
+            "revision" | "seq" | "notes" | "publication" | "phases" => continue,
             _ => {
                 kept.push((name, value));
                 continue;

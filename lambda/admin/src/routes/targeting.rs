@@ -70,6 +70,14 @@ pub(crate) async fn restore(State(service): State<Service>, call: Call) -> Answe
         .await
 }
 
+/// Deals the users of an experiment a variation anew.
+pub(crate) async fn reshuffle(State(service): State<Service>, call: Call) -> Answer {
+    let target = Target::of(&call)?;
+    let (body, reason) = reason(call.optional_json(Media::Json)?)?;
+    let terms = target.terms(&service, &call, reason).await?;
+    target.write(&service, Operation::Reshuffle(target.environment(), target.flag(), body), terms).await
+}
+
 /// Stops a ramp; the answer says how far each ramp of the flag has got.
 pub(crate) async fn pause(State(service): State<Service>, call: Call) -> Answer {
     let target = Target::of(&call)?;
@@ -132,6 +140,7 @@ fn history_item(item: HistoryItem) -> Json<'static> {
         item.reason.map(|reason| ("reason", Json::from(reason))),
         Some(("summary", Json::from(item.summary))),
         Some(("changes", item.changes.iter().map(Difference::to_json).collect())),
+        answer::phases(&item.phases),
         Some(("from", item.from.unwrap_or(Json::Null))),
         Some(("to", item.to.unwrap_or(Json::Null))),
     ];

@@ -13,6 +13,7 @@ mod cdn;
 mod conditions;
 mod contract;
 mod erase;
+mod experiments;
 mod explain;
 mod faults;
 mod idempotency;

@@ -19,7 +19,7 @@ async fn exemplary() -> World {
     world.expect(StatusCode::CREATED, put(list, r#"{"keys":["u-1"]}"#)).await;
     world.add_examples().await;
     let targeting = "/v1/projects/demo/environments/production/flags/new-checkout";
-    let ramp = r#"{"on":true,"off":"off","fallthrough":{"ramp":{"serve":"on","steps":[["2098-12-02T09:00:00Z","10%"]]}}}"#;
+    let ramp = r#"{"on":true,"off":"off","fallthrough":{"ramp":{"rollout":{"weights":{"on":50000,"off":50000}},"steps":[["2098-12-02T09:00:00Z","10%"]]},"experiment":{"name":"checkout"}}}"#;
     world.expect(StatusCode::OK, put(targeting, ramp)).await;
     world
 }

@@ -55,6 +55,8 @@ const TABLE: &[(&str, &str, &str, &str, Limited)] = &[
     ("POST", "E/flags/payments/rollout", r#"{"variation":"on","percent":1}"#, "editor", Inside),
     ("POST", "E/flags/payments/restore", r#"{"seq":1}"#, "editor", Inside),
     ("POST", "E/flags/payments/pause", "", "editor", Inside),
+    ("POST", "E/flags/payments/reshuffle", "", "editor", Inside),
+    ("GET", "E/experiments", "", "viewer", Inside),
     ("GET", "E/flags/payments/history", "", "viewer", Inside),
     ("GET", "E/segments", "", "viewer", Inside),
     ("GET", "E/segments/beta", "", "viewer", Inside),
