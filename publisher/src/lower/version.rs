@@ -64,32 +64,29 @@ pub fn lower_version(text: &str) -> Result<String, VersionProblem> {
 
 const SIGNS: [&str; 7] = ["<=", ">=", "=", "<", ">", "^", "~"];
 
-/// The parts of a range.
+/// The parts of a range. What stands wrongly around a comma is a part that is refused.
 fn parts(text: &str) -> Vec<String> {
-    let begins = |rest: &str| SIGNS.iter().any(|sign| rest.trim_start().starts_with(sign));
     let mut parts: Vec<String> = Vec::new();
-    for (at, piece) in text.split(',').scan(0, |end: &mut usize, piece| {
-        let at = *end;
-        *end = at.saturating_add(piece.len()).saturating_add(1);
-        Some((at, piece))
-    }) {
-        let mut words = piece.split_whitespace();
+    for (index, piece) in text.split(',').enumerate() {
         // Elsewhere a comma might mean "or", as it does to some tools.
-        if at > 0 && !begins(piece) {
-            let first = words.next().unwrap_or_default();
-            match parts.last_mut() {
-                Some(last) => *last = format!("{last},{first}"),
-                None => parts.push(format!(",{first}")),
-            }
+        if index > 0 && !begins_with_sign(piece.trim_start()) || piece.trim().is_empty() {
+            parts.push(format!(",{piece}"));
+            continue;
         }
-        for word in words {
+        for word in piece.split_whitespace() {
             match parts.last_mut() {
-                Some(last) if SIGNS.contains(&last.as_str()) => last.push_str(word),
+                Some(last) if SIGNS.contains(&last.as_str()) && !begins_with_sign(word) => {
+                    last.push_str(word);
+                }
                 _ => parts.push(word.to_owned()),
             }
         }
     }
     parts
+}
+
+fn begins_with_sign(text: &str) -> bool {
+    SIGNS.iter().any(|sign| text.starts_with(sign))
 }
 
 fn lower_part(part: &str) -> Result<Vec<String>, VersionProblem> {
