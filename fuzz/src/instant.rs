@@ -34,24 +34,31 @@ fn theirs(text: &str) -> Option<i64> {
 
 fn shaped(u: &mut Choices<'_>) -> Shaped<String> {
     let year = match u.int_in_range(0..=7)? {
-        0 => *u.choose(&[0, 1, 1969, 1970, 2000, 2100, 9998, 9999, 10_000])?,
+        1 => *u.choose(&[0, 1, 1969, 1970, 2000, 2100, 9998, 9999, 10_000])?,
         _ => u.int_in_range(1970..=2040)?,
     };
-    // One field in eight may be out of its range.
-    let field = |u: &mut Choices<'_>, least: u8, most: u8| {
-        if u.int_in_range(0..=7)? == 1 { u.int_in_range(0..=most + 2) } else { u.int_in_range(least..=most) }
-    };
-    let (month, day) = (field(u, 1, 12)?, field(u, 1, 29)?);
-    let (hour, minute, second) = (field(u, 0, 23)?, field(u, 0, 59)?, field(u, 0, 59)?);
-    let fraction = match u.int_in_range(0..=5)? {
-        0 => ".".into(),
+    // In one text of four, one field may be out of its range.
+    let broken: u8 = u.int_in_range(0..=19)?;
+    let mut fields = [(1, 12), (1, 28), (0, 23), (0, 59), (0, 59)].into_iter().enumerate().map(
+        |(index, (least, most))| {
+            if usize::from(broken) == index + 1 {
+                u.int_in_range(0..=most + 5)
+            } else {
+                u.int_in_range(least..=most)
+            }
+        },
+    );
+    let mut field = || fields.next().expect("five fields");
+    let (month, day, hour, minute, second): (u8, u8, u8, u8, u8) =
+        (field()?, field()?, field()?, field()?, field()?);
+    let fraction = match u.int_in_range(0..=7u8)? {
+        0 | 4.. => String::new(),
         1 => format!(".{}", "9".repeat(u.int_in_range(1..=12)?)),
         2 => format!(".{:03}", u.int_in_range(0..=999)?),
-        3 => ".000".into(),
-        _ => String::new(),
+        3 => (*u.choose(&[".000", "."])?).into(),
     };
-    let offset = match u.int_in_range(0..=7)? {
-        0 => format!("+{:02}:{:02}", u.int_in_range(0..=25)?, u.int_in_range(0..=61)?),
+    let offset = match u.int_in_range(0..=9)? {
+        3 => format!("+{:02}:{:02}", u.int_in_range(0..=25)?, u.int_in_range(0..=61)?),
         1 => format!("-{:02}:{:02}", u.int_in_range(0..=25)?, u.int_in_range(0..=61)?),
         2 => (*u.choose(&["", "z", "+00:00", "-00:00", "+0100", " Z", "+1:00", "Z "])?).into(),
         _ => "Z".into(),

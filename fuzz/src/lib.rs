@@ -66,11 +66,11 @@ enum Input<'b> {
     Choices(arbitrary::Unstructured<'b>),
 }
 
-/// Takes the first byte off, which says how the others are read: three in four inputs are choices.
+/// Takes the first byte off, which says how the others are read: one input in sixteen is text.
 fn input(bytes: &[u8]) -> Input<'_> {
     match bytes.split_first() {
         None => Input::Raw(bytes),
-        Some((first, rest)) if first % 4 == 0 => Input::Raw(rest),
+        Some((first, rest)) if first % 16 == 0 => Input::Raw(rest),
         Some((_, rest)) => Input::Choices(arbitrary::Unstructured::new(rest)),
     }
 }

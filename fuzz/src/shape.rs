@@ -457,28 +457,60 @@ fn ramp(u: &mut Choices<'_>) -> Shaped<Json<'static>> {
 }
 
 fn authored_leaf(u: &mut Choices<'_>) -> Shaped<Json<'static>> {
-    const SUGAR: [&str; 8] = ["not_in", "between", "semver", "matches", "since", "before", "on", "cidr"];
+    const SUGAR: [&str; 14] = [
+        "not_in",
+        "not_starts",
+        "not_contains",
+        "not_matches",
+        "not_cidr",
+        "not_listed",
+        "between",
+        "semver",
+        "matches",
+        "since",
+        "before",
+        "on",
+        "cidr",
+        "has_all",
+    ];
+    const TIMES: [&str; 6] = [
+        "2026-12-01",
+        "2026-12-01T09:00",
+        "2026-12-01T09:00:00+01:00",
+        "2026-10-25T02:30[Europe/Berlin]",
+        "2026-03-29T02:30[Europe/Berlin]",
+        "tomorrow",
+    ];
     if u.arbitrary()? {
         return leaf(u);
     }
     let name = *u.choose(&SUGAR)?;
     let operand = match name {
-        "not_in" => list(u, 3, scalar)?,
+        "not_in" | "has_all" => list(u, 3, scalar)?,
+        "not_starts" | "not_contains" => list(u, 3, |u| word(u, &WORDS))?,
+        "between" if u.arbitrary()? => Json::Array(vec![word(u, &TIMES)?, word(u, &TIMES)?]),
         "between" => Json::Array(vec![Json::from(*u.choose(&NUMBERS)?), Json::from(*u.choose(&NUMBERS)?)]),
-        "semver" => word(u, &["^2.4", "~1.2.3", "2.x", ">=1 <3", "1.2.3 - 2"])?,
-        "matches" => word(u, &[r"^\d+$", "(?i)abc", r"(a|b)\w*?", r"\s", r"\bx"])?,
-        "cidr" => list(u, 2, |u| word(u, &ADDRESSES))?,
-        _ => word(u, &["2026-12-01", "2026-12-01T09:00", "2026-12-01T09:00:00+01:00", "tomorrow"])?,
+        "semver" => word(u, &["^2.4", "~1.2.3", "2.x", ">=1 <3", ">= 2.4, < 3", "1.2.3 - 2"])?,
+        "matches" | "not_matches" => word(u, &[r"^\d+$", "(?i)abc", r"(a|b)\w*?", r"\s", r"\bx", "(?s)a.b"])?,
+        "cidr" | "not_cidr" => list(u, 2, |u| word(u, &ADDRESSES))?,
+        "not_listed" => word(u, &["vip"])?,
+        _ => word(u, &TIMES)?,
     };
     let mut members: Members = vec![("attr", word(u, &PATHS)?), (name, operand)];
+    if seldom(u, 5)? {
+        members.push(("fold", Json::from("ascii")));
+    }
     if seldom(u, 3)? {
         members.push(("time_zone", word(u, &["Europe/Berlin", "UTC", "Nowhere/Land"])?));
+    }
+    if seldom(u, 4)? {
+        members.push(("absent", Json::from(u.arbitrary::<bool>()?)));
     }
     Ok(Json::object(members))
 }
 
 fn authored_condition(u: &mut Choices<'_>, depth: u8) -> Shaped<Json<'static>> {
-    Ok(match u.int_in_range(0..=11)? {
+    Ok(match u.int_in_range(0..=12)? {
         0..=5 => authored_leaf(u)?,
         6 => Json::object([("segment", list(u, 2, |u| word(u, &SEGMENTS[..2]))?)]),
         7 => Json::object([
@@ -491,6 +523,11 @@ fn authored_condition(u: &mut Choices<'_>, depth: u8) -> Shaped<Json<'static>> {
         }
         9 if depth > 0 => Json::object([("not", authored_condition(u, depth - 1)?)]),
         10 => Json::object([("time", time(u)?)]),
+        11 if u.arbitrary()? => Json::object([("not_segment", list(u, 2, |u| word(u, &SEGMENTS[..2]))?)]),
+        11 => {
+            let percent = word(u, &["12.5%", "0%", "100%", "33.3333%"])?;
+            Json::object([("bucket", Json::object([("salt", Json::from("pilot")), ("percent", percent)]))])
+        }
         _ => condition(u, 1)?,
     })
 }
@@ -504,6 +541,14 @@ fn authored_rule(u: &mut Choices<'_>, id: &'static str) -> Shaped<Json<'static>>
         0 | 1 => members.push(("serve", word(u, &VARIATIONS[..3])?)),
         2 | 3 => members.push(("rollout", rollout(u)?)),
         _ => members.push(("ramp", ramp(u)?)),
+    }
+    if seldom(u, 3)? {
+        members.push(("experiment", Json::object([("name", word(u, &["cta", "sale", ""])?)])));
+    }
+    if seldom(u, 4)? {
+        let share = word(u, &["40%", "100%", "0.001%", "101%"])?;
+        members
+            .push(("layer", Json::object([("name", word(u, &["checkout", "search"])?), ("share", share)])));
     }
     Ok(Json::object(members))
 }
@@ -523,6 +568,19 @@ pub fn authored(u: &mut Choices<'_>) -> Shaped<Json<'static>> {
         let need =
             Json::object([("flag", Json::from("payments")), ("is", Json::Array(vec![Json::from("on")]))]);
         members.push(("prerequisites", Json::Array(vec![need])));
+    }
+    if seldom(u, 5)? {
+        let holdout = [
+            ("name", Json::from("holdout-q4")),
+            ("share", word(u, &["5%", "100%", "0%"])?),
+            ("serve", word(u, &VARIATIONS[..3])?),
+        ];
+        members.push(("holdouts", Json::Array(vec![Json::object(holdout)])));
+    }
+    if seldom(u, 8)? {
+        let expect = Json::object([("variation", word(u, &VARIATIONS[..3])?)]);
+        let check = [("at", word(u, &INSTANTS)?), ("context", context(u)?), ("expect", expect)];
+        members.push(("checks", Json::Array(vec![Json::object(check)])));
     }
     for name in ["deny", "targets"] {
         if seldom(u, 3)? {
