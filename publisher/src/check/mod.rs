@@ -48,7 +48,7 @@ impl Check {
         Some(Outcome::from(&snapshot.evaluate(flag, None, &context, self.at)))
     }
 
-    /// Its line, without its newline: the `number`th of a flag (FORMAT M-1.7).
+    /// Its line, without its newline: the `number`th of a flag (FORMAT M-1.8).
     pub fn line(&self, flag: &str, number: usize) -> String {
         let Self { at, context, outcome } = self;
         let is_empty = context.as_object().is_none_or(<[_]>::is_empty);

@@ -13,7 +13,7 @@ pub fn lower_segment(key: &SegmentKey, segment: &Segment) -> String {
     Json::object([("segment", Json::from(key.as_str()))].into_iter().chain(when)).to_string()
 }
 
-/// The line of an environment, without its newline (FORMAT M-1.7). `private` are paths, in the order of their text.
+/// The line of an environment, without its newline (FORMAT M-1.5). `private` are paths, in the order of their text.
 pub fn lower_environment<'a>(
     environment: &EnvironmentId,
     project: &ProjectId,
