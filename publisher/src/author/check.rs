@@ -6,7 +6,7 @@ use flagstone_model::key::VariationKey;
 use flagstone_model::limits;
 
 use super::moment::Moment;
-use super::operand::normal;
+use super::operand::{exact, normal};
 use super::read::{Members, Reader};
 use super::rule::variation;
 use crate::check::Outcome;
@@ -142,6 +142,7 @@ fn context(reader: &mut Reader, json: &Json<'_>) -> Option<Json<'static>> {
     if depth(json) > MAX_CHECK_CONTEXT_DEPTH {
         return reader.none(format!("a context nests at most {MAX_CHECK_CONTEXT_DEPTH} deep"));
     }
+    exact(reader, json)?;
     let context = normal(json);
     let bytes = context.to_string().len();
     if bytes > MAX_CHECK_CONTEXT_BYTES {

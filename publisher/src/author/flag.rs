@@ -7,7 +7,7 @@ use flagstone_model::key::{FlagKey, VariationKey};
 use flagstone_model::limits;
 use flagstone_model::value::{FlagType, Value};
 
-use super::operand::{normal, number_json};
+use super::operand::{exact, normal, number_json};
 use super::problem::Problem;
 use super::read::{Members, Reader};
 use super::suggest::did_you_mean;
@@ -203,6 +203,7 @@ fn variation_value(reader: &mut Reader, json: &Json<'_>, flag_type: FlagType) ->
     if !is_shallow(json, MAX_VALUE_DEPTH) {
         return reader.none(format!("a value nests at most {MAX_VALUE_DEPTH} deep"));
     }
+    exact(reader, json)?;
     Value::from_json(flag_type, &normal(json)).or_else(|| {
         reader.none(match flag_type {
             FlagType::Int => "a value of an int flag is an integer within ±(2⁵³−1)".to_owned(),

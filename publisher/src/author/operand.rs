@@ -4,7 +4,7 @@ use core::cmp::Ordering;
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use flagstone_model::json::{Json, Number};
+use flagstone_model::json::{Json, Number, write_number};
 use flagstone_model::limits;
 use flagstone_model::path::Path;
 
@@ -112,6 +112,7 @@ pub(super) fn number_json(number: f64) -> Json<'static> {
 }
 
 pub(super) fn number(reader: &mut Reader, json: &Json<'_>) -> Option<f64> {
+    exact(reader, json)?;
     match json.as_f64() {
         // Adding zero turns `-0` into `0` and nothing else into anything.
         Some(number) if number.is_finite() => Some(number + 0.0),
@@ -170,6 +171,31 @@ pub(super) fn path(reader: &mut Reader, json: &Json<'_>) -> Option<Path> {
             .none(format!("a path has at most {} segments, this has {segments}", limits::MAX_PATH_SEGMENTS));
     }
     Some(path)
+}
+
+/// Refuses integers, at any depth, that a double has not: they would be published as others.
+pub(super) fn exact(reader: &mut Reader, json: &Json<'_>) -> Option<()> {
+    match json {
+        Json::Number(number) if changes(*number) => reader.none(
+            "an integer beyond ±9007199254740991 is not exact any more, and would be published as another: write a string",
+        ),
+        Json::Array(elements) => elements.iter().try_for_each(|element| exact(reader, element)),
+        Json::Object(members) => members.iter().try_for_each(|(_, value)| exact(reader, value)),
+        _ => Some(()),
+    }
+}
+
+/// Whether an integer is spelled otherwise once it was a double. What is spelled with a fraction or an exponent is meant
+/// as one.
+fn changes(number: Number) -> bool {
+    let written = match number {
+        Number::Unsigned(integer) => integer.to_string(),
+        Number::Negative(integer) => integer.to_string(),
+        Number::Float(_) => return false,
+    };
+    let mut published = String::new();
+    write_number(number.as_f64(), &mut published);
+    published != written
 }
 
 /// Sorts members and normalises numbers at every depth, so that equal JSON values are equal.

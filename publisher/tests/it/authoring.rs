@@ -318,6 +318,9 @@ fn a_definition_that_is_wrong_is_told_where() {
         (r#"{"key":"a","type":"string","variations":{"x":1}}"#, "/variations/x"),
         (r#"{"key":"a","type":"int","variations":{"x":1.5}}"#, "/variations/x"),
         (r#"{"key":"a","type":"int","variations":{"x":9007199254740992}}"#, "/variations/x"),
+        (r#"{"key":"a","type":"float","variations":{"x":9007199254740993}}"#, "/variations/x"),
+        (r#"{"key":"a","type":"json","variations":{"x":{"ids":[-9007199254740993]}}}"#, "/variations/x"),
+        (r#"{"key":"a","type":"json","variations":{"x":18446744073709551615}}"#, "/variations/x"),
         (r#"{"key":"a","type":"bool","variations":{" x":true}}"#, "/variations/ x"),
         (r#"{"key":"a","type":"bool","kind":"killswitch"}"#, "/kind"),
         (r#"{"key":"a","type":"bool","tags":[""]}"#, "/tags/0"),
@@ -325,6 +328,12 @@ fn a_definition_that_is_wrong_is_told_where() {
         (r#"{"key":"a","type":"bool","clientVisible":true}"#, "/clientVisible"),
     ] {
         assert_eq!(places(&definition(text).unwrap_err()), [(INVALID, at.to_owned())], "{text}");
+    }
+    for text in [
+        r#"{"key":"a","type":"float","variations":{"x":9007199254740992,"y":1e300,"z":-9007199254740994}}"#,
+        r#"{"key":"a","type":"json","variations":{"x":[100000000000000000000,1e-7,9223372036854776000]}}"#,
+    ] {
+        definition(text).unwrap();
     }
     assert_eq!(
         places(&definition(r#"{"key":"a","type":"bool","meta":{}}"#).unwrap_err()),

@@ -224,6 +224,8 @@ fn what_can_not_be_written_is_refused_with_a_way_out() {
         (r#"{"attr":"a","cidr":["10.0.0.0/33"]}"#, "/cidr/0", "is no network"),
         (r#"{"attr":"a","cidr":["localhost"]}"#, "/cidr/0", "`localhost` is no network"),
         (r#"{"attr":"a","in":[9007199254740993]}"#, "/in/0", "write a string"),
+        (r#"{"attr":"a","lt":9007199254740993}"#, "/lt", "write a string"),
+        (r#"{"attr":"a","between":[0,9007199254740993]}"#, "/between/1", "write a string"),
         (r#"{"attr":"a","in":[1e300]}"#, "/in/0", "write a string"),
         (r#"{"attr":"a","as":"int","in":[1]}"#, "/as", r#""number" or "string""#),
         (r#"{"attr":"a","as":"number","starts":["1"]}"#, "/as", "`starts` never holds of a number"),
