@@ -18,7 +18,7 @@ use crate::failure::{Exit, Failure, Spot};
 /// Largest file that is read, in bytes: more than any request may have.
 const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
 /// Members that answers of the server have; who copies one into a file means the rest of it.
-const OF_THE_SERVER: [&str; 3] = ["revision", "seq", "publication"];
+const OF_THE_SERVER: [&str; 5] = ["revision", "seq", "notes", "publication", "phases"];
 
 /// Reads a directory. Everything that is wrong with its files is told at once, each with its file and line.
 pub(crate) fn read(directory: &Path) -> Result<Read, Failure> {

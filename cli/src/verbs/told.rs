@@ -8,8 +8,8 @@ use crate::failure::Failure;
 use crate::screen::{Paint, Screen};
 
 /// Members the server adds to every entity; they are no part of it.
-pub(super) const OF_THE_SERVER: [&str; 7] =
-    ["key", "id", "environment", "revision", "seq", "publication", "phases"];
+pub(super) const OF_THE_SERVER: [&str; 8] =
+    ["key", "id", "environment", "revision", "seq", "notes", "publication", "phases"];
 
 /// A member as an integer.
 pub(super) fn number(json: &Json<'_>, name: &str) -> Option<i64> {
@@ -31,8 +31,8 @@ pub(super) fn change(screen: &Screen, answer: &Answer, what: &str) -> Result<(),
     let places: Vec<_> = revision.into_iter().chain(seq).collect();
     let places = if places.is_empty() { String::new() } else { format!(" ({})", places.join(", ")) };
     screen.line(format!("{what}{places}"))?;
-    for phase in phases(&answer.body) {
-        screen.line(format!("  {phase}"))?;
+    for told in notes(&answer.body).into_iter().chain(phases(&answer.body)) {
+        screen.line(format!("  {told}"))?;
     }
     let publication = answer.body.member("publication").and_then(Json::as_object).unwrap_or_default();
     for (environment, views) in publication {
@@ -46,6 +46,16 @@ pub(super) fn change(screen: &Screen, answer: &Answer, what: &str) -> Result<(),
         }
     }
     Ok(())
+}
+
+/// What is published in another spelling than it was written in, each with its place.
+pub(super) fn notes(change: &Json<'_>) -> Vec<String> {
+    let notes = change.member("notes").and_then(Json::as_array).unwrap_or_default();
+    let told = notes.iter().map(|note| {
+        let (place, published) = (text(note, "pointer"), text(note, "published"));
+        format!("published as {published}, written {} at {place}", text(note, "written"))
+    });
+    told.collect()
 }
 
 /// The phases of experiments that began with a change, in words.

@@ -64,6 +64,18 @@ fn what_is_wrong_is_named_and_nothing_is_written() {
 }
 
 #[test]
+fn what_is_published_otherwise_than_it_was_written_is_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let dev = Dev::start(directory.path());
+    let targeting =
+        r#"{"on":true,"rules":[{"id":"rc","if":[{"attr":"build","matches":"^rc-\\d+$"}],"serve":"on"}]}"#;
+    let ran = dev.run(&["flag", "edit", "welcome-banner", "--targeting", targeting]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let told = r"published as ^rc-[0-9]+$, written ^rc-\d+$ at /rules/0/if/0/matches";
+    assert!(ran.out.contains(told), "{}", ran.out);
+}
+
+#[test]
 fn a_flag_lives_from_its_definition_to_its_archive() {
     let directory = tempfile::tempdir().unwrap();
     let dev = Dev::start(directory.path());

@@ -15,7 +15,7 @@ use crate::tree::{Flag, Tree};
 use crate::verbs::told;
 
 /// Members that the server adds.
-const OF_THE_SERVER: [&str; 5] = ["key", "environment", "revision", "seq", "publication"];
+const OF_THE_SERVER: [&str; 7] = ["key", "environment", "revision", "seq", "notes", "publication", "phases"];
 /// How often a project that changes meanwhile is read again.
 const ATTEMPTS: usize = 3;
 

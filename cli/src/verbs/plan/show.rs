@@ -69,6 +69,9 @@ fn entity(screen: &Screen, change: &Json<'static>) -> Result<(), Failure> {
         }
     }
     if !environment.is_empty() && !flag.is_empty() {
+        for words in told::notes(change) {
+            screen.line(format!("    {}", screen.paint(Paint::Dim, words)))?;
+        }
         for phase in told::phases(change) {
             screen.line(format!("    {}", screen.paint(Paint::Yellow, phase)))?;
         }
