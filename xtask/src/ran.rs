@@ -27,7 +27,8 @@ pub(crate) fn run_tests(tree: &Tree) -> Result<Outcome> {
     let areas = areas_of_binaries(tree)?;
     let (reader, writer) = std::io::pipe().context("making a pipe")?;
     // What tests print says which vectors ran; cargo tells on its standard error which binary runs.
-    let mut command = tree.cargo(&["test", "--workspace", "--no-fail-fast", "--", "--show-output"]);
+    let mut command = tree.cargo(&["test", "--workspace", "--no-fail-fast"]);
+    command.args(["--", "--show-output"]);
     command.stdout(writer.try_clone()?).stderr(writer);
     let mut child = command.spawn().context("starting cargo test")?;
     // The command holds ends of the pipe that would keep it open.
