@@ -148,6 +148,8 @@ impl ControlPlane {
     /// Deletes the private objects that no entry but these names; and what a crash left behind, after a while.
     async fn forget_objects(&self, erased: &[u64]) -> Result<(), ControlError> {
         let (objects, project) = (&self.inner.objects, self.project());
+        // Whoever writes a list between its keys and its entry is waited for, or waits.
+        let _forgetting = self.inner.keeping.write().await;
         let now_ms = self.inner.clock.now_ms();
         let all = objects.all(project).await?;
         if all.is_empty() {
@@ -161,7 +163,9 @@ impl ControlPlane {
         .await?;
         for (sha256, _) in all.iter().filter(|(sha256, _)| !named.contains(sha256)) {
             let is_erased = doomed.contains(sha256);
-            let before_ms = if is_erased { i64::MAX } else { now_ms.saturating_sub(ORPHAN_MS) };
+            // Another process may keep the same keys again meanwhile, for an entry that was not read here.
+            let before_ms =
+                if is_erased { now_ms.saturating_add(1) } else { now_ms.saturating_sub(ORPHAN_MS) };
             objects.forget(project, sha256, before_ms).await?;
             self.forget_held(sha256);
         }

@@ -99,6 +99,7 @@ impl ControlPlane {
         };
         let write = Write { request_id: Some(request_id.clone()), ..write };
         for _ in 0..MAX_PLANS {
+            let keeping = self.inner.keeping.read().await;
             let state = self.state().await?;
             let planned = if state.requests().find(&write.actor.id, &request_id).is_some() {
                 // It was done before: its entry is the answer.
@@ -123,7 +124,10 @@ impl ControlPlane {
                 Ok(change::put_list(state, environment, list, content, how, terms)?)
             };
             match self.append(edits, &write).await {
-                Ok(Some((entry, state))) => return self.answer(&entry, &state, write.wait).await,
+                Ok(Some((entry, state))) => {
+                    drop(keeping);
+                    return self.answer(&entry, &state, write.wait).await;
+                }
                 Ok(None) | Err(ControlError::Contended) => {}
                 Err(error) => return Err(error),
             }

@@ -102,6 +102,9 @@ struct Inner {
     clock: Arc<dyn Clock>,
     /// Held from folding to appending, so that the writers of one process do not race each other.
     writing: tokio::sync::Mutex<()>,
+    /// Shared from keeping a private object to appending the entry that names it; alone while objects that no entry
+    /// names are deleted.
+    keeping: tokio::sync::RwLock<()>,
     compiled: Mutex<read::Compiled>,
     /// The keys of the lists that were asked last.
     lists: lists::Held,
@@ -138,6 +141,7 @@ impl ControlPlane {
             publisher,
             clock,
             writing,
+            keeping: tokio::sync::RwLock::default(),
             compiled,
             lists,
             erased_through,

@@ -25,15 +25,14 @@ pub(super) struct Known {
 #[derive(Debug, Clone)]
 pub(super) struct Previous {
     content: Arc<Content>,
-    /// Missing if this release's SDK does not understand all of it; then only its lines are used.
+    /// Missing if it was read back from the store; then what comes next is proven whole.
     proven: Option<Arc<Proven>>,
 }
 
 impl Previous {
-    /// The claimed content, as it was found in the store.
-    pub(super) fn found(stream: &Stream, content: Content) -> Self {
-        let proven = Proven::whole(stream, content.clone()).ok().map(Arc::new);
-        Self { content: Arc::new(content), proven }
+    /// Its lines.
+    pub(super) const fn content(&self) -> &Arc<Content> {
+        &self.content
     }
 }
 
@@ -48,6 +47,12 @@ impl Known {
     /// The proven content of this claim, if it is the newest known one.
     pub(super) fn proven(&self, claim: &Claim) -> Option<Arc<Proven>> {
         self.of(claim)?.proven
+    }
+
+    /// Remembers that this content, read back from the store, was claimed as `version`.
+    pub(super) fn learn(&mut self, version: u64, content: Content) {
+        self.contents = VecDeque::from([(version, Arc::new(content))]);
+        self.newest = None;
     }
 
     /// Remembers that `proven` was claimed as `version`.

@@ -24,34 +24,46 @@ const REMEMBERED: usize = 4_096;
 pub(super) struct Stored(Mutex<HashSet<ObjectPath>>);
 
 impl Inner {
-    /// Stores the object of each list that lines name, unless it is there.
+    /// Stores the object of each list that lines name, unless it is there. Those that lines `before` named are left to
+    /// the heartbeats: a change waits for the lists that it brings, and for no other.
     ///
-    /// An object that cannot be had from the source holds nothing up: clients go on with the keys that they have of
-    /// that list, and every other line is announced. It is told as a failure, and tried again with each heartbeat.
-    pub(super) async fn upload_lists(&self, stream: &Stream, content: &Content) -> Result<(), PublishError> {
+    /// An object that cannot be stored holds nothing up: clients go on with the keys that they have of that list, and
+    /// every other line is announced. It is told as a failure, and tried again with each heartbeat.
+    pub(super) async fn upload_lists(&self, stream: &Stream, content: &Content, before: Option<&Content>) {
+        let named: HashSet<_> =
+            before.into_iter().flat_map(lists_of).map(|(_, object)| object.sha256).collect();
         for (list, object) in lists_of(content) {
-            let path = Layout::of(stream).list(&object)?;
-            if self.lists.has(&path) {
-                // Seen whole before; a look tells whether it is gone.
-                let head = self.store.head(&path).await?;
-                if head.is_some_and(|head| head.size == object.size) {
-                    continue;
-                }
+            if named.contains(&object.sha256) {
+                continue;
             }
-            let present = self.present(&path).await?;
-            if !present.bytes.is_some_and(|bytes| object.is(&bytes)) {
-                match self.source.list_object(stream, &list, &object).await {
-                    Ok(stored) => self.upload(&path, &object, &stored).await?,
-                    Err(error) => {
-                        self.watch.failed(error.code());
-                        let detail = error.source.to_string();
-                        tracing::error!(%stream, %list, code = error.code(), detail, "a list is announced without its object");
-                        continue;
-                    }
-                }
+            if let Err(error) = self.upload_list(stream, &list, &object).await {
+                self.watch.failed(error.code());
+                let detail = error.to_string();
+                tracing::error!(%stream, %list, code = error.code(), detail, "a list is announced without its object");
             }
-            self.lists.saw(path);
         }
+    }
+
+    async fn upload_list(
+        &self,
+        stream: &Stream,
+        list: &ListKey,
+        object: &StoredObject,
+    ) -> Result<(), PublishError> {
+        let path = Layout::of(stream).list(object)?;
+        if self.lists.has(&path) {
+            // Seen whole before; a look tells whether it is gone.
+            let head = self.store.head(&path).await?;
+            if head.is_some_and(|head| head.size == object.size) {
+                return Ok(());
+            }
+        }
+        let present = self.present(&path).await?;
+        if !present.bytes.is_some_and(|bytes| object.is(&bytes)) {
+            let stored = self.source.list_object(stream, list, object).await?;
+            self.upload(&path, object, &stored).await?;
+        }
+        self.lists.saw(path);
         Ok(())
     }
 }

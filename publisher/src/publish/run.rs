@@ -77,6 +77,7 @@ impl Publisher {
             Some(claim) => inner.previous(stream, known, claim).await?,
             None => None,
         };
+        let named_before = previous.as_ref().map(|previous| Arc::clone(previous.content()));
         let issued_ms = inner.issue(item, &bucket);
         let version = item.version().saturating_add(1);
         let (lines, content) = (built.content.len() as u64, built.content.content_hash());
@@ -100,7 +101,10 @@ impl Publisher {
                 inner.upload(&snapshot_path, &object, &stored),
                 inner.upload_delta(layout, chosen.first()),
                 inner.upload_delta(layout, chosen.get(1)),
-                inner.upload_lists(stream, &proven.content),
+                async {
+                    inner.upload_lists(stream, &proven.content, named_before.as_deref()).await;
+                    Ok(())
+                },
             )
         };
         inner.watch.stage(Stage::Upload, upload).await?;
@@ -131,7 +135,7 @@ impl Publisher {
     async fn announce_again(
         &self,
         stream: &Stream,
-        known: &Known,
+        known: &mut Known,
         item: &Publication,
         bucket: Bucket,
     ) -> Result<Announced, PublishError> {
@@ -143,8 +147,8 @@ impl Publisher {
         claim.serial = before.serial.saturating_add(1);
         claim.issued_ms = inner.issue(item, &bucket);
         self.keep_stored(stream, known, &mut claim, covered).await?;
-        if let Some(proven) = known.proven(&claim) {
-            inner.upload_lists(stream, &proven.content).await?;
+        if let Some(previous) = inner.previous(stream, known, &claim).await? {
+            inner.upload_lists(stream, previous.content(), None).await;
         }
         let inline = inner.stored_deltas(stream, &mut claim).await?;
         let claiming = inner.publications.claim(stream, before.serial, &claim, covered);
@@ -315,27 +319,34 @@ impl Inner {
         self.root.delegation(&stream.environment).map_or(1, |delegation| delegation.epoch)
     }
 
-    /// The claimed content: remembered, else read back from the store. Without it there is no delta.
+    /// The claimed content: remembered, else read back from the store and remembered. Without it there is no delta.
     async fn previous(
         &self,
         stream: &Stream,
-        known: &Known,
+        known: &mut Known,
         claim: &Claim,
     ) -> Result<Option<Previous>, PublishError> {
-        if let Some(previous) = known.of(claim) {
-            return Ok(Some(previous));
+        if known.of(claim).is_none()
+            && let Some(content) = self.stored_content(stream, claim).await?
+        {
+            known.learn(claim.version, content);
         }
+        Ok(known.of(claim))
+    }
+
+    /// The claimed content as the store has it; nothing if it is missing or damaged.
+    async fn stored_content(&self, stream: &Stream, claim: &Claim) -> Result<Option<Content>, PublishError> {
         let path = self.layout(stream).snapshot(&claim.snapshot)?;
         let Some(stored) = self.present(&path).await?.bytes else { return Ok(None) };
-        let (claim, stream) = (claim.clone(), stream.clone());
+        let claim = claim.clone();
         let read = move || {
             let raw = claim.snapshot.open(&stored, Caps::SNAPSHOT)?;
             let content = Content::parse(&raw)?;
             content.check(claim.lines, claim.content)?;
-            Ok(Previous::found(&stream, content))
+            Ok(content)
         };
         match blocking(read).await {
-            Ok(previous) => Ok(Some(previous)),
+            Ok(content) => Ok(Some(content)),
             Err(PublishError::Refused(refusal)) => {
                 tracing::warn!(%path, code = refusal.code(), "a stored snapshot is damaged; no delta is made");
                 Ok(None)
