@@ -34,7 +34,7 @@ pub(super) struct Bench {
     pub(super) objects: Arc<MemoryObjects>,
     pub(super) store: Arc<dyn ObjectStore>,
     pub(super) clock: Arc<ManualClock>,
-    ports: Ports,
+    pub(super) ports: Ports,
     pub(super) keys: Keys,
     directory: Arc<tempfile::TempDir>,
 }

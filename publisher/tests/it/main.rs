@@ -21,6 +21,7 @@ mod experiments;
 mod explain;
 mod invariants;
 mod keys;
+mod list_faults;
 mod lists;
 mod log;
 mod lowering;

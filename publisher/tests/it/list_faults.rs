@@ -1,0 +1,276 @@
+//! Lists where an object is lost, a store refuses, a process stops, or two writers meet.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use flagstone_model::digest::Digest;
+use flagstone_model::key::ProjectId;
+use flagstone_publisher::control::{Erasure, Operation, PublicationState, Written};
+use flagstone_publisher::list::{Base, ListKeys};
+use flagstone_publisher::log::{Appended, ChangeLog, Entry, Head, LogError, MemoryLog};
+use flagstone_publisher::private_object::{MemoryObjects, ORPHAN_MS, PrivateObjects};
+use flagstone_publisher::storage::StorageError;
+use flagstone_publisher::store::{
+    Expect, Object, ObjectHead, ObjectPath, ObjectStore, PutIf, PutNew, StoreError,
+};
+use tokio::sync::Notify;
+
+use super::control::{Bench, NOW_MS, request};
+use super::lists::{lines, shop, vips};
+use super::project::{flag, production};
+
+impl Bench {
+    /// Writes the list as an object of its own.
+    async fn put_anew(&self, text: &str) -> Written {
+        let keys = ListKeys::from_text(text.as_bytes()).unwrap();
+        self.control.put_list(&production(), &vips(), keys, Base::New, request(None, "")).await.unwrap()
+    }
+}
+
+#[tokio::test]
+async fn a_list_whose_object_is_lost_or_altered_says_so_and_other_flags_still_publish() {
+    for (spoil, code) in [
+        ((|_| None) as fn(Vec<u8>) -> Option<Vec<u8>>, "list-object-missing"),
+        (
+            |mut bytes| {
+                bytes[9] ^= 1;
+                Some(bytes)
+            },
+            "list-object-damaged",
+        ),
+    ] {
+        let bench = Bench::new().await;
+        bench.create("a").await;
+        bench.put(&lines(0..100)).await.unwrap();
+        let object = bench.base().await;
+        bench.objects.tamper(&shop(), &object.sha256, spoil);
+        // A process that holds none of it.
+        let bench = bench.restarted();
+        assert_eq!(bench.expanded().await.unwrap_err().code(), code);
+        assert_eq!(bench.patch(r#"{"add":["x"]}"#).await.unwrap_err().code(), code);
+        bench.name_it().await;
+        let on = bench.write(Operation::Switch(production(), flag("a"), true)).await.unwrap();
+        let published = on.publication[&production()].values().next().unwrap();
+        assert_eq!((published.state.as_str(), bench.published().await), ("announced", None));
+        // Written whole it is there again, the same object.
+        bench.put(&lines(0..100)).await.unwrap();
+        assert_eq!((bench.base().await, bench.expanded().await.unwrap().content().count), (object, 100));
+        bench.clock.advance(300_000);
+        bench.control.sweep().await.unwrap();
+        assert!(object.is(&bench.published().await.unwrap()));
+    }
+}
+
+/// A log that can be told to lose its store.
+#[derive(Default)]
+struct Breakable {
+    inner: MemoryLog,
+    broken: AtomicBool,
+}
+
+#[async_trait]
+impl ChangeLog for Breakable {
+    async fn append(&self, entry: &Entry) -> Result<Appended, LogError> {
+        if self.broken.load(Ordering::SeqCst) {
+            return Err(StorageError::Unavailable { source: "gone".into() }.into());
+        }
+        self.inner.append(entry).await
+    }
+
+    async fn read(&self, project: &ProjectId, after_seq: u64, limit: usize) -> Result<Vec<Entry>, LogError> {
+        self.inner.read(project, after_seq, limit).await
+    }
+
+    async fn head(&self, project: &ProjectId) -> Result<Option<Head>, LogError> {
+        self.inner.head(project).await
+    }
+
+    async fn entry(&self, project: &ProjectId, seq: u64) -> Result<Option<Entry>, LogError> {
+        self.inner.entry(project, seq).await
+    }
+
+    async fn erase(&self, project: &ProjectId, seq: u64) -> Result<(), LogError> {
+        self.inner.erase(project, seq).await
+    }
+}
+
+#[tokio::test]
+async fn a_crash_between_the_object_and_its_entry_leaves_the_list_as_it_was() {
+    let log = Arc::new(Breakable::default());
+    let bench = Bench::over(log.clone()).await;
+    bench.put("a\nb\n").await.unwrap();
+    let head = bench.head().await;
+    log.broken.store(true, Ordering::SeqCst);
+    let lost = bench.put(&lines(0..5_000)).await.unwrap_err();
+    assert_eq!(lost.code(), "storage-unavailable");
+    log.broken.store(false, Ordering::SeqCst);
+    assert_eq!((bench.head().await, bench.expanded().await.unwrap().to_text().as_str()), (head, "a\nb\n"));
+    // What nobody names is forgotten with the next erasure, once it is old; what is named stays.
+    assert_eq!(bench.objects.all(&shop()).await.unwrap().len(), 2);
+    let gone = bench.create("old").await.seq;
+    bench.write(Operation::ArchiveFlag(flag("old"))).await.unwrap();
+    bench.clock.advance(ORPHAN_MS + 1);
+    let what = Erasure::Entries([gone].into());
+    bench.control.erase(&what, request(None, "")).await.unwrap();
+    let left = bench.objects.all(&shop()).await.unwrap();
+    assert_eq!(left, [(bench.base().await.sha256, NOW_MS)]);
+}
+
+/// Objects of which one that is kept can be made to wait before its writer goes on.
+struct Gate {
+    inner: Arc<MemoryObjects>,
+    is_shut: AtomicBool,
+    kept: Notify,
+    opened: Notify,
+}
+
+#[async_trait]
+impl PrivateObjects for Gate {
+    async fn keep(
+        &self,
+        project: &ProjectId,
+        sha256: &Digest,
+        stored: &[u8],
+        now_ms: i64,
+    ) -> Result<(), StorageError> {
+        self.inner.keep(project, sha256, stored, now_ms).await?;
+        if self.is_shut.swap(false, Ordering::SeqCst) {
+            self.kept.notify_one();
+            self.opened.notified().await;
+        }
+        Ok(())
+    }
+
+    async fn stored(&self, project: &ProjectId, sha256: &Digest) -> Result<Option<Vec<u8>>, StorageError> {
+        self.inner.stored(project, sha256).await
+    }
+
+    async fn all(&self, project: &ProjectId) -> Result<Vec<(Digest, i64)>, StorageError> {
+        self.inner.all(project).await
+    }
+
+    async fn forget(&self, project: &ProjectId, sha256: &Digest, before_ms: i64) -> Result<(), StorageError> {
+        self.inner.forget(project, sha256, before_ms).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_erasure_that_meets_a_writer_of_equal_keys_leaves_the_list_whole() {
+    let mut bench = Bench::new().await;
+    let gate = Arc::new(Gate {
+        inner: bench.objects.clone(),
+        is_shut: AtomicBool::new(false),
+        kept: Notify::new(),
+        opened: Notify::new(),
+    });
+    bench.ports.objects = gate.clone();
+    let bench = Arc::new(bench.restarted());
+    let first = bench.put_anew("a\nb\n").await.seq;
+    let object = bench.base().await;
+    bench.put_anew("c\n").await;
+    gate.is_shut.store(true, Ordering::SeqCst);
+    let writer = tokio::spawn({
+        let bench = Arc::clone(&bench);
+        async move { bench.put_anew("a\nb\n").await }
+    });
+    gate.kept.notified().await;
+    let mut erasing = tokio::spawn({
+        let bench = Arc::clone(&bench);
+        async move { bench.control.erase(&Erasure::Entries([first].into()), request(None, "")).await.unwrap() }
+    });
+    // The time passes once nobody can go on: the erasure gets as far as it may before the writer's entry is there.
+    let early = tokio::time::timeout(Duration::from_secs(1), &mut erasing).await;
+    gate.opened.notify_one();
+    writer.await.unwrap();
+    let done = match early {
+        Ok(done) => done,
+        Err(_) => erasing.await,
+    };
+    assert_eq!(done.unwrap().erased, [first]);
+    assert_eq!(bench.base().await, object);
+    assert_eq!(bench.restarted().expanded().await.unwrap().to_text(), "a\nb\n");
+}
+
+/// A store that can be told to take no keys of lists, and tells which it was asked for.
+struct Picky {
+    inner: Arc<dyn ObjectStore>,
+    refuses: AtomicBool,
+    asked: Mutex<BTreeSet<ObjectPath>>,
+}
+
+impl Picky {
+    fn look(&self, path: &ObjectPath) -> bool {
+        let is_list = path.as_str().contains("/k/");
+        if is_list {
+            self.asked.lock().unwrap().insert(path.clone());
+        }
+        is_list
+    }
+
+    fn may_put(&self, path: &ObjectPath) -> Result<(), StoreError> {
+        if self.look(path) && self.refuses.load(Ordering::SeqCst) {
+            let location = path.to_string();
+            return Err(StoreError::Unavailable { action: "write", location, source: "refused".into() });
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl ObjectStore for Picky {
+    async fn get(&self, path: &ObjectPath) -> Result<Option<Object>, StoreError> {
+        self.look(path);
+        self.inner.get(path).await
+    }
+
+    async fn head(&self, path: &ObjectPath) -> Result<Option<ObjectHead>, StoreError> {
+        self.look(path);
+        self.inner.head(path).await
+    }
+
+    async fn put_new(&self, path: &ObjectPath, bytes: &[u8]) -> Result<PutNew, StoreError> {
+        self.may_put(path)?;
+        self.inner.put_new(path, bytes).await
+    }
+
+    async fn put_if(&self, path: &ObjectPath, bytes: &[u8], expect: &Expect) -> Result<PutIf, StoreError> {
+        self.may_put(path)?;
+        self.inner.put_if(path, bytes, expect).await
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_takes_no_lists_holds_up_no_change_and_gets_them_later() {
+    let mut bench = Bench::new().await;
+    let (refuses, asked) = (AtomicBool::new(true), Mutex::default());
+    let picky = Arc::new(Picky { inner: bench.store.clone(), refuses, asked });
+    bench.ports.store = picky.clone();
+    let bench = bench.restarted();
+    let is_announced = |written: &Written| {
+        written.publication[&production()].values().all(|view| view.state == PublicationState::Announced)
+    };
+    bench.create("a").await;
+    bench.put(&lines(0..100)).await.unwrap();
+    assert!(is_announced(&bench.name_it().await));
+    assert_eq!((bench.published().await, picky.asked.lock().unwrap().len()), (None, 1));
+
+    // What a change does not bring is not looked at, by the process that has tried and by one that has not.
+    for (bench, on) in [(&bench, true), (&bench.restarted(), false)] {
+        picky.asked.lock().unwrap().clear();
+        let switched = bench.write(Operation::Switch(production(), flag("a"), on)).await.unwrap();
+        assert!(is_announced(&switched));
+        assert_eq!(*picky.asked.lock().unwrap(), BTreeSet::new());
+    }
+
+    let bench = bench.restarted();
+    for (refuses, is_there) in [(true, false), (false, true)] {
+        picky.refuses.store(refuses, Ordering::SeqCst);
+        bench.clock.advance(300_000);
+        bench.control.sweep().await.unwrap();
+        assert_eq!(bench.published().await.is_some(), is_there);
+    }
+    assert!(bench.base().await.is(&bench.published().await.unwrap()));
+}
