@@ -49,7 +49,7 @@ impl Given {
         };
         let json = Json::parse(&bytes).map_err(|error| {
             Failure::usage(format!("{what}: {error}"))
-                .hint("JSON stands there as text, as @FILE, or as - for standard input")
+                .hint(r#"JSON stands there as text, as @FILE, or as - for standard input; a string has its quotation marks: '"text"'"#)
         })?;
         Ok(json.into_owned())
     }

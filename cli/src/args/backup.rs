@@ -10,8 +10,8 @@ Examples:
   flagstone backup --data /var/lib/flagstone --to /backup/2026-11-21
   flagstone backup --to /backup/full --with-keys
 
-It may run beside `serve`. The copy is a data directory as of one moment: log, bucket, and root document. It is checked
-like `audit verify` does before it gets its name. Signing keys, admin token, and SDK keys stay behind unless --with-keys
+It may run beside `serve`. The copy is a data directory as of one moment: log, bucket, and root document. It is checked \
+like `audit verify` does before it gets its name. Signing keys, admin token, and SDK keys stay behind unless --with-keys \
 says otherwise: who has them can publish. Without them, keep `keys/` of the directory elsewhere, once.")]
 pub(crate) struct Backup {
     /// The data directory [env: FLAGSTONE_DATA, else .flagstone].

@@ -18,9 +18,9 @@ Examples:
   flagstone diff --dir flagstone --sample 5000         whom `apply` would move here
   flagstone diff --to-seq 41                           whom `restore --seq 41` would move
 
-Nothing is changed; what would refuse the change refuses this. Without --contexts the server makes a sample: each attribute
-that conditions ask for takes the values they name, others, and none. A sample shows what can happen, and to whom; how many
-people that are is what the contexts of real people say, or the exact share, which is told where nothing but shares
+Nothing is changed; what would refuse the change refuses this. Without --contexts the server makes a sample: each attribute \
+that conditions ask for takes the values they name, others, and none. A sample shows what can happen, and to whom; how many \
+people that are is what the contexts of real people say, or the exact share, which is told where nothing but shares \
 changes.")]
 pub(crate) struct Diff {
     /// The flag; without one, the files of a project, or the whole environment with --to-seq.

@@ -353,8 +353,8 @@ pub(crate) enum AuditVerb {
 Example:
   flagstone audit verify --data .flagstone
 
-Checks the chain from entry 1, folds it, compares the checkpoints, the log heads that manifests were signed with, the
-claims, and the content that the log gives with what is announced. Tells the first fault: which entry or object, and what is wrong.
+Checks the chain from entry 1, folds it, compares the checkpoints, the log heads that manifests were signed with, the \
+claims, and the content that the log gives with what is announced. Tells the first fault: which entry or object, and what is wrong. \
 A program may be using the directory meanwhile.")]
 pub(crate) struct AuditVerify {
     /// The data directory of `flagstone dev` or `flagstone serve`.

@@ -14,8 +14,8 @@ Examples:
   flagstone login https://flags.example.com --project acme
   flagstone login http://127.0.0.1:8080 --project acme < /var/lib/flagstone/admin.token
 
-The token is asked for without an echo, or read from standard input where that is no terminal; it is never an argument,
-for arguments are seen by everybody. It is tried, and then kept in $XDG_CONFIG_HOME/flagstone/credentials.json, for its
+The token is asked for without an echo, or read from standard input where that is no terminal; it is never an argument, \
+for arguments are seen by everybody. It is tried, and then kept in $XDG_CONFIG_HOME/flagstone/credentials.json, for its \
 owner only. All verbs use it, with this server and project, when FLAGSTONE_TOKEN is not set.")]
 pub(crate) struct Login {
     /// The admin API.

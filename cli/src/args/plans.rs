@@ -15,8 +15,8 @@ pub(super) const DIR: &str = "flagstone";
 Example:
   flagstone export --dir flagstone && git add flagstone
 
-Writes flagstone.json, environments/ENV.json, flags/KEY.json, and segments/ENV/KEY.json in the authored form, so that only
-what authors wrote makes a difference. In names of files every byte but a-z, 0-9, `.`, `_`, `-` is % and two hexadecimal
+Writes flagstone.json, environments/ENV.json, flags/KEY.json, and segments/ENV/KEY.json in the authored form, so that only \
+what authors wrote makes a difference. In names of files every byte but a-z, 0-9, `.`, `_`, `-` is % and two hexadecimal \
 digits. Files of flags that are gone are taken away; what no export wrote is neither written over nor taken away.")]
 pub(crate) struct Export {
     /// Where to write.
@@ -35,7 +35,7 @@ Examples:
   flagstone plan
   flagstone plan --out change.plan && flagstone apply change.plan --yes
 
-Shows what `apply` would do, and changes nothing; the server checks all of it. What the server has and the files have not
+Shows what `apply` would do, and changes nothing; the server checks all of it. What the server has and the files have not \
 stays, unless --prune. Where FILE holds the last plan, what has changed on the server since is told too.
 
 The exit status is 0; with --detailed-exitcode it is 5 if something would change.")]
@@ -62,7 +62,7 @@ Examples:
   flagstone apply
   flagstone apply change.plan --yes -m 'new search for everybody'
 
-Makes one entry of the log, or none: a plan is made as it was shown or not at all. If somebody else has changed one of its
+Makes one entry of the log, or none: a plan is made as it was shown or not at all. If somebody else has changed one of its \
 flags or segments since, nothing is done and the exit status is 4.")]
 pub(crate) struct Apply {
     /// A plan that `plan --out` wrote; without one, the files.
@@ -88,7 +88,7 @@ pub(crate) struct Apply {
 Example:
   flagstone import flagstone --project shop2
 
-Takes what `export` wrote, also of another project: creates the environments that are missing, then makes everything else
+Takes what `export` wrote, also of another project: creates the environments that are missing, then makes everything else \
 in one entry. Keys and ids are kept.")]
 pub(crate) struct Import {
     /// The directory of an export, or the flagstone.json in it.
@@ -109,7 +109,7 @@ Examples:
   flagstone restore --seq 41 --env production         everything in the environment as after entry 41
   flagstone restore new-checkout --seq 41             one flag
 
-An environment comes back with all its targetings and segments. Archived flags stay archived, definitions stay as they are,
+An environment comes back with all its targetings and segments. Archived flags stay archived, definitions stay as they are, \
 flags that nobody had targeted then are off again.")]
 pub(crate) struct Restore {
     /// The flag; without one, the whole environment.

@@ -11,8 +11,8 @@ Examples:
   flagstone publish --rebuild --env staging        after an upgrade, staging first
   flagstone publish --adopt -m 'restored from last night'
 
-A stream whose bucket is ahead of the log stands still, with the alarm `unclaimed-manifest`: after the log was restored
-from a copy, or when a signing key was stolen. --adopt takes what is announced for claimed, records in the log what is
+A stream whose bucket is ahead of the log stands still, with the alarm `unclaimed-manifest`: after the log was restored \
+from a copy, or when a signing key was stolen. --adopt takes what is announced for claimed, records in the log what is \
 given up, and publishes what the log says as the next version. Make sure first that it is no theft.")]
 pub(crate) struct Publish {
     /// Builds anew what is up to date.
@@ -35,8 +35,8 @@ Examples:
   flagstone erase --actor u_7k2mq4 -m 'left the company'
   flagstone erase --user-id user-42 -m 'asked to be forgotten'
 
-Data, names, and reasons of the entries are deleted for good; their hashes stay, and `audit verify` passes and names the
-holes. An entry can be erased once everything it changed has been changed again. Snapshots that were published keep what
+Data, names, and reasons of the entries are deleted for good; their hashes stay, and `audit verify` passes and names the \
+holes. An entry can be erased once everything it changed has been changed again. Snapshots that were published keep what \
 they have, and so do your backups.")]
 pub(crate) struct Erase {
     #[command(flatten)]

@@ -34,7 +34,7 @@ Examples:
   flagstone schedule set new-checkout --step 2026-12-02T09:00:00Z=1% --step 2026-12-04T09:00:00Z=50% --linear
   flagstone schedule set xmas --start 2026-12-01T00:00 --end 2026-12-27T00:00 --zone Europe/Berlin
 
-A time is written 2026-12-02T09:00:00Z, 2026-12-02T10:00+01:00, 2026-12-02T10:00[Europe/Berlin], or, with --zone,
+A time is written 2026-12-02T09:00:00Z, 2026-12-02T10:00+01:00, 2026-12-02T10:00[Europe/Berlin], or, with --zone, \
 2026-12-02T10:00. Steps replace those there are; --start and --end replace both.")]
 pub(crate) struct ScheduleSet {
     /// The flag.
@@ -89,7 +89,7 @@ pub(crate) struct SchedulePause {
 Example:
   flagstone schedule clear xmas
 
-A ramp that has reached everybody leaves its variation to everybody; any other leaves it to nobody, which is asked about
+A ramp that has reached everybody leaves its variation to everybody; any other leaves it to nobody, which is asked about \
 (--confirm) if it has reached somebody.")]
 pub(crate) struct ScheduleClear {
     /// The flag.

@@ -16,7 +16,7 @@ Examples:
   flagstone serve --project acme --listen 0.0.0.0:8443 --tls-cert cert.pem --tls-key key.pem \\
     --public-url https://flags.example.com:8443/cdn
 
-Each setting is taken from the first of: option, environment variable, configuration file, default. All of them are
+Each setting is taken from the first of: option, environment variable, configuration file, default. All of them are \
 in docs/SERVE.md. Where standard output is no terminal it gets exactly one JSON line, when everything is ready:
 {\"api\",\"cdn\",\"project\",\"root\",\"token_file\",\"environments\":{ENV:{\"server\",\"client\"}}}. Logs go to standard error.
 SIGTERM and Ctrl-C let requests in flight end; a second one ends at once.")]
@@ -77,8 +77,8 @@ Examples:
   flagstone init --project acme --env production --env staging
   flagstone init --data /var/lib/flagstone --project acme --env production --public-url https://flags.example.com/cdn
 
-Makes root and manifest key, the project, its environments, and the admin token; what is there already stays as it is,
-so that it can be run again. Then start `flagstone serve` on the directory. A server that runs makes environments with
+Makes root and manifest key, the project, its environments, and the admin token; what is there already stays as it is, \
+so that it can be run again. Then start `flagstone serve` on the directory. A server that runs makes environments with \
 `flagstone env create`.")]
 pub(crate) struct Init {
     /// Where log, bucket, and keys are kept [env: FLAGSTONE_DATA, else .flagstone].

@@ -17,8 +17,8 @@ Examples:
   flagstone attribute set country=public app.version=public
   flagstone attribute set email=hashed targetingKey=hashed -m 'the web bundle targets our own people'
 
-public: what it is compared with stands in public views as it is. hashed: strings stand there as salted digests, which
-whoever can guess one can confirm. private: a client-visible flag does not test it. A declaration covers what lies
+public: what it is compared with stands in public views as it is. hashed: strings stand there as salted digests, which \
+whoever can guess one can confirm. private: a client-visible flag does not test it. A declaration covers what lies \
 below its path, unless that is declared itself.")]
     Set(AttributeSet),
     /// Takes declarations back: the attributes are private, or what is declared above them.
@@ -59,7 +59,7 @@ Examples:
   flagstone view set mobile --audience public --include tag --tag mobile
   flagstone view set checkout --audience keyed --include tag --tag checkout
 
-A public view is read without a key. It has client-visible flags only, and shows no more of them than clients may know.
+A public view is read without a key. It has client-visible flags only, and shows no more of them than clients may know. \
 Its connection string ends in `&view=ID&access=open`.")]
     Set(ViewSet),
     /// Publishes a view no more. Its id is never used again.
