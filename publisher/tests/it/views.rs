@@ -546,6 +546,18 @@ fn a_project_has_as_many_views_as_the_limit_says() {
     assert!(project.try_several(&two).is_err());
     put_view(&mut project, "last", body).unwrap();
     assert_eq!(put_view(&mut project, "more", body).unwrap_err().code(), "invalid-request");
+    // What is written anew is no view more, and one that goes makes room, whatever their order.
+    let other = r#"{"audience":"keyed","include":"client"}"#;
+    let new = format!(r#"{{"view":"x","definition":{body}}}"#);
+    let again = format!(r#"{{"view":"v-1","definition":{other}}},{{"view":"v-2","definition":{other}}}"#);
+    assert!(project.try_several(&again).is_ok());
+    assert_eq!(project.try_several(&format!("{again},{new}")).unwrap_err().code(), "invalid-request");
+    assert!(project.try_several(&format!(r#"{again},{new},{{"view":"last","delete":true}}"#)).is_ok());
+    assert!(
+        project
+            .try_several(&format!(r#"{{"view":"a","definition":{body}}},{{"view":"v-1","delete":true}}"#))
+            .is_ok()
+    );
     let edits =
         change::delete_view(&project.state, &ViewId::parse("last").unwrap(), Terms::default()).unwrap();
     project.record(edits);

@@ -24,7 +24,9 @@ use crate::state::{EnvironmentState, SettledTargeting, State};
 /// What is so already is left out, whatever revision its author saw; if nothing is left there are no edits. The edits
 /// stand in the order attributes, definitions, views, segments, targetings, each by key.
 pub fn change_several(state: &State, changes: &[Change], terms: Terms) -> Result<Vec<Edit>, Refusal> {
-    let mut several = Several { state, terms, together: Together::default(), refused: BTreeMap::new() };
+    let views = views_after(state, changes);
+    let mut several =
+        Several { state, terms, together: Together::default(), refused: BTreeMap::new(), views };
     let mut problems = several.define(changes);
     several.told()?;
     let next = state.with(several.together.edits())?;
@@ -54,6 +56,21 @@ struct Several<'s> {
     together: Together,
     /// Changes that can not be made at all, by their index.
     refused: BTreeMap<usize, Refusal>,
+    /// How many views there will be.
+    views: usize,
+}
+
+/// How many views there are after some changes: those that go make room for those that come.
+fn views_after(state: &State, changes: &[Change]) -> usize {
+    let come = changes.iter().filter(|change| match &change.wish {
+        Wish::View(id, _) => state.own_view(id).is_none(),
+        _ => false,
+    });
+    let go = changes.iter().filter(|change| match &change.wish {
+        Wish::DeleteView(id) => state.own_view(id).is_some_and(|view| view.definition.is_some()),
+        _ => false,
+    });
+    state.views().len().saturating_add(come.count()).saturating_sub(go.count())
 }
 
 /// The pointer to a member of a change.
@@ -140,9 +157,8 @@ impl Several<'_> {
         if wanted == before && (wanted.is_some() || is_deleted) {
             return;
         }
-        let views = self.together.edits().iter().filter(|edit| matches!(edit.change.entity, Entity::View(_)));
         let refused = match wanted {
-            Some(wanted) => check_view(self.state, id, wanted, views.count()).err(),
+            Some(wanted) => check_view(self.state, id, wanted, self.views).err(),
             None => change_of_missing_view(self.state, id),
         };
         if let Some(refusal) = refused {

@@ -45,18 +45,18 @@ pub(super) fn check_private_lines(next: &State, pointer: &str) -> Result<(), Ref
 /// Writes a view, new or whole. Its audience stays.
 pub fn put_view(state: &State, id: &ViewId, body: &Json<'_>, terms: Terms) -> Result<Vec<Edit>, Refusal> {
     let definition = ViewDefinition::parse(body)?;
-    check_view(state, id, &definition, 0)?;
+    check_view(state, id, &definition, state.views().len().saturating_add(1))?;
     let present = state.own_view(id);
     terms.check(present.map_or(0, |present| present.revision), present.is_some())?;
     Ok(vec![Edit::of(state, Entity::View(id.clone()), &definition.to_json())])
 }
 
-/// Whether a view may be this, beside so many others that are new.
+/// Whether a view may be this; if it is new there are `views` then.
 pub(super) fn check_view(
     state: &State,
     id: &ViewId,
     definition: &ViewDefinition,
-    others: usize,
+    views: usize,
 ) -> Result<(), Refusal> {
     if is_built_in(id) {
         return Err(Refusal::BuiltInView { id: id.clone() });
@@ -71,7 +71,7 @@ pub(super) fn check_view(
         Some(Some(_)) => {}
         None => {
             let built_in = 2;
-            if state.views().len().saturating_add(others) >= MAX_VIEWS.saturating_add(built_in) {
+            if views > MAX_VIEWS.saturating_add(built_in) {
                 let detail = format!(
                     "a project has at most {MAX_VIEWS} views beside `server` and `client`; delete one"
                 );
