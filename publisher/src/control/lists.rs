@@ -9,10 +9,11 @@ use flagstone_model::digest::Digest;
 use flagstone_model::key::{EnvironmentId, ListKey};
 
 use super::ControlPlane;
-use super::error::ControlError;
+use super::error::{ControlError, nothing};
 use super::view::When;
 use super::write::{Write, Written};
-use crate::list::{self, Base, Expanded, ListEdits, ListFault, ListKeys, Planned};
+use crate::list::{self, Base, Expanded, ListContent, ListEdits, ListFault, ListKeys, Planned};
+use crate::log::Entity;
 use crate::private_object::PrivateObjects;
 use crate::state::State;
 use crate::state::change::{self, ListWrite, Refusal};
@@ -112,14 +113,19 @@ impl ControlPlane {
                     let (objects, now_ms) = (&self.inner.objects, self.inner.clock.now_ms());
                     objects.keep(self.project(), &planned.content.base.sha256, stored, now_ms).await?;
                 }
-                Some((revision, planned.content))
+                Some((revision, planned))
             };
             let edits = |state: &State| {
-                let (revision, content) = planned.as_ref().ok_or(ControlError::Contended)?;
+                let (revision, Planned { content, stored }) =
+                    planned.as_ref().ok_or(ControlError::Contended)?;
                 let terms = self.terms(&write);
                 // Whoever was faster is told so, if the caller asked; else it is planned again.
                 if change::may_write_list(state, environment, list, how, terms)? != *revision {
                     return Err(ControlError::Contended);
+                }
+                let present = super::read::environment_of(state, environment)?.live_list(list.as_str());
+                if stored.is_none() && present.is_some_and(|present| present.is_said_like(content)) {
+                    return Ok(Vec::new());
                 }
                 Ok(change::put_list(state, environment, list, content, how, terms)?)
             };
@@ -128,11 +134,37 @@ impl ControlPlane {
                     drop(keeping);
                     return self.answer(&entry, &state, write.wait).await;
                 }
-                Ok(None) | Err(ControlError::Contended) => {}
+                Ok(None) => {
+                    drop(keeping);
+                    return self.as_it_was(&state, environment, list, write.wait).await;
+                }
+                Err(ControlError::Contended) => {}
                 Err(error) => return Err(error),
             }
         }
         Err(ControlError::Contended)
+    }
+
+    /// The answer to a write that changes nothing: the list as it stands, and the entry that wrote it.
+    async fn as_it_was(
+        &self,
+        state: &State,
+        environment: &EnvironmentId,
+        list: &ListKey,
+        wait: bool,
+    ) -> Result<Written, ControlError> {
+        let content = super::read::environment_of(state, environment)?.live_list(list.as_str());
+        let told = content.map(|content| ListContent { changed: Some((0, 0)), ..content.clone() }.told());
+        let (revision, seq) = state.place(&Entity::List(environment.clone(), list.clone()));
+        Ok(Written {
+            seq,
+            revision,
+            entity: told.unwrap_or_else(nothing),
+            notes: Vec::new(),
+            created: false,
+            phases: Vec::new(),
+            publication: self.publish_to(core::slice::from_ref(environment), seq, wait).await,
+        })
     }
 
     /// What a write comes to, from what the list is now.

@@ -7,7 +7,9 @@ use flagstone_bundle::container::{Caps, StoredObject};
 use flagstone_model::context::Context;
 use flagstone_model::json::Json;
 use flagstone_model::key::{ListKey, ProjectId};
-use flagstone_publisher::control::{Alteration, AlteredBy, ControlError, Erasure, Operation, When, Written};
+use flagstone_publisher::control::{
+    Alteration, AlteredBy, ControlError, Erasure, Operation, Precondition, When, Write, Written,
+};
 use flagstone_publisher::list::{Base, Expanded, ListEdits, ListKeys};
 use flagstone_publisher::private_object::{self, MemoryObjects, PrivateObjects};
 use flagstone_publisher::sqlite::SqliteStore;
@@ -118,6 +120,29 @@ async fn only_lists_that_lines_name_are_published_and_their_objects_before_them(
     assert_eq!(object.open(&stored, Caps::LIST).unwrap(), lines(0..1_000).as_bytes());
     bench.write(Operation::DeleteSegment(production(), segment("vip"))).await.unwrap();
     assert!(lines_of(&bench).await.is_empty());
+}
+
+#[tokio::test]
+async fn an_edit_that_changes_nothing_appends_nothing_and_is_answered_by_what_stands() {
+    let bench = Bench::new().await;
+    let put = bench.put(&lines(0..1_000)).await.unwrap();
+    let added = bench.patch(r#"{"add":["one-more"]}"#).await.unwrap();
+    let head = bench.control.state().await.unwrap().seq();
+    assert_eq!((put.created, added.revision, added.seq), (true, 2, head));
+    for body in [r#"{"add":["one-more"]}"#, r#"{"add":["user-0000007"],"drop":["nobody"]}"#] {
+        let same = bench.patch(body).await.unwrap();
+        assert_eq!((same.revision, same.seq, same.created), (2, head, false), "{body}");
+        assert_eq!(same.entity.member("changed").unwrap().to_string(), r#"{"added":0,"dropped":0}"#);
+    }
+    let whole = bench.put(&(lines(0..1_000) + "one-more\n")).await.unwrap();
+    assert_eq!((whole.revision, whole.seq), (2, head));
+    assert_eq!(bench.control.state().await.unwrap().seq(), head);
+    // What is refused stays refused, and what changes something is written.
+    let stale = Write { precondition: Precondition::Revision(1), ..request(None, "") };
+    let edits = ListEdits::from_json(&json(r#"{"add":["one-more"]}"#)).unwrap();
+    let stale = bench.control.edit_list(&production(), &vips(), edits, stale).await.unwrap_err();
+    assert_eq!(stale.code(), "stale-revision");
+    assert_eq!(bench.patch(r#"{"drop":["one-more"]}"#).await.unwrap().revision, 3);
 }
 
 #[tokio::test]

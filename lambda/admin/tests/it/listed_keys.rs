@@ -86,6 +86,7 @@ async fn a_change_of_a_list_is_told_by_how_many_keys_moved() {
     world.expect(StatusCode::CREATED, text(VIPS, "a\nb\nc\n")).await;
     world.expect(StatusCode::OK, patch(VIPS, r#"{"add":["d","e","f"],"drop":["b"]}"#)).await;
     world.expect(StatusCode::OK, patch(VIPS, r#"{"add":["d"]}"#)).await;
+    world.expect(StatusCode::OK, text(&format!("{VIPS}?rebase=true"), "a\nc\nd\ne\nf\n")).await;
     let history = world.expect(StatusCode::OK, get(&format!("{VIPS}/history"))).await.json();
     let items = history.member("items").and_then(Json::as_array).unwrap().iter();
     let words: Vec<_> = items.map(|item| item.member("summary").and_then(Json::as_str).unwrap()).collect();
