@@ -198,6 +198,7 @@ impl ControlError {
                 | Refusal::NeedsConfirmation { .. }
                 | Refusal::RampShrinks { .. }
                 | Refusal::RolloutShrinks { .. }
+                | Refusal::ChecksBreak { .. }
                 | Refusal::TooManyTokens
                 | Refusal::TooManyKeys => Kind::Conflict,
                 Refusal::At { .. } | Refusal::Fold(_) => Kind::Internal,

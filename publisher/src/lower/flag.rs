@@ -8,7 +8,18 @@ use crate::author::{
     Bucket, By, Condition, DENY_PREFIX, Fallthrough, FlagDefinition, FlagTest, Holdout, Keys, Layer,
     ROLLOUT_RULE, RampTo, Rule, Served, Share, TARGET_PREFIX, Targeting, Then, value_json,
 };
-use flagstone_model::limits::BUCKETS;
+use flagstone_model::limits::{BUCKETS, MAX_INTEGER};
+
+/// How much longer the line of a flag may still become without an edit of what it says: `false` is longer than `true`,
+/// and its edit number grows. Switching off must never meet a limit (FORMAT M-11.1).
+pub const fn reserve(on: bool, rev: u64) -> usize {
+    const LONGEST: u32 = MAX_INTEGER.ilog10() + 1;
+    let digits = match rev.checked_ilog10() {
+        Some(log) => log + 1,
+        None => 1,
+    };
+    LONGEST.saturating_sub(digits) as usize + on as usize
+}
 
 /// The line of a flag, without its newline (FORMAT M-1.5, M-5.1).
 ///

@@ -15,7 +15,7 @@ mod segment;
 mod split;
 mod version;
 
-pub use flag::lower_flag;
+pub use flag::{lower_flag, reserve};
 pub use pattern::{PatternProblem, lower_pattern};
 pub use segment::{lower_environment, lower_segment};
 pub(crate) use split::take;

@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use flagstone_model::details::Reason;
 use flagstone_model::key::{EnvironmentId, FlagKey};
-use flagstone_model::limits::MAX_LINES;
 
 use super::State;
 use super::entity::{EnvironmentState, FlagInEnvironment, Reference};
 use super::reach::Reach;
-use crate::check::{Check, Reached, published};
+use crate::author;
+use crate::check::{Check, Outcome, Reached, published};
 
 /// What was made of a flag's checks, and from which lines.
 #[derive(Debug, Default)]
@@ -52,6 +52,8 @@ pub(super) struct Failure {
     pub(super) index: usize,
     /// What was expected, and what came instead.
     pub(super) detail: String,
+    /// Whether it held or rested before, or was not there.
+    pub(super) is_new: bool,
 }
 
 impl Remembered {
@@ -87,9 +89,8 @@ impl EnvironmentState {
         checks
     }
 
-    /// The lines of all checks that are published, in no order, at most so many that the environment has not too many.
+    /// The lines of all checks that could be published, in no order.
     pub(super) fn check_lines(&self) -> Vec<Arc<str>> {
-        let others = self.entity_count();
         let delicate = self.delicate_segments();
         let mut lines = Vec::new();
         for (key, flag) in self.live_flags() {
@@ -98,7 +99,6 @@ impl EnvironmentState {
             }
             lines.extend(self.checks(key).iter().map(|numbered| Arc::clone(&numbered.line)));
         }
-        lines.truncate(MAX_LINES.saturating_sub(others).saturating_sub(1));
         lines
     }
 
@@ -119,19 +119,6 @@ impl EnvironmentState {
                 return delicate;
             }
         }
-    }
-
-    /// How many flags, segments, and lists it has.
-    fn entity_count(&self) -> usize {
-        let all = [self.live_flags().count(), self.live_segments().count(), self.live_lists().count()];
-        all.into_iter().fold(0, usize::saturating_add)
-    }
-
-    /// How many lines it has, the generated checks aside.
-    fn line_count(&self) -> usize {
-        let checks = self.live_flags().map(|(_, flag)| flag.targeting.authored.checks.len());
-        let others = self.entity_count();
-        checks.sum::<usize>().saturating_add(others).saturating_add(1)
     }
 }
 
@@ -175,8 +162,7 @@ fn make(key: &FlagKey, flag: &FlagInEnvironment, from: &Reach) -> Vec<Numbered> 
 }
 
 impl State {
-    /// The checks of authors that held, or rested, in the state `before` and do not hold any more, and environments that
-    /// would have too many lines because of them.
+    /// The checks of authors that do not hold, of flags whose answers or checks are others than in the state `before`.
     ///
     /// A check rests while its flag is off, or one that it depends on: switching off never waits for anybody.
     pub(super) fn failures(&self, before: &Self) -> Vec<Failure> {
@@ -197,35 +183,43 @@ impl State {
                 }) {
                     continue;
                 }
-                let line = |entity: &_| reach.line(entity).map(|line| line.as_bytes());
-                let Some(reached) = Reached::of(key.as_str(), line).filter(|reached| !reached.is_at_rest())
-                else {
+                let failed = failed_of(key, checks, &reach);
+                if failed.is_empty() {
                     continue;
-                };
-                for (index, check) in checks.iter().enumerate() {
-                    let Some(outcome) = reached.evaluate(&check.context, check.at.at()) else { continue };
-                    if !check.expect.is_met(&outcome) {
-                        let detail = format!("expected {}; came {outcome}", check.expect.in_words());
-                        let (environment, flag) = (id.clone(), key.clone());
-                        failures.push(Failure { environment, flag, index, detail });
-                    }
                 }
+                let earlier = then.and_then(|then| {
+                    let checks = &then.live_flag(key.as_str())?.targeting.authored.checks;
+                    let failed = failed_of(key, checks, &then.reach(key.as_str()));
+                    Some(failed.into_iter().filter_map(|(index, _)| checks.get(index)).collect::<Vec<_>>())
+                });
+                let earlier = earlier.unwrap_or_default();
+                failures.extend(failed.into_iter().map(|(index, outcome)| {
+                    let check = checks.get(index);
+                    let expected = check.map(|check| check.expect.in_words()).unwrap_or_default();
+                    Failure {
+                        environment: id.clone(),
+                        flag: key.clone(),
+                        index,
+                        detail: format!("expected {expected}; came {outcome}"),
+                        is_new: check.is_none_or(|check| !earlier.contains(&check)),
+                    }
+                }));
             }
         }
         failures
     }
+}
 
-    /// An environment that has too many lines with the checks of its authors, and had not before.
-    pub(super) fn overfull(&self, before: &Self) -> Option<&EnvironmentId> {
-        let count = |environment: &Arc<EnvironmentState>| environment.line_count();
-        let mut environments = self.environments().filter(|(id, environment)| {
-            let then = before.environment(id.as_str());
-            !then.is_some_and(|then| Arc::ptr_eq(then, environment))
-                && count(environment) > MAX_LINES
-                && then.is_none_or(|then| count(then) < count(environment))
-        });
-        environments.next().map(|(id, _)| id)
-    }
+/// The checks of a flag that do not hold, each by its place, with what came; none while it rests.
+fn failed_of(key: &FlagKey, checks: &[author::Check], reach: &Reach) -> Vec<(usize, Outcome)> {
+    let line = |entity: &_| reach.line(entity).map(|line| line.as_bytes());
+    let reached = Reached::of(key.as_str(), line).filter(|reached| !reached.is_at_rest());
+    let Some(reached) = reached else { return Vec::new() };
+    let outcome = |(index, check): (usize, &author::Check)| {
+        let outcome = reached.evaluate(&check.context, check.at.at())?;
+        (!check.expect.is_met(&outcome)).then_some((index, outcome))
+    };
+    checks.iter().enumerate().filter_map(outcome).collect()
 }
 
 impl EnvironmentState {

@@ -9,14 +9,14 @@ use flagstone_model::key::{FlagKey, ListKey, SegmentKey};
 use super::checks::Remembered;
 use super::sorted_map::SortedMap;
 use crate::author::{
-    Attributes, Environment, ExperimentName, FlagDefinition, FlagTest, Instants, Mention, Mentioned, Note,
-    Project, Segment, Targeting,
+    Attributes, Check, Environment, ExperimentName, FlagDefinition, FlagTest, Instants, Mention, Mentioned,
+    Note, Project, Segment, Targeting,
 };
 use crate::list::ListContent;
 use crate::log::Entity;
 use crate::lower::layer::Held;
 use crate::lower::salt::{Chosen, UsedSalt};
-use crate::lower::{Elsewhere, Splits, lower_flag, lower_segment};
+use crate::lower::{Elsewhere, Splits, lower_flag, lower_segment, reserve};
 use crate::view::{ClientSalt, Redactor, Unfit};
 
 /// The project itself.
@@ -52,7 +52,12 @@ pub struct SettledTargeting {
     pub instants: Instants,
     pub(super) references: Vec<Reference>,
     pub(super) salts: Vec<UsedSalt>,
+    /// About how many bytes the lines of its checks have, but for the flag's key in them.
+    pub(super) check_bytes: usize,
 }
+
+/// About how much of a check's line is neither its context nor the flag's key.
+const CHECK_FRAME_BYTES: usize = 256;
 
 impl SettledTargeting {
     /// A targeting and what was settled for it.
@@ -60,7 +65,9 @@ impl SettledTargeting {
         let references = Reference::all(authored.mentions());
         let salts = splits.salts(&authored);
         let instants = authored.instants();
-        Self { authored, splits, instants, references, salts }
+        let of_check = |check: &Check| check.context.to_string().len().saturating_add(CHECK_FRAME_BYTES);
+        let check_bytes = authored.checks.iter().map(of_check).sum();
+        Self { authored, splits, instants, references, salts, check_bytes }
     }
 
     /// As the log keeps it.
@@ -176,6 +183,11 @@ impl FlagInEnvironment {
             let SettledTargeting { authored, splits, .. } = &*self.targeting;
             lower_flag(&self.flag.definition, authored, splits, self.revision()).into()
         })
+    }
+
+    /// What a line of it takes: with what it may become longer by being switched off, so that this takes nothing.
+    pub(super) fn size_of(&self, line: &str) -> usize {
+        line.len().saturating_add(reserve(self.targeting.authored.on, self.revision()))
     }
 }
 

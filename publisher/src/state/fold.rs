@@ -228,7 +228,8 @@ impl State {
             },
             |present| (present.flags.clone(), present.segments.clone(), present.lists.clone()),
         );
-        let state = EnvironmentState {
+        let is_first_salt = present.is_some_and(|present| present.client_salt.is_none());
+        let mut state = EnvironmentState {
             environment,
             client_salt,
             attributes: Arc::clone(&self.attributes.attributes),
@@ -238,6 +239,9 @@ impl State {
             segments,
             lists,
         };
+        if is_first_salt {
+            state.declared(&self.attributes.attributes);
+        }
         self.environments.insert(id.clone(), Arc::new(state));
         Some(())
     }

@@ -20,6 +20,7 @@ mod lines;
 mod reach;
 mod references;
 mod requests;
+mod room;
 mod sorted_map;
 mod view;
 
@@ -32,6 +33,7 @@ pub use fold::FoldError;
 pub use lines::StateFault;
 pub use reach::Reach;
 pub use requests::{REMEMBERED, REMEMBERED_MS, Recorded, Requests};
+pub use room::{MAX_KEYED_BYTES, MAX_PACKED_BYTES, MAX_PUBLIC_BYTES};
 pub use sorted_map::SortedMap;
 pub use view::{AttributesState, Obstacle, ObstacleAt, ViewState};
 

@@ -4,13 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use flagstone_model::key::{EnvironmentId, FlagKey, ListKey, ProjectId, SegmentKey, ViewId};
+use flagstone_model::limits::MAX_LINES;
 use flagstone_model::line::Head;
 
 use super::State;
 use super::entity::{EnvironmentState, FlagInEnvironment, ListState, Reference, SegmentState};
+use super::room::{MAX_KEYED_BYTES, MAX_PUBLIC_BYTES};
 use crate::author::{Attributes, Audience, Include, ViewDefinition};
 use crate::lower::lower_environment;
-use crate::view::{Redactor, Unfit};
+use crate::view::{ANY_SALT, Redactor, Unfit};
 
 /// What clients may know of attributes, as the log leaves it.
 #[derive(Debug, Clone, Default)]
@@ -92,18 +94,32 @@ impl State {
     }
 }
 
-/// Checks stand before everything else, and are sorted as lines: by text, so that 10 comes before 2.
-fn after_checks(mut checks: Vec<Arc<str>>, others: impl Iterator<Item = Arc<str>>) -> Vec<Arc<str>> {
+/// Checks stand before everything else, and are sorted as lines: by text, so that 10 comes before 2. There are as many
+/// as there is room for beside what is served, `bytes` in all.
+fn after_checks(
+    mut checks: Vec<Arc<str>>,
+    others: impl Iterator<Item = Arc<str>>,
+    bytes: usize,
+) -> Vec<Arc<str>> {
+    let others: Vec<Arc<str>> = others.collect();
+    let size = |line: &Arc<str>| line.len().saturating_add(1);
+    let mut bytes = bytes.saturating_sub(others.iter().map(size).sum());
     checks.sort_unstable();
+    checks.truncate(MAX_LINES.saturating_sub(others.len()));
+    checks.retain(|check| {
+        let left = bytes.checked_sub(size(check));
+        bytes = left.unwrap_or(bytes);
+        left.is_some()
+    });
     checks.extend(others);
     checks
 }
 
 /// The flags of a view, and the segments that they reach.
 #[derive(Debug, Default)]
-struct Reached<'e> {
-    flags: BTreeMap<&'e FlagKey, &'e Arc<FlagInEnvironment>>,
-    segments: BTreeMap<&'e SegmentKey, &'e Arc<SegmentState>>,
+pub(super) struct Reached<'e> {
+    pub(super) flags: BTreeMap<&'e FlagKey, &'e Arc<FlagInEnvironment>>,
+    pub(super) segments: BTreeMap<&'e SegmentKey, &'e Arc<SegmentState>>,
     lists: BTreeMap<&'e ListKey, &'e Arc<ListState>>,
 }
 
@@ -156,7 +172,8 @@ impl EnvironmentState {
         let lists = self.lists.iter().filter(|(key, _)| named.contains(key));
         let lists = lists.filter_map(|(key, list)| list.line(key).cloned());
         let segments = self.segments.iter().filter_map(|(key, segment)| segment.line(key).cloned());
-        after_checks(self.check_lines(), [head].into_iter().chain(flags).chain(lists).chain(segments))
+        let others = [head].into_iter().chain(flags).chain(lists).chain(segments);
+        after_checks(self.check_lines(), others, MAX_KEYED_BYTES)
     }
 
     /// The lines of the checks of some flags.
@@ -195,7 +212,8 @@ impl EnvironmentState {
         let flags = flags.into_values().map(|flag| Arc::clone(flag.line()));
         let lists = lists.into_iter().filter_map(|(key, list)| list.line(key).cloned());
         let segments = segments.into_iter().filter_map(|(key, segment)| segment.line(key).cloned());
-        after_checks(checks, [head].into_iter().chain(flags).chain(lists).chain(segments))
+        let others = [head].into_iter().chain(flags).chain(lists).chain(segments);
+        after_checks(checks, others, MAX_KEYED_BYTES)
     }
 
     fn public_lines(
@@ -204,7 +222,8 @@ impl EnvironmentState {
         view: &ViewId,
         definition: &ViewDefinition,
     ) -> Option<Vec<Arc<str>>> {
-        let redactor = self.redactor()?;
+        self.client_salt.as_ref()?;
+        let redactor = self.redactor();
         let Reached { flags, segments, .. } = self.reached(definition);
         let mut checks = self.checks_of(&flags);
         checks.retain(|check| redactor.shows_check(check));
@@ -214,11 +233,11 @@ impl EnvironmentState {
             segments.into_iter().filter_map(|(key, segment)| segment.redacted(key, redactor)?.ok());
         // Opaque keys are in another order than those they stand for.
         let segments: BTreeSet<Arc<str>> = segments.collect();
-        Some(after_checks(checks, [head].into_iter().chain(flags).chain(segments)))
+        Some(after_checks(checks, [head].into_iter().chain(flags).chain(segments), MAX_PUBLIC_BYTES))
     }
 
     /// The flags of a view that have nothing in their way, and what they reach.
-    fn reached(&self, definition: &ViewDefinition) -> Reached<'_> {
+    pub(super) fn reached(&self, definition: &ViewDefinition) -> Reached<'_> {
         let included = |flag: &FlagInEnvironment| match &definition.include {
             Include::All => true,
             Include::Client => flag.flag.definition.client_visible,
@@ -255,7 +274,7 @@ impl EnvironmentState {
 
     /// What keeps a client-visible flag out of public views, in its own line or in one that it reaches.
     fn obstacles(&self, key: &FlagKey, flag: &Arc<FlagInEnvironment>) -> BTreeSet<Obstacle> {
-        let Some(redactor) = self.redactor() else { return BTreeSet::new() };
+        let redactor = self.redactor();
         if flag.targeting.references.is_empty() {
             let own = flag.redacted(redactor).err().into_iter().flatten().cloned();
             return own.map(|unfit| Obstacle { at: ObstacleAt::Flag(key.clone()), unfit }).collect();
@@ -293,12 +312,13 @@ impl EnvironmentState {
         })
     }
 
-    /// `None` while the environment has no salt.
-    pub(super) fn redactor(&self) -> Option<Redactor<'_>> {
-        Some(Redactor::new(&self.attributes, self.client_salt.as_ref()?))
+    /// Makes lines of public views. While the environment has no salt they only show what is in the way, and how long
+    /// they are.
+    pub(super) fn redactor(&self) -> Redactor<'_> {
+        Redactor::new(&self.attributes, self.client_salt.as_ref().unwrap_or(&ANY_SALT))
     }
 
-    /// The same with other declarations: what was redacted by the earlier ones is forgotten.
+    /// The same with other declarations, or its first salt: what was redacted by the earlier ones is forgotten.
     pub(super) fn declared(&mut self, attributes: &Arc<Attributes>) {
         self.attributes = Arc::clone(attributes);
         let flags = self.flags.iter();

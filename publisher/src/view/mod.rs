@@ -16,5 +16,6 @@ pub use equal::{MAX_COMPARISONS, Unequal, compare};
 pub use hashed::{HASH_DIGITS, operand_hash, segment_key};
 pub use proof::{Exposed, examine};
 pub use redact::Redactor;
+pub(crate) use salt::ANY_SALT;
 pub use salt::{CLIENT_SALT_CHARS, ClientSalt};
 pub use unfit::{MAX_CLIENT_VALUE_BYTES, MIN_HASHED_BYTES, Unfit};

@@ -12,6 +12,7 @@ use super::hashed::{operand_hash, segment_key};
 use super::salt::ClientSalt;
 use super::unfit::{MAX_CLIENT_VALUE_BYTES, MIN_HASHED_BYTES, Unfit};
 use crate::author::{Attributes, Visibility};
+use crate::lower::reserve;
 
 /// Members of a flag that stand in a public view as they are.
 const FLAG: [&str; 7] = ["flag", "type", "rev", "on", "off", "fallthrough", "values"];
@@ -126,8 +127,9 @@ impl<'a> Redactor<'a> {
             unfit.push(Unfit::Leaves { leaves });
         }
         let redacted = redacted.to_string();
-        if redacted.len() > max {
-            unfit.push(Unfit::LongLine { bytes: redacted.len(), max });
+        let bytes = redacted.len().saturating_add(reserved(&json));
+        if bytes > max {
+            unfit.push(Unfit::LongLine { bytes, max });
         }
         if unfit.is_empty() {
             return Ok(redacted);
@@ -349,6 +351,13 @@ fn before_absent<'j>(mut leaf: Vec<Member<'j>>, members: impl IntoIterator<Item 
     leaf.extend(members);
     leaf.extend(absent);
     Json::Object(leaf)
+}
+
+/// What a line that is one of a flag keeps free.
+fn reserved(line: &Json<'_>) -> usize {
+    let rev = line.member("rev").and_then(Json::as_integer).and_then(|rev| u64::try_from(rev).ok());
+    let on = line.member("on").and_then(Json::as_bool).unwrap_or(false);
+    rev.map_or(0, |rev| reserve(on, rev))
 }
 
 /// The strings among operands, and the others.

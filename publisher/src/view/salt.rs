@@ -1,7 +1,7 @@
 //! The salt of an environment's public views.
 
 use core::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 /// How many characters a salt has: 64 random bits.
 pub const CLIENT_SALT_CHARS: usize = 16;
@@ -30,6 +30,9 @@ impl ClientSalt {
         &self.0
     }
 }
+
+/// Stands for the salt of an environment that has none yet: what can be shown does not depend on it.
+pub(crate) static ANY_SALT: LazyLock<ClientSalt> = LazyLock::new(|| ClientSalt::of(0));
 
 impl fmt::Display for ClientSalt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

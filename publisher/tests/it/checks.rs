@@ -1,16 +1,20 @@
 //! Checks: those that authors write hold or nothing is written, and others are made for them (FORMAT M-1.8, P8).
 
 use flagstone_eval::Entity;
+use flagstone_model::instant::Instant;
 use flagstone_model::json::Json;
 use flagstone_model::key::FlagKey;
 use flagstone_publisher::author::{MAX_CHECK_CONTEXT_BYTES, MAX_CHECK_CONTEXT_DEPTH, MAX_CHECKS, Targeting};
 use flagstone_publisher::check::{MAX_PUBLISHED, Reached, generate};
-use flagstone_publisher::state::change::{self, Refusal, Terms};
+use flagstone_publisher::state::change::{self, Confirmation, Precondition, Refusal, Terms};
 use proptest::prelude::*;
 
 use crate::project::{Project, flag, json, production, segment, told};
 
 const FAILED: &str = "check-failed";
+const ASKED: &str = "needs-confirmation";
+const CONFIRMED: Terms =
+    Terms { precondition: Precondition::Any, confirmation: Confirmation::Given, now_ms: 0 };
 const AT: &str = "2026-12-02T12:00:00Z";
 
 /// The flag `cart`, which serves `on` to staff and to Germany.
@@ -97,29 +101,26 @@ fn a_check_that_does_not_hold_refuses_the_write_and_says_what_came() {
 }
 
 #[test]
-fn a_change_elsewhere_that_breaks_a_check_is_refused_too() {
+fn a_change_elsewhere_that_breaks_a_check_asks_whether_it_may_be_left_out() {
     let mut project = project();
     let member = check(r#"{"email":"a@acme.com"}"#, r#"{"variation":"on"}"#);
     project.put("cart", &cart(&member));
-    let named = |refusal: Result<Vec<change::Edit>, Refusal>| {
+    let asked = |refusal: Result<Vec<change::Edit>, Refusal>| {
         let refusal = refusal.unwrap_err();
-        assert_eq!(refusal.code(), FAILED);
-        (refusal.problems()[0].pointer.clone(), refusal.problems()[0].detail.clone())
+        assert_eq!(refusal.code(), ASKED);
+        refusal.to_string()
     };
-    let (at, detail) = named(project.try_segment("staff", "{}"));
-    assert_eq!(at, "");
-    assert_eq!(
-        detail,
-        "check 1 of flag `cart` in environment `production`: expected variation `on`; came variation `off`, reason \
-         DEFAULT, no rule"
-    );
+    let question = "check 1 of flag `cart` in environment `production` would not hold any more: expected variation `on`; \
+                    came variation `off`, reason DEFAULT, no rule; confirm that it may be left out";
+    assert_eq!(asked(project.try_segment("staff", "{}")), question);
     let several = r#"{"segment":"staff","environment":"production","definition":{}}"#;
-    assert_eq!(named(project.try_several(several)).0, "");
+    assert_eq!(asked(project.try_several(several)), question);
+    // A request that has the checks themselves can mend them.
     let both = format!(
         r#"{several},{{"flag":"cart","environment":"production","targeting":{}}}"#,
         cart(&format!("{},{member}", check("{}", r#"{"variation":"off"}"#)))
     );
-    assert_eq!(named(project.try_several(&both)).0, "/changes/1/targeting/checks/1");
+    assert_eq!(told(project.try_several(&both)), [(FAILED, "/changes/1/targeting/checks/1".into())]);
     // What breaks no check is taken, and together with a check that fits any change is.
     project
         .segment("staff", r#"{"include":["u-1"],"rules":[{"if":[{"attr":"email","ends":["@acme.com"]}]}]}"#);
@@ -129,6 +130,78 @@ fn a_change_elsewhere_that_breaks_a_check_is_refused_too() {
     );
     project.several(&mended);
     assert_eq!(check_lines(&project).len(), 1);
+}
+
+#[test]
+fn a_check_that_was_confirmed_to_break_is_left_out_and_asked_about_no_more() {
+    let mut project = project();
+    let checks = [("{}", "off"), (r#"{"email":"a@acme.com"}"#, "on"), (r#"{"country":"DE"}"#, "on")];
+    let checks = checks.map(|(context, is)| check(context, &format!(r#"{{"variation":"{is}"}}"#))).join(",");
+    project.put("cart", &cart(&checks));
+    assert_eq!(check_lines(&project).len(), 3);
+    let edits = change::put_segment(&project.state, &production(), &segment("staff"), &json("{}"), CONFIRMED);
+    project.record(edits.unwrap());
+    let others = check_lines(&project);
+    assert!(others[0].contains(r#""cart/1""#) && others[1].contains(r#""cart/3""#), "{others:?}");
+    assert_eq!(others.len(), 2);
+    // It broke before: what comes after is asked about the others only.
+    project.segment("staff", r#"{"description":"nobody","include":["u-1"]}"#);
+    let all = project.try_segment("staff", r#"{"rules":[{"if":[]}]}"#).unwrap_err().to_string();
+    assert!(all.starts_with("check 1 of") && !all.contains("check 2 of"), "{all}");
+    // Whoever writes the targeting mends it.
+    let put = project.try_put("cart", &cart(&checks).replace("DE", "AT"));
+    assert_eq!(told(put), [(FAILED, "/checks/1".into())]);
+}
+
+#[test]
+fn a_rollout_to_nobody_a_restore_and_a_pause_wait_for_no_check() {
+    let mut project = project();
+    project.create(r#"{"key":"new","type":"bool"}"#);
+    project.time_ms = Instant::parse(AT).unwrap().millis();
+    let terms = Terms { now_ms: project.time_ms, ..Terms::default() };
+    let good = project.state.clone();
+    let on = check(r#"{"targetingKey":"u-1"}"#, r#"{"variation":"on"}"#);
+    let all = format!(
+        r#"{{"on":true,"off":"off","fallthrough":{{"rollout":{{"weights":{{"on":100000}}}}}},"checks":[{on}]}}"#
+    );
+    project.put("new", &all);
+    let roll_out = |confirmation: Confirmation| {
+        let body = json(r#"{"variation":"on","percent":0}"#);
+        let terms = Terms { confirmation, ..terms };
+        change::roll_out(&project.state, &production(), &flag("new"), &body, terms)
+    };
+    assert_eq!(roll_out(Confirmation::Ask).unwrap_err().code(), ASKED);
+    let zero = project.state.with(&roll_out(Confirmation::Given).unwrap()).unwrap();
+    assert!(zero.environment("production").unwrap().checks(&flag("new")).is_empty());
+    // The environment as it was: `new` was off then, so that its checks rest; but `cart` had one that breaks.
+    let member = check(r#"{"email":"a@acme.com"}"#, r#"{"variation":"on"}"#);
+    project.put("cart", &cart(&member));
+    let edits = change::put_segment(&project.state, &production(), &segment("staff"), &json("{}"), CONFIRMED);
+    let emptied = project.state.with(&edits.unwrap()).unwrap();
+    project
+        .segment("staff", r#"{"include":["u-9"],"rules":[{"if":[{"attr":"email","ends":["@acme.com"]}]}]}"#);
+    let then = emptied.environment("production").unwrap();
+    let restore = |terms| change::restore_environment(&project.state, &production(), then, terms);
+    assert_eq!(restore(Terms::default()).unwrap_err().code(), ASKED);
+    assert!(restore(CONFIRMED).is_ok());
+    assert!(
+        change::restore_environment(
+            &project.state,
+            &production(),
+            good.environment("production").unwrap(),
+            terms
+        )
+        .is_ok()
+    );
+    // A pause is never asked about anything.
+    let ramp = format!(
+        r#"{{"on":true,"off":"off","fallthrough":{{"ramp":{{"serve":"on","steps":[["2026-12-01T00:00:00Z","1%"],["2026-12-03T00:00:00Z","100%"]]}}}},"checks":[{}]}}"#,
+        on.replace(AT, "2026-12-04T00:00:00Z")
+    );
+    let edits =
+        project.try_put_with("new", &ramp, Terms { confirmation: Confirmation::Given, ..terms }).unwrap();
+    project.record(edits);
+    assert!(change::pause_ramp(&project.state, &production(), &flag("new"), &json("{}"), terms).is_ok());
 }
 
 #[test]
@@ -150,7 +223,7 @@ fn switching_off_asks_no_check_and_rests_those_of_flags_that_depend_on_it() {
     // While it rests anything may be written; what then does not hold is found when it is switched on.
     project.put("cart", &needy.replacen("true", "false", 1).replace(r#"["DE"]"#, r#"["AT"]"#));
     let on = change::switch(&project.state, &production(), &flag("cart"), true, Terms::default());
-    assert_eq!(told(on), [(FAILED, "/checks/0".into())]);
+    assert_eq!(on.unwrap_err().code(), ASKED);
 }
 
 #[test]

@@ -33,6 +33,7 @@ mod publication;
 mod publish;
 mod restore;
 mod restored;
+mod room;
 mod round_trip;
 mod schedules;
 mod several;

@@ -9,7 +9,7 @@ use flagstone_model::key::{EnvironmentId, ViewId};
 use flagstone_publisher::author::{Attributes, Problem};
 use flagstone_publisher::build::build;
 use flagstone_publisher::control::{Operation, PublicationState};
-use flagstone_publisher::log::Entity;
+use flagstone_publisher::log::{Entity, EntityChange};
 use flagstone_publisher::publish::{Access, Layout};
 use flagstone_publisher::state::State;
 use flagstone_publisher::state::change::{self, Edit, MAX_VIEWS, Precondition, Refusal, Terms};
@@ -470,9 +470,18 @@ fn an_older_environment_gets_a_salt_by_an_entry_and_keeps_out_what_it_can_not_sh
     };
     put(&mut project, "paid", &rule(r#"{"attr":"plan","in":["pro"]}"#)).unwrap();
     let visible = json(r#"{"client_visible":true}"#);
-    let edits = change::patch_flag(&project.state, &flag("paid"), &visible, Terms::default()).unwrap();
-    project.record(edits);
+    // That is refused now, salt or none; an older release wrote it.
+    let refused = change::patch_flag(&project.state, &flag("paid"), &visible, Terms::default());
+    assert_eq!(refused.unwrap_err().code(), "client-view-refused");
+    let (entity, prior_seq) = (Entity::Flag(flag("paid")), project.state.flag("paid").unwrap().seq);
+    let state = json(
+        r#"{"key":"paid","type":"bool","variations":{"off":false,"on":true},"kind":"release","client_visible":true}"#,
+    );
+    project.record(vec![Edit { change: EntityChange { entity, revision: (1, 2), prior_seq }, state }]);
     assert_eq!(build(&project.state, &old, &client()).unwrap_err().code(), "client-salt-missing");
+    // What was looked at without a salt is not kept: it would be of another one.
+    project.several(r#"{"attributes":{"email":"hashed"}}"#);
+    put(&mut project, "open", &rule(r#"{"attr":"email","in":["a@acme.com"]}"#)).unwrap();
 
     let salts = change::add_client_salts(&project.state, || Some(salt())).unwrap();
     assert_eq!(
@@ -485,6 +494,7 @@ fn an_older_environment_gets_a_salt_by_an_entry_and_keeps_out_what_it_can_not_sh
         heads(&lines.iter().map(ToString::to_string).collect::<Vec<_>>()),
         [r#"{"environment":"old""#, r#"{"flag":"open""#]
     );
+    assert!(lines[1].contains("de709d6e33f9fa7e0e3907dfdf49c3eb"), "{}", lines[1]);
     let environment = project.state.environment("old").unwrap();
     assert_eq!(environment.unfit().into_keys().collect::<Vec<_>>(), [&flag("paid")]);
 

@@ -48,8 +48,11 @@ pub fn create_environment(state: &State, body: &Json<'_>, salt: &ClientSalt) -> 
     let id = environment.id.clone();
     let created = environment_to_json(&environment, Some(salt));
     let edit = Edit::of(state, Entity::Environment(id.clone()), &created);
-    let Some(source) = source else { return Ok(vec![edit]) };
     let next = state.with([&edit])?;
+    let Some(source) = source else {
+        Refusal::unless_room(state, &next, "")?;
+        return Ok(vec![edit]);
+    };
     let place = || Place { pointer: "/copy_from".to_owned(), is_document: false, is_kill: false };
     let mut together = Together::default();
     together.add(edit, place());

@@ -1,8 +1,8 @@
 //! Changes of a flag's definition.
 
 use flagstone_model::json::Json;
-use flagstone_model::key::FlagKey;
-use flagstone_model::limits::{MAX_LINE_BYTES, MAX_LINES};
+use flagstone_model::key::{EnvironmentId, FlagKey};
+use flagstone_model::limits::MAX_LINE_BYTES;
 
 use super::client::{self, Spoken};
 use super::{Edit, Refusal, Terms, merge};
@@ -24,14 +24,9 @@ pub fn create_flag(state: &State, body: &Json<'_>) -> Result<Vec<Edit>, Refusal>
     }
     let edit = Edit::of(state, Entity::Flag(definition.key.clone()), &definition.to_json());
     let next = state.with([&edit])?;
-    check_lines(&next, &definition.key)?;
+    check_lines(state, &next, &definition.key)?;
     Refusal::unless_none(client::check(state, &next, &Spoken::of(Entity::Flag(definition.key.clone()))))?;
-    for (id, environment) in next.environments() {
-        let lines = environment.live_flags().count().saturating_add(environment.live_segments().count());
-        if lines >= MAX_LINES {
-            return Err(Refusal::invalid("", format!("environment `{id}` has at most {MAX_LINES} lines")));
-        }
-    }
+    Refusal::unless_room(state, &next, "")?;
     Ok(vec![edit])
 }
 
@@ -94,9 +89,10 @@ fn redefine(state: &State, definition: &FlagDefinition, terms: Terms) -> Result<
         problems.extend(check(environment, Node::Flag(key.as_str()), &[]).err().unwrap_or_default());
     }
     Refusal::unless_none(problems)?;
-    check_lines(&next, key)?;
-    Refusal::unless_checked(state, &next, |_, _| None)?;
+    check_lines(state, &next, key)?;
+    Refusal::unless_checked(state, &next, terms.confirmation, |_, _| None)?;
     Refusal::unless_none(client::check(state, &next, &Spoken::of(Entity::Flag(key.clone()))))?;
+    Refusal::unless_room(state, &next, "")?;
     for (_, environment) in state.environments() {
         terms.confirm(environment, Node::Flag(key.as_str()))?;
     }
@@ -104,15 +100,26 @@ fn redefine(state: &State, definition: &FlagDefinition, terms: Terms) -> Result<
 }
 
 /// A flag's line is not too long in any environment.
-pub(super) fn check_lines(next: &State, key: &FlagKey) -> Result<(), Refusal> {
-    for (id, environment) in next.environments() {
-        let size = environment.live_flag(key.as_str()).map_or(0, |flag| flag.line().len());
-        if size > MAX_LINE_BYTES {
-            let detail = format!(
-                "the flag would have {size} bytes in environment `{id}`, at most {MAX_LINE_BYTES} are allowed"
-            );
-            return Err(Refusal::invalid("", detail));
-        }
-    }
-    Ok(())
+pub(super) fn check_lines(before: &State, next: &State, key: &FlagKey) -> Result<(), Refusal> {
+    let told = next.environments().find_map(|(id, _)| long_line(before, next, id, key));
+    told.map_or(Ok(()), |detail| Err(Refusal::invalid("", detail)))
+}
+
+/// That the line of a flag would be too long in an environment. One that was as long before may be switched off.
+pub(super) fn long_line(before: &State, next: &State, id: &EnvironmentId, key: &FlagKey) -> Option<String> {
+    let live = |state: &State| {
+        let flag = state.environment(id.as_str())?.live_flag(key.as_str())?;
+        Some((flag.size_of(flag.line()), flag.line().len()))
+    };
+    let (size, bytes) = live(next)?;
+    let has_grown = live(before).is_none_or(|(then, _)| then < size);
+    let is_too_long = size > MAX_LINE_BYTES && (has_grown || bytes > MAX_LINE_BYTES);
+    is_too_long.then(|| {
+        let spare = size.saturating_sub(bytes);
+        format!(
+            "the flag would have {bytes} bytes in environment `{id}`, at most {} are allowed; {spare} more are kept free \
+             for switching it off",
+            MAX_LINE_BYTES.saturating_sub(spare)
+        )
+    })
 }

@@ -2,7 +2,6 @@
 
 use flagstone_model::json::Json;
 use flagstone_model::key::{EnvironmentId, ListKey};
-use flagstone_model::limits::MAX_LINES;
 
 use super::{Edit, Refusal, Terms};
 use crate::list::ListContent;
@@ -40,15 +39,6 @@ pub fn may_write_list(
     }
     let revision = present.map_or(0, |present| present.revision);
     terms.check(revision, present.is_some())?;
-    let live = [
-        environment.live_flags().count(),
-        environment.live_segments().count(),
-        environment.live_lists().count(),
-    ];
-    let lines = live.into_iter().fold(1, usize::saturating_add);
-    if present.is_none() && lines >= MAX_LINES {
-        return Err(Refusal::invalid("", format!("environment `{id}` has at most {MAX_LINES} lines")));
-    }
     if present.is_some() && how == ListWrite::Whole {
         terms.confirm(environment, Node::List(key.as_str()))?;
     }
@@ -65,7 +55,9 @@ pub fn put_list(
     terms: Terms,
 ) -> Result<Vec<Edit>, Refusal> {
     may_write_list(state, id, key, how, terms)?;
-    Ok(vec![Edit::of(state, Entity::List(id.clone(), key.clone()), &content.to_json())])
+    let edit = Edit::of(state, Entity::List(id.clone(), key.clone()), &content.to_json());
+    Refusal::unless_room(state, &state.with([&edit])?, "")?;
+    Ok(vec![edit])
 }
 
 /// Deletes a list that nothing refers to. Its key is never used again.

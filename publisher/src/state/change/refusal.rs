@@ -2,9 +2,8 @@
 
 use flagstone_model::key::ViewId;
 
-use super::{MAX_SDK_KEYS, MAX_TOKENS};
+use super::{Confirmation, MAX_SDK_KEYS, MAX_TOKENS};
 use flagstone_model::key::{EnvironmentId, FlagKey};
-use flagstone_model::limits::MAX_LINES;
 
 use crate::author::{Problem, code, did_you_mean};
 use crate::list::ListFault;
@@ -151,6 +150,13 @@ pub enum Refusal {
         /// The share of these that would stay.
         to: String,
     },
+    /// Checks of targetings that the request does not write would not hold any more, and nobody has said that they may
+    /// be left out.
+    #[error("{}; confirm that {} left out", told.join("; "), if told.len() == 1 { "it may be" } else { "they may be" })]
+    ChecksBreak {
+        /// Each of them, with what was expected and what came.
+        told: Vec<String>,
+    },
     /// The state can not take the change: a fault of the program.
     #[error(transparent)]
     Fold(#[from] FoldError),
@@ -178,9 +184,10 @@ impl Refusal {
             Self::TooManyTokens => "too-many-tokens",
             Self::TooManyKeys => "too-many-keys",
             Self::StaleRevision { .. } => "stale-revision",
-            Self::NeedsConfirmation { .. } | Self::RampShrinks { .. } | Self::RolloutShrinks { .. } => {
-                "needs-confirmation"
-            }
+            Self::NeedsConfirmation { .. }
+            | Self::RampShrinks { .. }
+            | Self::RolloutShrinks { .. }
+            | Self::ChecksBreak { .. } => "needs-confirmation",
             Self::At { refusal, .. } => refusal.code(),
             Self::Fold(error) => error.code(),
         }
@@ -209,34 +216,44 @@ impl Refusal {
         Self::Invalid { problems: vec![Problem::invalid(pointer, detail)] }
     }
 
-    /// Refuses a change after which checks of authors do not hold, or that has too many of them. `place` says where the
-    /// request has the targeting of a flag, if it has it.
+    /// Refuses a change after which an environment has more than it may, and more than before.
+    pub(super) fn unless_room(before: &State, next: &State, pointer: &str) -> Result<(), Self> {
+        next.overfull(before).map_or(Ok(()), |overfull| Err(Self::invalid(pointer, overfull.to_string())))
+    }
+
+    /// Refuses a change after which checks of authors do not hold. `place` says where the request has the targeting of a
+    /// flag, if it has it: there the check can be mended. Of any other check, it is asked whether it may be left out, so
+    /// that none stands in the way of an incident.
     pub(super) fn unless_checked(
         before: &State,
         next: &State,
+        confirmation: Confirmation,
         place: impl Fn(&EnvironmentId, &FlagKey) -> Option<String>,
     ) -> Result<(), Self> {
-        if let Some(id) = next.overfull(before) {
-            return Err(Self::invalid(
-                "",
-                format!("environment `{id}` has at most {MAX_LINES} lines, checks included"),
-            ));
-        }
-        let problem = |failure: Failure| {
-            let Failure { environment, flag, index, detail } = failure;
+        let (mut problems, mut breaking) = (Vec::new(), Vec::new());
+        for Failure { environment, flag, index, detail, is_new } in next.failures(before) {
             match place(&environment, &flag) {
                 Some(pointer) => {
-                    Problem::new(code::CHECK_FAILED, format!("{pointer}/checks/{index}"), detail)
+                    let pointer = format!("{pointer}/checks/{index}");
+                    problems.push(Problem::new(code::CHECK_FAILED, pointer, detail));
                 }
-                None => {
+                None if is_new => {
                     let number = index.saturating_add(1);
-                    let detail =
-                        format!("check {number} of flag `{flag}` in environment `{environment}`: {detail}");
-                    Problem::new(code::CHECK_FAILED, "", detail)
+                    breaking.push(format!(
+                        "check {number} of flag `{flag}` in environment `{environment}` would not hold any more: \
+                         {detail}"
+                    ));
                 }
+                None => {}
             }
-        };
-        Self::unless_none(next.failures(before).into_iter().take(MAX_TOLD).map(problem).collect())
+        }
+        problems.truncate(MAX_TOLD);
+        Self::unless_none(problems)?;
+        breaking.truncate(MAX_TOLD);
+        if breaking.is_empty() || confirmation == Confirmation::Given {
+            return Ok(());
+        }
+        Err(Self::ChecksBreak { told: breaking })
     }
 
     /// A refusal for some problems, if there are any.

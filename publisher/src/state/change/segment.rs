@@ -2,7 +2,7 @@
 
 use flagstone_model::json::Json;
 use flagstone_model::key::{EnvironmentId, SegmentKey};
-use flagstone_model::limits::{MAX_LINES, MAX_SEGMENT_LINE_BYTES};
+use flagstone_model::limits::MAX_SEGMENT_LINE_BYTES;
 
 use super::client::{self, Spoken};
 use super::{Edit, Refusal, Terms};
@@ -36,11 +36,6 @@ pub fn put_segment(
             format!("the segment would have {size} bytes, at most {MAX_SEGMENT_LINE_BYTES} are allowed");
         return Err(Refusal::invalid("", detail));
     }
-    let lines = environment.live_flags().count().saturating_add(environment.live_segments().count());
-    let lines = lines.saturating_add(environment.live_lists().count());
-    if present.is_none() && lines.saturating_add(1) >= MAX_LINES {
-        return Err(Refusal::invalid("", format!("environment `{id}` has at most {MAX_LINES} lines")));
-    }
     let mentions = segment.mentions();
     let mut salts = environment.salts(None, Some(key.as_str()));
     let mut problems = Vec::new();
@@ -55,9 +50,10 @@ pub fn put_segment(
         problems.extend(check(environment, Node::Segment(key.as_str()), &mentions).err().unwrap_or_default());
     }
     Refusal::unless_none(problems)?;
-    Refusal::unless_checked(state, &next, |_, _| None)?;
+    Refusal::unless_checked(state, &next, terms.confirmation, |_, _| None)?;
     let spoken = Spoken::of(Entity::Segment(id.clone(), key.clone()));
     Refusal::unless_none(client::check(state, &next, &spoken))?;
+    Refusal::unless_room(state, &next, "")?;
     if present.is_some() {
         terms.confirm(environment, Node::Segment(key.as_str()))?;
     }

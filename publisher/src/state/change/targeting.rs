@@ -25,7 +25,7 @@ pub fn put_targeting(
     body: &Json<'_>,
     terms: Terms,
 ) -> Result<Vec<Edit>, Refusal> {
-    let at = Place::find(state, id, key, terms)?;
+    let at = Place { is_whole: true, ..Place::find(state, id, key, terms)? };
     let before = at.flag.targeting.instants.clone();
     at.target(Targeting::parse_after(body, before)?, terms)
 }
@@ -88,6 +88,8 @@ pub(super) struct Place<'a> {
     key: &'a FlagKey,
     environment: &'a Arc<EnvironmentState>,
     pub(super) flag: &'a Arc<FlagInEnvironment>,
+    /// Whether the request is the targeting, with its checks.
+    is_whole: bool,
 }
 
 impl<'a> Place<'a> {
@@ -103,7 +105,7 @@ impl<'a> Place<'a> {
         live(state, key)?;
         let flag = environment.flags.get(key).ok_or_else(|| Refusal::no_flag(state, key.as_str()))?;
         terms.check(flag.revision(), flag.edits > 0)?;
-        Ok(Self { state, id, key, environment, flag })
+        Ok(Self { state, id, key, environment, flag, is_whole: false })
     }
 
     /// Settles and checks a new targeting.
@@ -160,11 +162,14 @@ impl<'a> Place<'a> {
             problems.extend(experiments::check(environment, &BTreeMap::from([(self.key, at)])));
         }
         Refusal::unless_none(problems)?;
-        check_lines(&next, self.key)?;
-        let own = |id: &EnvironmentId, key: &FlagKey| (id == self.id && key == self.key).then(String::new);
-        Refusal::unless_checked(self.state, &next, own)?;
+        check_lines(self.state, &next, self.key)?;
+        let own = |id: &EnvironmentId, key: &FlagKey| {
+            (self.is_whole && id == self.id && key == self.key).then(String::new)
+        };
+        Refusal::unless_checked(self.state, &next, terms.confirmation, own)?;
         let spoken = Spoken::of(Entity::Targeting(self.id.clone(), self.key.clone()));
         Refusal::unless_none(client::check(self.state, &next, &spoken))?;
+        Refusal::unless_room(self.state, &next, pointer)?;
         terms.confirm(self.environment, Node::Flag(self.key.as_str()))?;
         Ok(vec![edit])
     }

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 
 use flagstone_model::key::{EnvironmentId, FlagKey};
-use flagstone_model::limits::{MAX_LINE_BYTES, MAX_LINES, MAX_SEGMENT_LINE_BYTES};
+use flagstone_model::limits::MAX_SEGMENT_LINE_BYTES;
 
 use super::client::{self, Spoken};
+use super::flag::long_line;
 use super::view::check_private_lines;
 use super::{Confirmation, Edit, MANY_FLAGS, Refusal};
 use crate::author::{Problem, Segment, code};
@@ -67,10 +68,10 @@ impl Together {
                 _ => None,
             });
             problems.extend(experiments::check(environment, &targeted.collect()));
-            problems.extend(self.sizes(before, id, environment, elsewhere));
+            problems.extend(self.sizes(before, &next, id, environment));
         }
         Refusal::unless_none(problems)?;
-        Refusal::unless_checked(before, &next, |id, key| {
+        Refusal::unless_checked(before, &next, confirmation, |id, key| {
             let place = self.places.get(&Entity::Targeting(id.clone(), key.clone()))?;
             place.is_document.then(|| place.pointer.clone())
         })?;
@@ -82,6 +83,7 @@ impl Together {
             spoken.add(entity.clone(), pointer.clone(), *is_document);
         }
         Refusal::unless_none(client::check(before, &next, &spoken))?;
+        Refusal::unless_room(before, &next, elsewhere)?;
         if confirmation == Confirmation::Ask {
             for (id, environment) in before.environments() {
                 self.confirm(id, environment)?;
@@ -166,26 +168,18 @@ impl Together {
         self.places.iter().rev().filter_map(of).collect()
     }
 
-    /// Lines that are too long, and environments of too many.
+    /// Lines that are too long.
     fn sizes(
         &self,
         before: &State,
+        next: &State,
         id: &EnvironmentId,
         environment: &EnvironmentState,
-        elsewhere: &str,
     ) -> Vec<Problem> {
         let mut problems = Vec::new();
-        let mut limit = |what: &str, place: &Place, size: usize, max: usize| {
-            if size > max {
-                let detail = format!(
-                    "the {what} would have {size} bytes in environment `{id}`, at most {max} are allowed"
-                );
-                problems.push(Problem::invalid(place.pointer.clone(), detail));
-            }
-        };
         for (key, place) in self.flags(id) {
-            let size = environment.live_flag(key.as_str()).map_or(0, |flag| flag.line().len());
-            limit("flag", place, size, MAX_LINE_BYTES);
+            let told = long_line(before, next, id, key);
+            problems.extend(told.map(|detail| Problem::invalid(place.pointer.clone(), detail)));
         }
         for (entity, place) in &self.places {
             if let Entity::Segment(of, key) = entity
@@ -193,19 +187,14 @@ impl Together {
             {
                 let segment = environment.live_segment(key.as_str());
                 let size = segment.map_or(0, |segment| lower_segment(key, segment).len());
-                limit("segment", place, size, MAX_SEGMENT_LINE_BYTES);
+                if size > MAX_SEGMENT_LINE_BYTES {
+                    let detail = format!(
+                        "the segment would have {size} bytes in environment `{id}`, at most \
+                         {MAX_SEGMENT_LINE_BYTES} are allowed"
+                    );
+                    problems.push(Problem::invalid(place.pointer.clone(), detail));
+                }
             }
-        }
-        let lines = |environment: &EnvironmentState| {
-            let entities =
-                environment.live_flags().count().saturating_add(environment.live_segments().count());
-            entities.saturating_add(environment.live_lists().count())
-        };
-        let count = lines(environment);
-        // One line is the environment's own. What has too many already may shrink.
-        if count >= MAX_LINES && before.environment(id.as_str()).is_none_or(|then| lines(then) < count) {
-            let detail = format!("environment `{id}` has at most {MAX_LINES} lines");
-            problems.push(Problem::invalid(elsewhere, detail));
         }
         problems
     }

@@ -24,6 +24,7 @@ pub fn put_attributes(state: &State, body: &Json<'_>, terms: Terms) -> Result<Ve
     let next = state.with([&edit])?;
     check_private_lines(&next, "/attributes")?;
     Refusal::unless_none(client::check(state, &next, &Spoken::of(Entity::Attributes)))?;
+    Refusal::unless_room(state, &next, "/attributes")?;
     Ok(vec![edit])
 }
 
