@@ -1,5 +1,6 @@
 //! Expected evaluations that travel with the flags (FORMAT M-1.8).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flagstone_model::context::Context;
@@ -10,7 +11,7 @@ use crate::evaluate::Details;
 use crate::flag::Entity;
 use crate::links::Links;
 use crate::snapshot::Snapshot;
-use crate::table::Keyed;
+use crate::table::{Keyed, Table};
 
 /// A `check` line.
 #[derive(Debug)]
@@ -52,6 +53,37 @@ pub(crate) struct Checks {
 impl Keyed for Checks {
     fn key(&self) -> &str {
         &self.flag
+    }
+}
+
+/// Checks to put in and to take out, by their flags; of lines with one key the last counts.
+#[derive(Debug, Default)]
+pub(crate) struct CheckLines(BTreeMap<Arc<str>, Vec<CheckLine>>);
+
+impl CheckLines {
+    pub(crate) fn note(&mut self, line: CheckLine) {
+        self.0.entry(Arc::clone(&line.flag)).or_default().push(line);
+    }
+
+    /// A table with these changes: the checks of a flag are put together once, however many there are.
+    pub(crate) fn put_into(self, mut table: Table<Checks>) -> Table<Checks> {
+        for (flag, lines) in self.0 {
+            let before = table.find(&flag).into_iter().flat_map(|of_flag| &of_flag.checks);
+            let mut checks: BTreeMap<Arc<str>, Arc<Check>> =
+                before.map(|check| (check.key.clone(), Arc::clone(check))).collect();
+            for CheckLine { key, check, .. } in lines {
+                match check {
+                    Some(check) => checks.insert(key, Arc::new(check)),
+                    None => checks.remove(&key),
+                };
+            }
+            if checks.is_empty() {
+                table.remove(&flag);
+            } else {
+                table.insert(Arc::new(Checks { flag, checks: checks.into_values().collect() }));
+            }
+        }
+        table
     }
 }
 
@@ -129,15 +161,17 @@ impl Snapshot {
         })
     }
 
-    /// This snapshot with these flags as they were in `previous`; what was not there stays as it is here.
+    /// This snapshot with these flags as they were in `previous`. What was not there stays as it is here, and what is
+    /// not here any more stays gone.
     ///
-    /// For flags whose checks fail: they alone are held back. What they refer to is that of this snapshot.
+    /// For flags whose checks fail: their lines alone are held back. What they refer to is that of this snapshot, and
+    /// what refers to them is not held.
     #[must_use]
     pub fn holding_back<'f>(&self, previous: &Self, flags: impl IntoIterator<Item = &'f Arc<str>>) -> Self {
         let mut next = self.clone();
         let mut edges = None;
         for key in flags {
-            let Some(flag) = previous.flags.find(key) else { continue };
+            let (Some(flag), Some(_)) = (previous.flags.find(key), self.flags.find(key)) else { continue };
             let replaced = next.flags.insert(Arc::clone(flag));
             if replaced.is_none_or(|replaced| replaced.references != flag.references) {
                 let edges = edges.get_or_insert_with(|| self.links.edges().clone());

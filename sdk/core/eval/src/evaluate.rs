@@ -274,8 +274,7 @@ impl<'s, O: Observer<'s>> Evaluation<'s, '_, O> {
     }
 
     fn is_severed(self, from: Owner<'s>, to: Owner<'s>) -> bool {
-        let links = &self.snapshot.links;
-        !links.are_sound() && links.severs(&from.entity(), &to.entity()).is_some()
+        self.snapshot.severed(from, to).is_some()
     }
 }
 

@@ -3,10 +3,13 @@
 
 use core::fmt;
 
+use flagstone_model::limits::MAX_LIST_RAW_BYTES;
+
 /// Most keys of a list object.
 pub const MAX_LIST_KEYS: usize = 4_000_000;
 /// Largest unpacked list object, in bytes.
 pub const MAX_LIST_BYTES: usize = 128 * 1024 * 1024;
+const _: () = assert!(MAX_LIST_BYTES as u64 == MAX_LIST_RAW_BYTES, "a list that may be sent may be read");
 
 /// The keys of one list object: exact, sorted, found by halving.
 ///

@@ -1,7 +1,7 @@
 //! Lists as snapshots name them: a base that is held or not, and the edits of the line (FORMAT M-1.7).
 
 use core::fmt;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use flagstone_model::digest::Digest;
@@ -90,12 +90,9 @@ impl ListEntry {
 
     /// With a base that was held before, if the line still names one; else with what served before under its key, until
     /// the new base is there.
-    pub(crate) fn after(self, before: &Table<Self>) -> Self {
+    pub(crate) fn after(self, before: &Table<Self>, held: &HashMap<Digest, Arc<List>>) -> Self {
         let Some(line) = &self.line else { return self };
-        let held = before.iter().filter_map(|entry| entry.members.as_ref());
-        let base =
-            held.filter(|members| members.line.sha256 == line.sha256).map(|members| &members.base).next();
-        let members = match base {
+        let members = match held.get(&line.sha256) {
             Some(base) => Some(Members { line: Arc::clone(line), base: Arc::clone(base) }),
             None => before.find(&self.key).and_then(|entry| entry.members.clone()),
         };
@@ -113,6 +110,12 @@ impl ListEntry {
     }
 }
 
+/// The bases that are held, by their digests.
+pub(crate) fn bases(lists: &Table<ListEntry>) -> HashMap<Digest, Arc<List>> {
+    let members = lists.iter().filter_map(|entry| entry.members());
+    members.map(|members| (members.line.sha256, Arc::clone(&members.base))).collect()
+}
+
 impl Keyed for ListEntry {
     fn key(&self) -> &str {
         &self.key
@@ -125,9 +128,24 @@ impl Snapshot {
     /// Two lists may have one object. Until it is put in by [`Snapshot::with_list`], a list is what it was in the snapshot
     /// before; one that had no object before is undecidable.
     pub fn wanted_lists(&self) -> Vec<WantedList> {
-        let mut wanted: Vec<_> = self.lists.iter().filter_map(|entry| entry.wanted()).collect();
-        wanted.sort_unstable_by(|one, other| one.key.cmp(&other.key));
-        wanted
+        self.wanted_lists_within(u64::MAX)
+    }
+
+    /// The same, as far as the objects that lines name have no more than so many bytes unpacked: each counts once, in
+    /// the order of the lists' keys, also one that is held. Of the same lines it is the same, whatever came before.
+    pub fn wanted_lists_within(&self, max_raw_bytes: u64) -> Vec<WantedList> {
+        let mut named: Vec<_> =
+            self.lists.iter().filter_map(|entry| Some((entry, entry.line.as_ref()?))).collect();
+        named.sort_unstable_by(|(one, _), (other, _)| one.key.cmp(&other.key));
+        let (mut left, mut fits) = (max_raw_bytes, BTreeMap::new());
+        let within = named.into_iter().filter(|(_, line)| {
+            *fits.entry(line.sha256).or_insert_with(|| {
+                let rest = left.checked_sub(line.raw_size);
+                left = rest.unwrap_or(left);
+                rest.is_some()
+            })
+        });
+        within.filter_map(|(entry, _)| entry.wanted()).collect()
     }
 
     /// This snapshot with the object of this digest held, for every list that wants it. Of no list: the same.
@@ -135,12 +153,18 @@ impl Snapshot {
     /// Whether the object's bytes have this digest is the caller's to verify.
     #[must_use]
     pub fn with_list(&self, sha256: Digest, list: &Arc<List>) -> Self {
+        self.with_lists(&BTreeMap::from([(sha256, Arc::clone(list))]))
+    }
+
+    /// The same of many objects at once.
+    #[must_use]
+    pub fn with_lists(&self, lists: &BTreeMap<Digest, Arc<List>>) -> Self {
         let mut next = self.clone();
-        let wanting =
-            self.lists.iter().filter(|entry| entry.wanted().is_some_and(|wanted| wanted.sha256 == sha256));
-        for entry in wanting {
+        for entry in self.lists.iter() {
+            let Some(wanted) = entry.wanted() else { continue };
+            let Some(list) = lists.get(&wanted.sha256) else { continue };
             let members = entry.line.clone().map(|line| Members { line, base: Arc::clone(list) });
-            let entry = ListEntry { key: entry.key.clone(), line: entry.line.clone(), members };
+            let entry = ListEntry { key: wanted.key, line: entry.line.clone(), members };
             next.lists.insert(Arc::new(entry));
         }
         next
@@ -150,5 +174,12 @@ impl Snapshot {
     pub fn held_lists(&self) -> BTreeSet<Digest> {
         let members = self.lists.iter().filter_map(|entry| entry.members());
         members.map(|members| members.line.sha256).collect()
+    }
+
+    /// The digests of the list objects that lines name, and of those that are held in place of them.
+    pub fn named_lists(&self) -> BTreeSet<Digest> {
+        let named = self.lists.iter().filter_map(|entry| entry.line.as_ref()).map(|line| line.sha256);
+        let held = self.lists.iter().filter_map(|entry| entry.members()).map(|members| members.line.sha256);
+        named.chain(held).collect()
     }
 }

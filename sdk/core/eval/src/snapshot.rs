@@ -1,5 +1,6 @@
 //! A compiled snapshot, and the next one from what changed.
 
+use core::fmt;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -7,17 +8,17 @@ use flagstone_model::line::{DropLine, Kind};
 use flagstone_model::path::Path;
 use flagstone_model::value::FlagType;
 
-use crate::check::{CheckLine, Checks};
+use crate::check::{CheckLine, CheckLines, Checks};
 use crate::compile::{self, Compiled};
 use crate::environment::Environment;
 use crate::flag::{Entity, Flag, Segment};
 use crate::links::{BrokenReference, Links};
-use crate::lists::ListEntry;
+use crate::lists::{ListEntry, bases};
 use crate::report::Report;
 use crate::table::Table;
 
 /// The compiled content of one stream at one version. Immutable; the next version shares what did not change.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Snapshot {
     pub(crate) flags: Table<Flag>,
     pub(crate) segments: Table<Segment>,
@@ -25,6 +26,14 @@ pub struct Snapshot {
     pub(crate) checks: Table<Checks>,
     pub(crate) links: Arc<Links>,
     pub(crate) environment: Environment,
+}
+
+/// Says how much there is: operands, values, and keys of lists may be personal.
+impl fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (flags, segments, lists) = (self.flags.len(), self.segments.len(), self.lists.len());
+        write!(f, "Snapshot({flags} flags, {segments} segments, {lists} lists)")
+    }
 }
 
 /// A snapshot made from an older one.
@@ -48,14 +57,14 @@ impl Snapshot {
     pub fn compile<'a>(lines: impl IntoIterator<Item = &'a [u8]>) -> (Self, Report) {
         let mut report = Report::default();
         let (mut flags, mut segments, mut lists) = (Vec::new(), Vec::new(), Vec::new());
-        let mut checks = Table::new(Vec::new());
+        let mut checks = CheckLines::default();
         let mut environment = Environment::default();
         for line in lines {
             match compile::line(line, &mut report.problems) {
                 Some(Compiled::Flag(flag)) => flags.push(Arc::new(flag)),
                 Some(Compiled::Segment(segment)) => segments.push(Arc::new(segment)),
                 Some(Compiled::List(list)) => lists.push(Arc::new(list)),
-                Some(Compiled::Check(line)) => put_check(&mut checks, line),
+                Some(Compiled::Check(line)) => checks.note(line),
                 Some(Compiled::Environment(line)) => environment = line,
                 Some(Compiled::Other) => {}
                 None => report.headless_lines = report.headless_lines.saturating_add(1),
@@ -71,6 +80,7 @@ impl Snapshot {
             .map(|(entity, references)| (entity, Arc::from(&**references)))
             .collect();
         let lists = Table::new(lists);
+        let checks = checks.put_into(Table::new(Vec::new()));
         (Self { flags, segments, lists, checks, links: Arc::new(Links::new(edges)), environment }, report)
     }
 
@@ -86,6 +96,7 @@ impl Snapshot {
         let mut next = self.clone();
         let mut report = Report::default();
         let mut touched = Touched::default();
+        let (mut checks, mut held) = (CheckLines::default(), None);
         for line in upserts {
             match compile::line(line, &mut report.problems) {
                 Some(Compiled::Flag(flag)) => {
@@ -104,11 +115,10 @@ impl Snapshot {
                     touched.note(Entity::Segment(segment.key.clone()), old, &segment.references);
                 }
                 Some(Compiled::List(list)) => {
-                    let list = list.after(&self.lists);
-                    touched.note(Entity::List(list.key.clone()), None, &[]);
+                    let list = list.after(&self.lists, held.get_or_insert_with(|| bases(&self.lists)));
                     next.lists.insert(Arc::new(list));
                 }
-                Some(Compiled::Check(line)) => put_check(&mut next.checks, line),
+                Some(Compiled::Check(line)) => checks.note(line),
                 Some(Compiled::Environment(line)) => next.environment = line,
                 Some(Compiled::Other) => {}
                 None => report.headless_lines = report.headless_lines.saturating_add(1),
@@ -127,15 +137,14 @@ impl Snapshot {
                     }
                 }
                 Kind::List => {
-                    if let Some(old) = next.lists.remove(head.key) {
-                        touched.note(Entity::List(old.key.clone()), None, &[]);
-                    }
+                    next.lists.remove(head.key);
                 }
-                Kind::Check => put_check(&mut next.checks, CheckLine::gone(head.key)),
+                Kind::Check => checks.note(CheckLine::gone(head.key)),
                 Kind::Environment => next.environment = Environment::default(),
                 _ => {}
             }
         }
+        next.checks = checks.put_into(next.checks);
         if !touched.edges.is_empty() {
             let mut edges = next.links.edges().clone();
             for (entity, references) in touched.edges {
@@ -147,12 +156,25 @@ impl Snapshot {
             }
             next.links = Arc::new(Links::new(edges));
         }
-        let changed = next.links.dependents(touched.entities).into_iter().filter_map(|entity| match entity {
+        let changed = next.changed_since(self);
+        Update { snapshot: next, report, changed }
+    }
+
+    /// The flags that are not what they were in `before`, or reach something that is not; ascending. A flag that was put
+    /// in or taken out is among them.
+    ///
+    /// Snapshots that were made from one another share what did not change; a line that was compiled anew is another.
+    pub fn changed_since(&self, before: &Self) -> Vec<Arc<str>> {
+        let flags = self.flags.differing(&before.flags).map(|flag| Entity::Flag(flag.key.clone()));
+        let segments = self.segments.differing(&before.segments);
+        let segments = segments.map(|segment| Entity::Segment(segment.key.clone()));
+        let lists = self.lists.differing(&before.lists).map(|list| Entity::List(list.key.clone()));
+        let differing = flags.chain(segments).chain(lists).collect();
+        let changed = self.links.dependents(differing).into_iter().filter_map(|entity| match entity {
             Entity::Flag(key) => Some(key),
             Entity::Segment(_) | Entity::List(_) => None,
         });
-        let changed = changed.collect();
-        Update { snapshot: next, report, changed }
+        changed.collect()
     }
 
     /// Whether what `path` leads to must not leave the process: the environment says so of it or of what it lies in.
@@ -198,35 +220,16 @@ impl Snapshot {
     }
 }
 
-/// Puts a check in its place, or takes the one of this key out.
-fn put_check(checks: &mut Table<Checks>, CheckLine { key, flag, check: line }: CheckLine) {
-    let mut of_flag = match checks.find(&flag) {
-        Some(of_flag) => (**of_flag).clone(),
-        None => Checks { flag, checks: Vec::new() },
-    };
-    of_flag.checks.retain(|other| other.key != key);
-    of_flag.checks.extend(line.map(Arc::new));
-    of_flag.checks.sort_unstable_by(|one, other| one.key.cmp(&other.key));
-    if of_flag.checks.is_empty() {
-        checks.remove(&of_flag.flag);
-    } else {
-        checks.insert(Arc::new(of_flag));
-    }
-}
-
-/// What an update touched.
+/// The new references of those whose references are not what they were.
 #[derive(Default)]
 struct Touched {
-    entities: BTreeSet<Entity>,
-    /// The new references of those whose references are not what they were.
     edges: BTreeMap<Entity, Arc<[Entity]>>,
 }
 
 impl Touched {
     fn note(&mut self, entity: Entity, old: Option<&[Entity]>, new: &[Entity]) {
         if old.unwrap_or_default() != new || self.edges.contains_key(&entity) {
-            self.edges.insert(entity.clone(), new.into());
+            self.edges.insert(entity, new.into());
         }
-        self.entities.insert(entity);
     }
 }

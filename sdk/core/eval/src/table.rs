@@ -102,6 +102,26 @@ impl<T: Keyed> Table<T> {
         self.shards.iter().flat_map(|shard| shard.iter())
     }
 
+    /// The entries that are not the very same in both tables, by their keys: those here, then those only the other has.
+    pub(crate) fn differing<'t>(&'t self, other: &'t Self) -> impl Iterator<Item = &'t Arc<T>> {
+        let differs =
+            |entry: &&Arc<T>| other.find(entry.key()).is_none_or(|there| !Arc::ptr_eq(there, entry));
+        let gone = |entry: &&Arc<T>| self.find(entry.key()).is_none();
+        self.unshared(other).filter(differs).chain(other.unshared(self).filter(gone))
+    }
+
+    /// The entries of the shards that are not shared with another table.
+    fn unshared<'t>(&'t self, other: &'t Self) -> impl Iterator<Item = &'t Arc<T>> {
+        let are_alike = self.shards.len() == other.shards.len();
+        let shared = move |index| other.shards.get(index).filter(|_| are_alike);
+        let shards = self
+            .shards
+            .iter()
+            .enumerate()
+            .filter(move |(index, shard)| shared(*index).is_none_or(|there| !Arc::ptr_eq(there, shard)));
+        shards.flat_map(|(_, shard)| shard.iter())
+    }
+
     /// The shard of a hash: by its middle bits, for the shard's own table uses the low and the top ones.
     fn shard(&self, hash: u64) -> usize {
         (hash >> 32) as usize & self.shards.len().wrapping_sub(1)
@@ -128,6 +148,12 @@ mod tests {
         assert!(copy.remove("k7").is_some());
         assert!(copy.remove("k7").is_none());
         assert!(copy.insert(Arc::new("k8".to_owned())).is_some());
+        let differing: Vec<_> = copy.differing(&table).map(|entry| entry.as_str()).collect();
+        assert_eq!(differing, ["k8", "k7"]);
+        let grown = Table::new(table.iter().cloned().chain([Arc::new("more".to_owned())]).collect());
+        let more: Vec<_> = grown.differing(&table).map(|entry| entry.as_str()).collect();
+        assert_eq!(more, ["more"]);
+        assert_eq!(table.differing(&table.clone()).count(), 0);
         assert_eq!((table.len(), copy.len()), (2_000, 1_999));
         assert!((0..2_000).all(|n| table.find(&format!("k{n}")).is_some()));
         assert!(copy.find("k7").is_none());

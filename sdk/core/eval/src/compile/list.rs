@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use flagstone_model::digest::Digest;
 use flagstone_model::json::Json;
 
-use super::{At, Compiler};
+use super::{At, Compiler, unsigned};
 use crate::lists::ListLine;
 
 /// How the object of a list is compressed; a reader of this level knows no other way.
@@ -47,8 +47,4 @@ fn keys(json: &Json<'_>) -> Option<Box<[Box<str>]>> {
         json.as_array()?.iter().map(|key| key.as_str().map(Box::from)).collect::<Option<_>>()?;
     keys.sort_unstable();
     Some(keys.into())
-}
-
-fn unsigned(json: &Json<'_>) -> Option<u64> {
-    json.as_integer().and_then(|integer| u64::try_from(integer).ok())
 }

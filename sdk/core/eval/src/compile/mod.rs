@@ -80,6 +80,10 @@ pub(crate) fn line(bytes: &[u8], problems: &mut Vec<Problem>) -> Option<Compiled
     })
 }
 
+fn unsigned(json: &Json<'_>) -> Option<u64> {
+    json.as_integer().and_then(|integer| u64::try_from(integer).ok())
+}
+
 struct Compiler<'l, 'p> {
     head: Head<'l>,
     problems: &'p mut Vec<Problem>,

@@ -6,7 +6,7 @@ use flagstone_model::json::Json;
 use flagstone_model::limits;
 use flagstone_model::path::Path;
 
-use super::{At, Compiler};
+use super::{At, Compiler, unsigned};
 use crate::bucket::{BucketTest, Bucketing, Ramp, Split, Within};
 use crate::flag::Variation;
 use crate::hash::{Hash, Mixed, XXH32};
@@ -125,8 +125,4 @@ fn points_of(json: &Json<'_>, of: u64) -> Option<Box<[(i64, u64)]>> {
     let points: Box<[_]> = points.collect::<Option<_>>()?;
     let rises = points.windows(2).all(|pair| matches!(pair, [(t0, n0), (t1, n1)] if t0 < t1 && n0 <= n1));
     (rises && points.iter().all(|&(_, reached)| reached <= of)).then_some(points)
-}
-
-fn unsigned(json: &Json<'_>) -> Option<u64> {
-    json.as_integer().and_then(|integer| u64::try_from(integer).ok())
 }

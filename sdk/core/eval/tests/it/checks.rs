@@ -184,6 +184,27 @@ fn a_flag_without_references_that_is_held_back_closes_no_cycle() {
 }
 
 #[test]
+fn a_flag_that_was_taken_out_is_not_held_back() {
+    let before = compile(&[&flag_if("a", r#"{"time":{}}"#)]);
+    let drop = DropLine::parse(br#"{"drop":"flag","key":"a"}"#).unwrap();
+    let held = before.update([], [drop]).snapshot.holding_back(&before, &[Arc::from("a")]);
+    assert!(answer(&held, "a", "{}").contains("FLAG_NOT_FOUND"));
+}
+
+/// To put each in its place among those before would take minutes.
+#[test]
+fn a_hundred_thousand_checks_of_one_flag_are_put_together_once() {
+    let flag = flag_if("f", r#"{"time":{}}"#);
+    let checks: Vec<_> =
+        (0..100_000).map(|n| check(&format!("f/{n}"), "f", r#""expect":{"reason":"STATIC"}"#)).collect();
+    let lines = || checks.iter().map(String::as_bytes);
+    let (snapshot, report) = Snapshot::compile(lines().chain([flag.as_bytes()]));
+    assert!(report.is_clean());
+    assert_eq!(snapshot.check_count(), 100_000);
+    assert_eq!(snapshot.update(lines(), []).snapshot.check_count(), 100_000);
+}
+
+#[test]
 fn the_level_of_an_environment_is_what_its_line_says() {
     let level = |line: &str| compile(&[line]).level();
     assert_eq!(level(r#"{"environment":"e","project":"p","view":"v"}"#), 1);

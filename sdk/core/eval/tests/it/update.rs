@@ -24,6 +24,34 @@ fn flags_that_reach_what_changed_are_named() {
 }
 
 #[test]
+fn what_changed_since_another_snapshot_is_what_they_do_not_share_and_what_reaches_it() {
+    let flag = flag_if("f", r#"{"segment":["s"]}"#);
+    let asks = flag_if("g", r#"{"flag":"f","is":["on"]}"#);
+    let other = flag_if("h", r#"{"time":{}}"#);
+    let segment = r#"{"segment":"s","if":[{"attr":"a","in":[1]}]}"#;
+    let one = compile(&[&flag, &asks, &other, segment]);
+    let (two, _) = changed(&one, &[r#"{"segment":"s"}"#], &[]);
+    let (three, _) = changed(&two, &[], &[r#"{"drop":"flag","key":"h"}"#]);
+    let since = |after: &Snapshot, before: &Snapshot| {
+        after.changed_since(before).iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(since(&one, &one), [""; 0]);
+    assert_eq!(since(&two, &one), ["f", "g"]);
+    assert_eq!(since(&three, &two), ["h"]);
+    assert_eq!(since(&three, &one), ["f", "g", "h"]);
+    assert_eq!(since(&one, &three), ["f", "g", "h"]);
+    assert_eq!(since(&compile(&[&other]), &compile(&[&other])), ["h"], "nothing is shared");
+}
+
+#[test]
+fn debug_shows_no_operand_value_or_salt() {
+    let flag = r#"{"flag":"f","type":"string","rev":1,"on":true,"values":{"on":"canary"},"rules":[{"id":"r","if":[{"attr":"a","in":["canary"]},{"attr":"a","hashed":{"salt":"canary","in":["0123456789ab"]}}],"split":{"salt":"canary","ranges":[[0,100000,"on"]]}}]}"#;
+    let segment = r#"{"segment":"s","if":[{"attr":"a","ends":["canary"]}]}"#;
+    let snapshot = compile(&[flag, segment]);
+    assert_eq!(format!("{snapshot:?}"), "Snapshot(1 flags, 1 segments, 0 lists)");
+}
+
+#[test]
 fn what_is_dropped_is_gone_and_references_to_it_dangle() {
     let (flag, parent) = (flag_if("f", r#"{"flag":"p","is":["on"]}"#), flag_if("p", r#"{"time":{}}"#));
     let before = compile(&[&flag, &parent]);
