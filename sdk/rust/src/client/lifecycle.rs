@@ -1,5 +1,6 @@
 //! How a client lives: who makes its polls, when it is ready, and how it ends.
 
+use core::fmt;
 use core::time::Duration;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,7 +22,7 @@ const QUEUE: usize = 16;
 const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Who makes polls.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) enum Mode {
     /// A task of the client's own.
     Polling(Arc<Polling>),
@@ -33,11 +34,22 @@ pub(super) enum Mode {
     Offline,
 }
 
-#[derive(Debug)]
 pub(super) struct Polling {
     requests: mpsc::Sender<Waiting>,
     task: Mutex<Option<JoinHandle<()>>>,
     shared: Arc<Shared>,
+}
+
+/// Says only which it is: what a follower holds is not for logs.
+impl fmt::Debug for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Polling(_) => "Polling",
+            Self::Manual(_) => "Manual",
+            Self::File(..) => "File",
+            Self::Offline => "Offline",
+        })
+    }
 }
 
 impl Polling {

@@ -94,6 +94,26 @@ async fn nothing_that_is_said_holds_a_key_or_anything_of_a_context() {
     write!(said, "{client:?} {:?} {flags:?}", client.status()).unwrap();
     client.close().await;
 
+    let mut world = World::new();
+    let line = r#"{"flag":"vip","type":"string","rev":1,"on":true,"values":{"on":"SECRET-value"},"rules":[{"id":"r","if":[{"any":[{"attr":"email","in":["SECRET-in"],"absent":true},{"attr":"email","ends":["SECRET-email"]}]}],"serve":"on"}]}"#;
+    let check = r#"{"check":"vip/1","flag":"vip","at":"2026-11-21T00:00:00Z","context":{"email":"SECRET-check"},"expect":{"variation":"off","reason":"STATIC"}}"#;
+    world.publisher.set_line("vip", &line.replace("SECRET", CANARY));
+    world.publisher.set_line("check", &check.replace("SECRET", CANARY));
+    let published = world.next();
+    world.upload(&published);
+    let directory = tempfile::tempdir().unwrap();
+    let builder = || world.builder().cache_dir(directory.path());
+    let (polling, manual) = (world.client().await, builder().manual().unwrap());
+    manual.refresh().await.unwrap();
+    let offline = builder().offline().unwrap();
+    polling.refresh().await.unwrap();
+    for client in [&polling, &manual, &offline] {
+        client.set_override("release", secret("override")).unwrap();
+        assert!(client.string("vip", "", &context).contains(CANARY) && client.status().is_stale());
+        write!(said, "{client:?} {:?} {:?}", client.status(), client.events().next().await).unwrap();
+        client.close().await;
+    }
+
     assert!(!said.contains(CANARY), "{said}");
     let cage = cage.0.lock().unwrap();
     assert!(cage.1.is_empty(), "{:?}", cage.1);
