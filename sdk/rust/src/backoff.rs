@@ -16,7 +16,8 @@ const SHORTEST: Duration = Duration::from_millis(10);
 const LONGEST: Duration = Duration::from_hours(24 * 366);
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 const LONGEST_BACKOFF: Duration = Duration::from_mins(1);
-const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(1);
+/// Longest pause that a server may ask for.
+pub(crate) const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(1);
 
 /// Retries earned by one ordinary poll.
 const EARNED: f64 = 0.1;

@@ -345,7 +345,7 @@ impl Builder {
         match start {
             Some((restored, source)) => {
                 // Nothing is in the way of the first one there is.
-                if let Err(failure) = follower.take_bundle(restored, source) {
+                if let Err(failure) = follower.start_from(restored, source) {
                     follower.note(failure);
                 }
             }

@@ -1,5 +1,6 @@
 //! The bundle on disk: read once at start, replaced whole, never by something older (FORMAT T-5.1).
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -10,10 +11,12 @@ use flagstone_bundle::root::Pin;
 use flagstone_model::digest::Digest;
 
 use crate::clock::Randomness;
-use crate::list_cache::FOLDER;
+use crate::list_cache::{self, FOLDER};
 
 /// Hexadecimal digits of a cache file's name.
 const NAME_DIGITS: usize = 32;
+/// What the name of a file ends in that is being written.
+const TEMPORARY: &str = ".tmp";
 
 /// One stream's file in the cache directory.
 #[derive(Debug, Clone)]
@@ -62,8 +65,14 @@ impl DiskCache {
         read(file, self.max_bytes).map(Some)
     }
 
-    /// Replaces the file, unless the one there is not `older` or another process is at it.
-    pub(crate) fn save(&self, bytes: &[u8], older: impl FnOnce(&[u8]) -> bool) -> io::Result<Saved> {
+    /// Replaces the file, unless the one there is not `older` or another process is at it. Of the lists only those stay
+    /// that it names.
+    pub(crate) fn save(
+        &self,
+        bytes: &[u8],
+        lists: &BTreeSet<Digest>,
+        older: impl FnOnce(&[u8]) -> bool,
+    ) -> io::Result<Saved> {
         create_directory(&self.directory)?;
         let mut options = OpenOptions::new();
         options.create(true).truncate(false).write(true);
@@ -79,36 +88,9 @@ impl DiskCache {
         {
             return Ok(Saved::NotOlder);
         }
-        self.remove_leftovers();
-        let written = self.path(&format!("{}-{:016x}.tmp", std::process::id(), self.random.next_u64()));
-        self.write(&written, bytes).inspect_err(|_| {
-            let _ = fs::remove_file(&written);
-        })?;
+        write_atomically(&self.directory, &format!("{}.bundle", self.name), bytes, &*self.random)?;
+        list_cache::prune(&self.lists(), lists);
         Ok(Saved::Written)
-    }
-
-    fn write(&self, temporary: &Path, bytes: &[u8]) -> io::Result<()> {
-        let mut options = OpenOptions::new();
-        options.create_new(true).write(true);
-        let mut file = private(no_follow(&mut options)).open(temporary)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        drop(file);
-        fs::rename(temporary, self.path("bundle"))?;
-        sync_directory(&self.directory)
-    }
-
-    /// Temporary files of processes that were killed. Whoever holds the lock is the only writer.
-    fn remove_leftovers(&self) {
-        let Ok(entries) = fs::read_dir(&self.directory) else { return };
-        for entry in entries.flatten() {
-            let name = entry.file_name();
-            let ours = name.to_str().and_then(|name| name.strip_prefix(&self.name));
-            let rest = ours.and_then(|rest| rest.strip_suffix(".tmp"));
-            if rest.is_some_and(|rest| rest.starts_with('.')) {
-                let _ = fs::remove_file(entry.path());
-            }
-        }
     }
 
     /// The folder of the stream's lists.
@@ -119,6 +101,40 @@ impl DiskCache {
     fn path(&self, extension: &str) -> PathBuf {
         self.directory.join(format!("{}.{extension}", self.name))
     }
+}
+
+/// Writes a file that is there whole or not at all, for its owner alone: a new one, synced and renamed, and the folder
+/// synced. It returns once it would outlast a loss of power.
+///
+/// What killed writers left of this file goes first. Whoever writes it at the same time could lose what was begun: there
+/// is a lock around this, or everybody writes the same bytes.
+pub(crate) fn write_atomically(
+    folder: &Path,
+    name: &str,
+    bytes: &[u8],
+    random: &dyn Randomness,
+) -> io::Result<()> {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let file = entry.file_name();
+        let rest = file.to_str().and_then(|file| file.strip_prefix(name));
+        if rest.is_some_and(|rest| rest.starts_with('.') && rest.ends_with(TEMPORARY)) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+    let temporary =
+        folder.join(format!("{name}.{}-{:016x}{TEMPORARY}", std::process::id(), random.next_u64()));
+    let mut options = OpenOptions::new();
+    let file = private(no_follow(options.create_new(true).write(true))).open(&temporary)?;
+    let put = |mut file: File| {
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        drop(file);
+        fs::rename(&temporary, folder.join(name))
+    };
+    put(file).inspect_err(|_| {
+        let _ = fs::remove_file(&temporary);
+    })?;
+    sync_directory(folder)
 }
 
 /// All of a regular file within the limit of a bundle.
@@ -213,8 +229,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let cache = cache(directory.path());
         assert_eq!(cache.read().unwrap(), None);
-        assert_eq!(cache.save(b"one", |_| true).unwrap(), Saved::Written);
-        assert_eq!(cache.save(b"two", |there| there == b"one").unwrap(), Saved::Written);
+        assert_eq!(cache.save(b"one", &BTreeSet::new(), |_| true).unwrap(), Saved::Written);
+        assert_eq!(cache.save(b"two", &BTreeSet::new(), |there| there == b"one").unwrap(), Saved::Written);
         assert_eq!(cache.read().unwrap().unwrap(), b"two");
         let [bundle, lock] = &names(directory.path())[..] else { panic!("two files") };
         assert_eq!(bundle.len(), 32 + ".bundle".len());
@@ -224,7 +240,7 @@ mod tests {
     #[test]
     fn streams_have_files_of_their_own() {
         let directory = tempfile::tempdir().unwrap();
-        cache(directory.path()).save(b"one", |_| true).unwrap();
+        cache(directory.path()).save(b"one", &BTreeSet::new(), |_| true).unwrap();
         assert_eq!(cache_in(directory.path(), "staging").read().unwrap(), None);
     }
 
@@ -232,8 +248,8 @@ mod tests {
     fn a_newer_file_is_never_replaced() {
         let directory = tempfile::tempdir().unwrap();
         let cache = cache(directory.path());
-        cache.save(b"newer", |_| true).unwrap();
-        assert_eq!(cache.save(b"older", |_| false).unwrap(), Saved::NotOlder);
+        cache.save(b"newer", &BTreeSet::new(), |_| true).unwrap();
+        assert_eq!(cache.save(b"older", &BTreeSet::new(), |_| false).unwrap(), Saved::NotOlder);
         assert_eq!(cache.read().unwrap().unwrap(), b"newer");
     }
 
@@ -241,10 +257,10 @@ mod tests {
     fn a_busy_lock_skips_the_save() {
         let directory = tempfile::tempdir().unwrap();
         let cache = cache(directory.path());
-        cache.save(b"one", |_| true).unwrap();
+        cache.save(b"one", &BTreeSet::new(), |_| true).unwrap();
         let lock = File::open(cache.path("bundle.lock")).unwrap();
         lock.lock().unwrap();
-        assert_eq!(cache.save(b"two", |_| true).unwrap(), Saved::Busy);
+        assert_eq!(cache.save(b"two", &BTreeSet::new(), |_| true).unwrap(), Saved::Busy);
         assert_eq!(cache.read().unwrap().unwrap(), b"one");
     }
 
@@ -265,7 +281,11 @@ mod tests {
                     for round in 1..=12 {
                         let mine = round * 16 + writer;
                         // A busy lock is no answer here: it is asked again.
-                        while cache.save(&whole(mine), |there| number(there) < mine).unwrap() == Saved::Busy {
+                        while cache
+                            .save(&whole(mine), &BTreeSet::new(), |there| number(there) < mine)
+                            .unwrap()
+                            == Saved::Busy
+                        {
                             std::thread::yield_now();
                         }
                         let there = number(&cache.read().unwrap().unwrap());
@@ -283,20 +303,23 @@ mod tests {
     fn a_file_over_the_limit_is_not_read() {
         let directory = tempfile::tempdir().unwrap();
         let cache = cache(directory.path());
-        cache.save(&[b'x'; 101], |_| true).unwrap();
+        cache.save(&[b'x'; 101], &BTreeSet::new(), |_| true).unwrap();
         assert_eq!(cache.read().unwrap_err().kind(), io::ErrorKind::FileTooLarge);
-        assert_eq!(cache.save(b"one", |_| panic!("nothing to compare")).unwrap(), Saved::Written);
+        assert_eq!(
+            cache.save(b"one", &BTreeSet::new(), |_| panic!("nothing to compare")).unwrap(),
+            Saved::Written
+        );
     }
 
     #[test]
     fn files_of_killed_writers_are_removed_by_the_next_one() {
         let directory = tempfile::tempdir().unwrap();
         let cache = cache(directory.path());
-        let leftover = cache.path("1-0000.tmp");
+        let leftover = cache.path("bundle.1-0000.tmp");
         let foreign = directory.path().join("other.tmp");
         fs::write(&leftover, b"torn").unwrap();
         fs::write(&foreign, b"kept").unwrap();
-        cache.save(b"one", |_| true).unwrap();
+        cache.save(b"one", &BTreeSet::new(), |_| true).unwrap();
         assert!(!leftover.exists());
         assert!(foreign.exists());
     }
@@ -310,7 +333,7 @@ mod tests {
         fs::write(&victim, b"kept").unwrap();
         std::os::unix::fs::symlink(&victim, cache.path("bundle")).unwrap();
         assert!(cache.read().is_err());
-        cache.save(b"one", |_| true).unwrap();
+        cache.save(b"one", &BTreeSet::new(), |_| true).unwrap();
         assert_eq!(fs::read(&victim).unwrap(), b"kept");
         assert_eq!(cache.read().unwrap().unwrap(), b"one");
     }
@@ -322,7 +345,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let inner = directory.path().join("made");
         let cache = cache(&inner);
-        cache.save(b"one", |_| true).unwrap();
+        cache.save(b"one", &BTreeSet::new(), |_| true).unwrap();
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(&cache.path("bundle")), 0o600);
         assert_eq!(mode(&inner), 0o700);
@@ -334,6 +357,6 @@ mod tests {
         let file = directory.path().join("file");
         fs::write(&file, b"").unwrap();
         let cache = cache(&file.join("below"));
-        assert!(cache.save(b"one", |_| true).is_err());
+        assert!(cache.save(b"one", &BTreeSet::new(), |_| true).is_err());
     }
 }

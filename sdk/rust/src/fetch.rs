@@ -94,6 +94,15 @@ impl From<Failure> for FetchError {
     }
 }
 
+impl FetchError {
+    /// This or another of the same object, whichever says more; the longer pause that was asked for holds.
+    pub(crate) fn or(self, other: Self) -> Self {
+        let retry_after = self.retry_after.max(other.retry_after);
+        let failure = if other.failure.is_silence() { self.failure } else { other.failure };
+        Self { failure, retry_after }
+    }
+}
+
 /// Sends requests and counts them.
 #[derive(Debug)]
 pub(crate) struct Fetcher {
@@ -115,7 +124,12 @@ impl Fetcher {
 
     pub(crate) async fn get(&self, wanted: Wanted<'_>) -> Result<Answer, FetchError> {
         let start = Instant::now();
-        let total = if wanted.object.is_large() { OBJECT_TOTAL } else { TOTAL };
+        let total = match wanted.object {
+            // Nobody waits for all of a list: it may take as long as the least rate allows.
+            Object::List => OBJECT_TOTAL.max(longest(wanted.max_bytes)),
+            object if object.is_large() => OBJECT_TOTAL,
+            _ => TOTAL,
+        };
         let deadline = start + total;
         let mut headers = vec![("accept-encoding", "identity"), ("user-agent", self.user_agent.as_str())];
         if let Some(etag) = wanted.etag {
@@ -128,7 +142,7 @@ impl Fetcher {
         let object = wanted.object;
         self.traffic.requests.fetch_add(1, Ordering::Relaxed);
         let late = |_| Failure::Timeout { object };
-        let mut response = timeout_at(deadline, self.transport.get(request))
+        let mut response = timeout_at(deadline.min(start + OBJECT_TOTAL), self.transport.get(request))
             .await
             .map_err(late)?
             .map_err(|error| lost(object, error))?;
@@ -160,9 +174,7 @@ impl Fetcher {
 
         let mut bytes = Vec::new();
         loop {
-            let so_far = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-            let owed = GRACE + Duration::from_secs(1) * so_far / LEAST_RATE;
-            let next = timeout_at(deadline.min(start + owed), response.body().chunk())
+            let next = timeout_at(deadline.min(start + longest(bytes.len())), response.body().chunk())
                 .await
                 .map_err(late)?
                 .map_err(|error| lost(object, error))?;
@@ -189,6 +201,11 @@ impl Fetcher {
         }
         Ok(Answer::Body { bytes, etag, date_ms })
     }
+}
+
+/// How long so many bytes may take at the least rate.
+fn longest(bytes: usize) -> Duration {
+    GRACE + Duration::from_secs(1) * u32::try_from(bytes).unwrap_or(u32::MAX) / LEAST_RATE
 }
 
 /// Whether it is one entity tag and no more. Sent back, `*` would match whatever is published next, and a list might.

@@ -4,6 +4,8 @@ mod bundle;
 mod listed;
 mod objects;
 
+pub(crate) use objects::POISONED_REST;
+
 use core::time::Duration;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,11 +30,12 @@ use crate::served;
 use crate::shared::{Board, Cost, Shared};
 use crate::status::{Equivocation, Source};
 
-/// What a poll found.
+/// What a poll found of the content that is announced. Lists that were missing may have come with any of these: that is
+/// told as a swap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Refreshed {
-    /// Nothing newer.
+    /// No newer announcement.
     Unchanged,
     /// A newer announcement of the same content.
     Announced,
@@ -48,16 +51,17 @@ pub(crate) struct Polled {
 }
 
 /// What is applied: what deltas build on, what an ETag speaks of.
-#[derive(Debug)]
+#[derive(Clone)]
 struct Applied {
     manifest: Arc<Manifest>,
     loaded: Loaded,
     stored: Option<Stored>,
     source: Source,
+    /// Whether it is of the first load, and its checks have not been run (FORMAT M-1.8).
+    are_checks_due: bool,
 }
 
 /// The one follower of a stream; only the poll loop has it.
-#[derive(Debug)]
 pub(crate) struct Follower {
     bases: Vec<String>,
     /// The base URL in use: sticky until it fails.
@@ -262,12 +266,7 @@ impl Follower {
             }
             if position.content == offered.content {
                 // A heartbeat, another signature, or the same content under a new number.
-                let applied = Applied {
-                    manifest,
-                    loaded: applied.loaded.clone(),
-                    stored: applied.stored.clone(),
-                    source: Source::Network,
-                };
+                let applied = Applied { manifest, source: Source::Network, ..applied.clone() };
                 self.serve(applied, None, Cost::default());
                 return Ok(Refreshed::Announced);
             }
@@ -282,19 +281,14 @@ impl Follower {
         prepared.compiled = self.with_lists(prepared.compiled).await;
         let start = clock.monotonic();
         let before = self.applied.as_ref().map(|applied| applied.loaded.clone());
-        let is_first = before.is_none();
+        let are_checks_due = self.applied.as_ref().is_none_or(|applied| applied.are_checks_due);
         let (loaded, changed) =
             objects::off_thread(Object::Snapshot, move || Ok(prepared.check(before.as_ref()))).await?;
         let apply = unpacking.saturating_add(since(start));
-        let mut applied = Applied { manifest, loaded, stored, source: Source::Network };
+        let mut applied = Applied { manifest, loaded, stored, source: Source::Network, are_checks_due };
         // Kept before it is served, so that no restart is behind what was seen; but a disk never stops an update.
         keep(&mut self.keeper, self.root.as_ref(), &self.shared, &mut applied).await;
         self.serve(applied, Some(changed), cost(apply));
-        if is_first && let Some(applied) = &self.applied {
-            let loaded = applied.loaded.clone();
-            let failed = objects::off_thread(Object::Snapshot, move || Ok(loaded.all_failed_checks())).await;
-            self.report_checks(failed.unwrap_or_default());
-        }
         Ok(Refreshed::Swapped)
     }
 
@@ -349,7 +343,8 @@ impl Follower {
         if let Some(applied) = &mut self.applied {
             keep(&mut self.keeper, self.root.as_ref(), &self.shared, applied).await;
         }
-        self.more_lists();
+        self.more_lists().await;
+        self.run_checks_that_are_due().await;
         let moment = self.shared.moment();
         let frozen = {
             let mut board = self.shared.board();
@@ -399,6 +394,7 @@ async fn keep(keeper: &mut Option<Keeper>, root: Option<&Arc<Root>>, shared: &Sh
         root: Arc::clone(root),
         manifest: Arc::clone(&applied.manifest),
         content: applied.loaded.content.clone(),
+        lists: applied.loaded.compiled().named_lists(),
         stored: stored.clone(),
     };
     let Some(ended) = keeper.save(now_ms, moment.monotonic, &applied.manifest, keep).await else { return };

@@ -31,9 +31,9 @@ impl StatusBits {
     pub const ROOT_EXPIRED: Self = Self(1 << 5);
     /// What is served was signed in an epoch that has been ended.
     pub const SUPERSEDED: Self = Self(1 << 6);
-    /// The base of some list could not be had.
+    /// The newest object of some list is not there: it could not be had, or not yet.
     pub const LISTS_INCOMPLETE: Self = Self(1 << 7);
-    /// A check failed, and the flag's previous line is held.
+    /// A check fails. If its flag's line was changed, the line before serves on; what the flag reaches is not held back.
     pub const CHECK_FAILED: Self = Self(1 << 8);
 
     const NAMES: [(Self, &'static str); 9] = [
@@ -176,7 +176,12 @@ impl Freshness {
 
     /// A well-formed answer to a request for the manifest: 304, or something framed like a manifest.
     pub(crate) const fn answered(&mut self, moment: Moment) {
-        self.answered = Some(moment.monotonic);
+        self.answered_at(moment.monotonic);
+    }
+
+    /// The same; a moment to come is one until which nobody is asked, so that there is no silence either.
+    pub(crate) const fn answered_at(&mut self, monotonic: Duration) {
+        self.answered = Some(monotonic);
     }
 
     /// A manifest verified: its issue time may move `now` forward.

@@ -11,8 +11,6 @@ use crate::fetch::KEY_HEADER;
 use crate::transport::{Body, Request, Response, Transport, TransportError};
 
 const CONNECT: Duration = Duration::from_secs(2);
-/// Above every deadline of a fetch; those end it first.
-const TOTAL: Duration = Duration::from_mins(1);
 
 /// HTTP by reqwest, TLS by rustls with ring and the system's certificates.
 #[derive(Debug)]
@@ -30,8 +28,8 @@ impl HttpTransport {
     pub(crate) fn new(loopback: bool) -> Result<Self, HttpSetupError> {
         let mut builder = reqwest::Client::builder()
             .redirect(Policy::none())
+            // The others are those of a fetch, which knows how large the body may be.
             .connect_timeout(CONNECT)
-            .timeout(TOTAL)
             .pool_max_idle_per_host(1)
             .referer(false)
             .tls_backend_preconfigured(tls(loopback).map_err(|error| HttpSetupError(error.into()))?);

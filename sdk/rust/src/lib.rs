@@ -149,7 +149,6 @@
 //!   those of the system's proxy.
 //! * It sends records nowhere by itself, and keeps none over a restart: a sink does. What waits in the queue when the
 //!   process is killed is lost, which [`Client::close`] prevents.
-//! * It fetches no list objects: conditions that ask a list are undecidable. It runs no checks of lines yet.
 //! * Flags on a schedule change without [`on_change`](Client::on_change): nobody watches the clock for it.
 //! * A stale snapshot is served and said to be stale; a strict mode that refuses new content under `expired` comes
 //!   with root walking.
@@ -203,6 +202,7 @@ pub use follow::Refreshed;
 pub use freshness::StatusBits;
 pub use hook::{Evaluation, EvaluationCount, EvaluationCounts, EvaluationEvents, Hook, MAX_COUNTED};
 pub use http::HttpSetupError;
+pub use lists::MAX_LISTS_BYTES;
 pub use observe::{DEFAULT_RECORD_QUEUE, MAX_RECORD_QUEUE};
 pub use overrides::{MAX_OVERRIDES, OverrideError};
 pub use record::{

@@ -2,36 +2,43 @@
 //! file that somebody else keeps.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
+use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use flagstone_bundle::container::{Caps, StoredObject};
 use flagstone_model::digest::Digest;
 
-use crate::cache::{create_directory, no_follow, private, read};
+use crate::cache::{create_directory, no_follow, read, write_atomically};
 use crate::clock::Randomness;
 
 /// The folder of lists beside a bundle file, as in a bucket.
 pub(crate) const FOLDER: &str = "k";
 /// What a list's name ends in.
 const EXTENSION: &str = ".txt.zst";
+/// Characters of a digest.
+const DIGITS: usize = 64;
 
 /// Folders in which lists may lie.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ListCache {
-    /// Ours: what is fetched is kept there.
-    own: Option<(PathBuf, Arc<dyn Randomness>)>,
+    own: Option<OwnFolder>,
     /// Those of others, in which is only read.
     others: Vec<PathBuf>,
+}
+
+/// Where lists that were fetched are kept.
+#[derive(Debug, Clone)]
+struct OwnFolder {
+    path: PathBuf,
+    random: Arc<dyn Randomness>,
 }
 
 impl ListCache {
     /// The folder in which lists are kept.
     #[must_use]
-    pub(crate) fn kept_in(mut self, folder: PathBuf, random: Arc<dyn Randomness>) -> Self {
-        self.own = Some((folder, random));
+    pub(crate) fn kept_in(mut self, path: PathBuf, random: Arc<dyn Randomness>) -> Self {
+        self.own = Some(OwnFolder { path, random });
         self
     }
 
@@ -44,7 +51,7 @@ impl ListCache {
 
     /// The stored bytes of a list, if they lie in one of the folders and are these.
     pub(crate) fn find(&self, object: &StoredObject) -> Option<Vec<u8>> {
-        let own = self.own.iter().map(|(folder, _)| folder);
+        let own = self.own.iter().map(|own| &own.path);
         own.chain(&self.others).find_map(|folder| {
             let mut options = OpenOptions::new();
             let file = no_follow(options.read(true)).open(folder.join(name(object.sha256))).ok()?;
@@ -53,21 +60,28 @@ impl ListCache {
         })
     }
 
-    /// Keeps a list, and of those that are kept the `named` ones only. A disk that will not take it is told and no more:
-    /// the list is in memory.
-    pub(crate) fn keep(&self, object: &StoredObject, bytes: &[u8], named: &BTreeSet<Digest>) {
-        let Some((folder, random)) = &self.own else { return };
-        if let Err(error) = write(folder, object.sha256, bytes, random.next_u64()) {
+    /// Keeps a list. A disk that will not take it is told and no more: the list is in memory.
+    pub(crate) fn keep(&self, object: &StoredObject, bytes: &[u8]) {
+        let Some(OwnFolder { path, random }) = &self.own else { return };
+        let kept = create_directory(path)
+            .and_then(|()| write_atomically(path, &name(object.sha256), bytes, &**random));
+        if let Err(error) = kept {
             tracing::warn!(kind = %error.kind(), "a list cannot be kept on disk");
         }
-        let wanted: BTreeSet<String> = named.iter().map(|digest| name(*digest)).collect();
-        let Ok(entries) = fs::read_dir(folder) else { return };
-        for entry in entries.flatten() {
-            let found = entry.file_name();
-            let ours = found.to_str().is_some_and(|name| name.ends_with(EXTENSION) && !wanted.contains(name));
-            if ours && found.to_str() != Some(name(object.sha256).as_str()) {
-                let _ = fs::remove_file(entry.path());
-            }
+    }
+}
+
+/// Removes the lists from a folder that are not `named`, and what killed writers left of such. It is for whoever has
+/// written the bundle that names them and still holds its lock.
+pub(crate) fn prune(folder: &Path, named: &BTreeSet<Digest>) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        let file = entry.file_name();
+        let list = file.to_str().and_then(|name| name.split_at_checked(DIGITS));
+        let list = list.filter(|(_, rest)| rest.starts_with(EXTENSION));
+        let digest = list.and_then(|(digits, _)| Digest::parse(digits));
+        if digest.is_some_and(|digest| !named.contains(&digest)) {
+            let _ = fs::remove_file(entry.path());
         }
     }
 }
@@ -76,17 +90,45 @@ fn name(sha256: Digest) -> String {
     format!("{sha256}{EXTENSION}")
 }
 
-fn write(folder: &Path, sha256: Digest, bytes: &[u8], random: u64) -> io::Result<()> {
-    create_directory(folder)?;
-    let temporary = folder.join(format!("{sha256}-{}-{random:016x}.tmp", std::process::id()));
-    let mut options = OpenOptions::new();
-    let written = private(no_follow(options.create_new(true).write(true))).open(&temporary);
-    let put = |mut file: File| {
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&temporary, folder.join(name(sha256)))
-    };
-    written.and_then(put).inspect_err(|_| {
-        let _ = fs::remove_file(&temporary);
-    })
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemRandomness;
+    use flagstone_bundle::container::encode_zstd;
+
+    fn names(folder: &Path) -> BTreeSet<String> {
+        let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
+        entries.map(|name| name.into_string().unwrap()).collect()
+    }
+
+    #[test]
+    fn only_lists_that_are_named_stay_and_files_of_others_do() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = place.path().join("lists");
+        let cache = ListCache::default().kept_in(folder.clone(), Arc::new(SystemRandomness));
+        let [(one, first), (two, second)] =
+            ["u-1\n", "u-2\n"].map(|keys| encode_zstd(keys.as_bytes()).unwrap());
+        cache.keep(&first, &one);
+        cache.keep(&second, &two);
+        fs::write(folder.join("mine.txt.zst"), "of somebody else").unwrap();
+        let left = format!("{}.1-0000.tmp", name(first.sha256));
+        fs::write(folder.join(&left), "torn").unwrap();
+        prune(&folder, &[second.sha256].into());
+        assert_eq!(names(&folder), [name(second.sha256), "mine.txt.zst".to_owned()].into());
+        assert_eq!((cache.find(&first), cache.find(&second)), (None, Some(two)));
+        prune(&place.path().join("nowhere"), &BTreeSet::new());
+    }
+
+    #[test]
+    fn what_a_killed_writer_left_of_a_list_goes_when_it_is_kept_again() {
+        let place = tempfile::tempdir().unwrap();
+        let cache = ListCache::default().kept_in(place.path().into(), Arc::new(SystemRandomness));
+        let (bytes, object) = encode_zstd(b"u-1\n").unwrap();
+        for number in 0..3 {
+            let left = format!("{}.{number}-0000.tmp", name(object.sha256));
+            fs::write(place.path().join(left), "torn").unwrap();
+        }
+        cache.keep(&object, &bytes);
+        assert_eq!(names(place.path()), [name(object.sha256)].into());
+    }
 }

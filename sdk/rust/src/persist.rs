@@ -1,6 +1,7 @@
 //! What is kept of a stream between two processes: one bundle file, rewritten when it pays (FORMAT T-5.1).
 
 use core::time::Duration;
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 use std::path::Path;
@@ -26,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_mins(1);
 
 /// Stored bytes that lead to a content: a snapshot, and deltas on top of it.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Stored {
     snapshot: Arc<[u8]>,
     deltas: Vec<Arc<[u8]>>,
@@ -60,12 +61,13 @@ impl Stored {
 }
 
 /// All of one state that a bundle file holds.
-#[derive(Debug, Clone)]
 pub(crate) struct Keep {
     pub(crate) root: Arc<Root>,
     pub(crate) manifest: Arc<Manifest>,
     pub(crate) content: Content,
     pub(crate) stored: Stored,
+    /// The lists that lie beside it: others go when it is written.
+    pub(crate) lists: BTreeSet<Digest>,
 }
 
 /// A bundle that verified, and the stored bytes to write the next one from.
@@ -89,7 +91,6 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
 }
 
 /// Writes the cache file when it is due, one save at a time, and never waits long for a disk.
-#[derive(Debug)]
 pub(crate) struct Keeper {
     cache: DiskCache,
     pin: Pin,
@@ -205,7 +206,7 @@ fn write(cache: &DiskCache, pin: &Pin, stream: &Stream, keep: &Keep) -> io::Resu
         deltas: keep.stored.deltas.iter().map(|delta| &**delta).collect(),
     };
     let file = parts.write().map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-    cache.save(&file, |there| is_older(there, &keep.manifest.position(), pin, stream))
+    cache.save(&file, &keep.lists, |there| is_older(there, &keep.manifest.position(), pin, stream))
 }
 
 /// Whether the file on disk is behind `mine`. One that does not verify is.

@@ -1,24 +1,25 @@
 //! From verified manifest and fetched bytes to something to serve. Pure work, done off the async threads.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use flagstone_bundle::content::Content;
 use flagstone_bundle::delta::DeltaLines;
 use flagstone_bundle::manifest::{Delta, Manifest};
-use flagstone_eval::{Report, Snapshot};
+use flagstone_eval::{List, Report, Snapshot};
+use flagstone_model::digest::Digest;
 use flagstone_model::line::{Head, Kind};
 
 use crate::failure::{Failure, Object};
 use crate::status::FailedCheck;
 
 /// Content, and what is served of it.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Loaded {
     pub(crate) content: Content,
     /// All lines, compiled.
     compiled: Snapshot,
-    /// The same, but for flags whose checks fail: they are what they were before (FORMAT M-1.8).
+    /// The same, but for flags whose checks fail: their lines are those of before (FORMAT M-1.8).
     pub(crate) snapshot: Snapshot,
     /// The checks of `compiled` that fail, as far as they were run.
     failed: Arc<[FailedCheck]>,
@@ -63,22 +64,10 @@ impl Loaded {
         &self.compiled
     }
 
-    /// The same content with the objects of `lists` in `compiled`.
-    pub(crate) fn with_lists(&self, compiled: &Snapshot, lists: &[Arc<str>]) -> Prepared {
-        // Their lines are put in anew, so that all that reaches them is known to have changed.
-        let named = |line: &&[u8]| {
-            let head = Head::parse(line).filter(|head| head.kind() == Kind::List);
-            head.is_some_and(|head| lists.iter().any(|key| **key == *head.key))
-        };
-        let lines: Vec<&[u8]> = self.content.lines().filter(named).collect();
-        let update = compiled.update(lines, core::iter::empty());
-        let content = self.content.clone();
-        Prepared {
-            content,
-            compiled: update.snapshot,
-            checks: update.changed.clone(),
-            changed: update.changed,
-        }
+    /// The same content with lists that were missing.
+    pub(crate) fn with_lists(&self, lists: &BTreeMap<Digest, Arc<List>>) -> Prepared {
+        let (content, compiled) = (self.content.clone(), self.compiled.with_lists(lists));
+        Prepared { content, compiled, checked_anew: BTreeSet::new() }
     }
 
     /// Another content in place of this one; what they share is not compiled again.
@@ -90,61 +79,52 @@ impl Loaded {
     fn update(&self, next: Content, touched: &DeltaLines) -> Prepared {
         let update = self.compiled.update(touched.upserts(), touched.drops());
         log(&update.report);
-        let of_checks = touched.upserts().filter_map(|line| {
+        let checked_anew = touched.upserts().filter_map(|line| {
             let head = Head::parse(line).filter(|head| head.kind() == Kind::Check)?;
             head.key.rsplit_once('/').map(|(flag, _)| Arc::from(flag))
         });
-        let checks = update.changed.iter().cloned().chain(of_checks).collect();
-        Prepared { content: next, compiled: update.snapshot, checks, changed: update.changed }
+        Prepared { content: next, compiled: update.snapshot, checked_anew: checked_anew.collect() }
     }
 }
 
 /// The next thing to serve, before its checks were run.
-#[derive(Debug)]
 pub(crate) struct Prepared {
     content: Content,
     pub(crate) compiled: Snapshot,
-    /// The flags whose checks are to be run.
-    checks: Vec<Arc<str>>,
-    /// The flags that changed.
-    changed: Vec<Arc<str>>,
+    /// The flags that have a new check.
+    checked_anew: BTreeSet<Arc<str>>,
 }
 
 impl Prepared {
     pub(crate) fn compile(content: Content) -> Self {
         let (compiled, report) = Snapshot::compile(content.lines());
         log(&report);
-        Self { content, compiled, checks: Vec::new(), changed: Vec::new() }
+        Self { content, compiled, checked_anew: BTreeSet::new() }
     }
 
-    /// Runs the checks of what changed, and of what failed before. A flag whose checks fail is held back: it stays what it
-    /// was in what is served, and every other flag changes (FORMAT M-1.8). Also the keys of the flags that changed.
+    /// With lists that are there already.
+    pub(crate) fn with_lists(self, lists: &BTreeMap<Digest, Arc<List>>) -> Self {
+        Self { compiled: self.compiled.with_lists(lists), ..self }
+    }
+
+    /// Runs the checks of what changed, and of what failed before. A flag whose checks fail is held back: its line stays
+    /// what it was in what is served, and every other line changes, also those that it reaches and that reach it (FORMAT
+    /// M-1.8). Also the keys of the flags that changed in what is served.
     pub(crate) fn check(self, before: Option<&Loaded>) -> (Loaded, Vec<Arc<str>>) {
-        let Self { content, compiled, checks, mut changed } = self;
+        let Self { content, compiled, checked_anew: mut run } = self;
         let Some(before) = before else {
             let snapshot = compiled.clone();
-            return (Loaded { content, compiled, snapshot, failed: Arc::default() }, changed);
+            return (Loaded { content, compiled, snapshot, failed: Arc::default() }, Vec::new());
         };
-        let failed_before: BTreeSet<Arc<str>> =
-            before.failed.iter().map(|failed| failed.flag.clone()).collect();
-        let run: BTreeSet<Arc<str>> = checks.into_iter().chain(failed_before.iter().cloned()).collect();
+        run.extend(compiled.changed_since(&before.compiled));
+        run.extend(before.failed.iter().map(|failed| failed.flag.clone()));
         let failed = told(compiled.failed_checks(&run));
-        let held: BTreeSet<&Arc<str>> = failed.iter().map(|failed| &failed.flag).collect();
-        // A flag that was taken out is gone, whatever is expected of it.
-        let held: BTreeSet<&Arc<str>> = if held.is_empty() {
-            held
-        } else {
-            compiled.flag_keys().filter(|flag| held.contains(flag)).collect()
-        };
-        let snapshot = if held.is_empty() {
+        let snapshot = if failed.is_empty() {
             compiled.clone()
         } else {
-            compiled.holding_back(&before.snapshot, held.iter().copied())
+            compiled.holding_back(&before.snapshot, failed.iter().map(|failed| &failed.flag))
         };
-        // Those that are not held back any more are another now.
-        changed.extend(failed_before.into_iter().filter(|flag| !held.contains(flag)));
-        changed.sort_unstable();
-        changed.dedup();
+        let changed = snapshot.changed_since(&before.snapshot);
         (Loaded { content, compiled, snapshot, failed }, changed)
     }
 }

@@ -61,7 +61,8 @@ pub struct Equivocation {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FailedCheck {
-    /// The flag. What it was before is served on, if it was anything before.
+    /// The flag. If its line was changed, the line before serves on, evaluated with everything else as it is now. At
+    /// the first load, and where only what the flag reaches was changed, nothing is held back: it is only reported.
     pub flag: Arc<str>,
     /// The check's key.
     pub check: Arc<str>,
@@ -130,7 +131,7 @@ pub struct Status {
     /// Lists whose newest object is not there yet, by key. One that had an older object goes on with that; tests on
     /// another are undecidable.
     pub missing_lists: Arc<[Arc<str>]>,
-    /// Checks that fail.
+    /// Checks that fail, of the newest content: also those of flags whose line before serves on.
     pub failed_checks: Arc<[FailedCheck]>,
     /// How the cache directory is doing.
     pub disk: Disk,

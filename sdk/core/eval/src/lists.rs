@@ -170,12 +170,6 @@ impl Snapshot {
         next
     }
 
-    /// The digests of the list objects that are held, each once, ascending.
-    pub fn held_lists(&self) -> BTreeSet<Digest> {
-        let members = self.lists.iter().filter_map(|entry| entry.members());
-        members.map(|members| members.line.sha256).collect()
-    }
-
     /// The digests of the list objects that lines name, and of those that are held in place of them.
     pub fn named_lists(&self) -> BTreeSet<Digest> {
         let named = self.lists.iter().filter_map(|entry| entry.line.as_ref()).map(|line| line.sha256);

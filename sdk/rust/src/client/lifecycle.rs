@@ -166,7 +166,7 @@ impl Client {
 
     /// Polls now, after the poll in flight if there is one, and says what that found.
     ///
-    /// An offline client with a bundle file reads it again, on the thread that asks; without one it does not poll.
+    /// An offline client with a bundle file reads it again, and the lists beside it; without one it does not poll.
     /// `older` is among the errors here, though it only says that nothing was taken.
     pub async fn refresh(&self) -> Result<Refreshed, RefreshError> {
         match &self.mode {
@@ -206,7 +206,7 @@ impl Client {
     async fn refresh_with(&self, follower: Option<&mut Follower>) -> Result<Refreshed, RefreshError> {
         let follower = follower.ok_or(RefreshError::NotPolling)?;
         Ok(match &self.mode {
-            Mode::File(_, file) => follower.reload(file)?,
+            Mode::File(_, file) => follower.reload(file).await?,
             _ => follower.poll().await.result?,
         })
     }

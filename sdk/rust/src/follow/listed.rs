@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use flagstone_eval::Snapshot;
-use tokio::time::Instant;
 
+use super::objects::off_thread;
 use super::{Applied, Follower, mark};
+use crate::failure::Object;
 use crate::lists::{LISTS_DEADLINE, Sources};
 use crate::shared::Cost;
 use crate::status::FailedCheck;
@@ -14,49 +15,61 @@ impl Follower {
     /// A snapshot with the lists that its lines name, as far as they can be had within the deadline. What cannot stays
     /// what it was, or is undecidable, and later polls look for it.
     pub(super) async fn with_lists(&mut self, snapshot: Snapshot) -> Snapshot {
-        if snapshot.wanted_lists().is_empty() {
-            return snapshot;
-        }
-        let until = Instant::now() + LISTS_DEADLINE;
-        let sources = self.sources();
+        self.lists.turn_to(&snapshot);
         let clock = Arc::clone(&self.shared.clock);
-        let new = self.lists.fetch(&snapshot, &sources, clock.monotonic());
-        self.lists.wait(&new, until, || clock.monotonic()).await;
-        self.lists.put_into(snapshot).0
+        self.lists.fetch(&snapshot, &self.sources(), LISTS_DEADLINE, clock.monotonic());
+        // What was asked was answered, and nobody is asked while this waits.
+        let waits_until = clock.monotonic().saturating_add(LISTS_DEADLINE);
+        self.shared.board().freshness.answered_at(waits_until);
+        self.lists.wait(|| clock.monotonic()).await;
+        self.shared.board().freshness.answered_at(clock.monotonic());
+        snapshot.with_lists(&self.lists.arrived())
     }
 
-    /// Puts in what has come since, and asks again for what has not. It waits for nothing.
-    pub(super) fn more_lists(&mut self) {
+    /// Puts in what has come since, and asks again for what has not. It waits for no list.
+    pub(super) async fn more_lists(&mut self) {
+        self.lists.look(self.shared.clock.monotonic());
         let Some(applied) = &self.applied else { return };
-        if applied.loaded.compiled().wanted_lists().is_empty() {
-            return;
+        let wanted = applied.loaded.compiled().wanted_lists();
+        let arrived = self.lists.arrived();
+        if wanted.iter().any(|wanted| arrived.contains_key(&wanted.sha256)) {
+            let before = applied.loaded.clone();
+            let work = move || Ok(before.with_lists(&arrived).check(Some(&before)));
+            // It breaks off if it panics, and then what is served is served on.
+            if let Ok((loaded, changed)) = off_thread(Object::List, work).await
+                && let Some(applied) = &self.applied
+            {
+                self.serve(Applied { loaded, ..applied.clone() }, Some(changed), Cost::default());
+            }
         }
-        let now = self.shared.clock.monotonic();
-        self.lists.look(now);
-        let (compiled, put) = self.lists.put_into(applied.loaded.compiled().clone());
-        if !put.is_empty() {
-            let (loaded, changed) = applied.loaded.with_lists(&compiled, &put).check(Some(&applied.loaded));
-            let (manifest, stored) = (Arc::clone(&applied.manifest), applied.stored.clone());
-            let applied = Applied { manifest, loaded, stored, source: applied.source };
-            self.serve(applied, Some(changed), Cost::default());
-        }
-        let sources = self.sources();
-        if let Some(applied) = &self.applied {
-            self.lists.fetch(applied.loaded.compiled(), &sources, now);
+        if let Some(applied) = &self.applied
+            && !wanted.is_empty()
+        {
+            let now = self.shared.clock.monotonic();
+            let sources = self.sources();
+            self.lists.fetch(applied.loaded.compiled(), &sources, core::time::Duration::ZERO, now);
         }
     }
 
-    /// Tells the checks that fail of what is served for the first time: there is nothing to hold back.
-    pub(super) fn report_checks(&mut self, failed: Arc<[FailedCheck]>) {
+    /// Runs all checks once something is served for the first time: there is nothing to hold back. Whoever stops waiting
+    /// for a poll leaves them to the next one.
+    pub(super) async fn run_checks_that_are_due(&mut self) {
+        let Some(applied) = self.applied.as_ref().filter(|applied| applied.are_checks_due) else { return };
+        let loaded = applied.loaded.clone();
+        let failed = off_thread(Object::Snapshot, move || Ok(loaded.all_failed_checks())).await;
+        self.note_failed_checks(failed.unwrap_or_default());
+    }
+
+    pub(super) fn note_failed_checks(&mut self, failed: Arc<[FailedCheck]>) {
         let Some(applied) = &mut self.applied else { return };
+        applied.are_checks_due = false;
         applied.loaded.note_failed(failed);
         mark(&mut self.shared.board(), &applied.loaded);
-        self.shared.review(Cost::default());
     }
 
-    fn sources(&self) -> Sources {
+    fn sources(&self) -> Arc<Sources> {
         let (before, from) = self.bases.split_at(self.base.min(self.bases.len()));
         let bases = from.iter().chain(before).cloned().collect();
-        Sources { fetcher: Arc::clone(&self.fetcher), bases, paths: Arc::clone(&self.paths) }
+        Arc::new(Sources { fetcher: Arc::clone(&self.fetcher), bases, paths: Arc::clone(&self.paths) })
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use flagstone_bundle::container::{Caps, StoredObject};
 use flagstone_bundle::manifest::Manifest;
 use flagstone_model::digest::Digest;
+use tokio::runtime::Handle;
 
 use crate::failure::{Failure, Object};
 use crate::fetch::{Answer, FetchError, Wanted};
@@ -15,7 +16,7 @@ use crate::prepare::{Prepared, by_snapshot};
 use super::Follower;
 
 /// How long a digest rests that came with other bytes from everywhere, or with bytes that are no content.
-const REST: Duration = Duration::from_mins(5);
+pub(crate) const POISONED_REST: Duration = Duration::from_mins(5);
 
 impl Follower {
     /// The inline delta or a listed one; `None` if there is none for us or it cannot be used.
@@ -117,8 +118,8 @@ impl Follower {
                 }
             };
             trouble = Some(match trouble {
-                Some(before) if error.failure.is_silence() => before,
-                _ => error,
+                Some(before) => before.or(error),
+                None => error,
             });
         }
         let trouble = trouble.unwrap_or_else(|| Failure::BrokenOff { object: Object::Snapshot }.into());
@@ -165,7 +166,7 @@ impl Follower {
     }
 
     fn rest(&mut self, digest: Digest, failure: Failure) {
-        let until = self.shared.clock.monotonic().saturating_add(REST);
+        let until = self.shared.clock.monotonic().saturating_add(POISONED_REST);
         self.resting.insert(digest, (until, failure));
     }
 
@@ -181,10 +182,14 @@ impl Follower {
 #[error("the inline delta is not the one that was signed")]
 struct ForeignInline;
 
-/// Unpacking and compiling take milliseconds: not on a thread that serves requests.
+/// Unpacking and compiling take milliseconds and more: not on a thread that serves requests, if there is another.
 pub(super) async fn off_thread<T: Send + 'static>(
     object: Object,
     work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
 ) -> Result<T, Failure> {
-    tokio::task::spawn_blocking(work).await.unwrap_or(Err(Failure::BrokenOff { object }))
+    match Handle::try_current() {
+        Ok(runtime) => runtime.spawn_blocking(work).await.unwrap_or(Err(Failure::BrokenOff { object })),
+        // A bundle file is followed without one, too.
+        Err(_) => work(),
+    }
 }

@@ -1,6 +1,6 @@
 //! Checks: a flag that this SDK evaluates otherwise than its author expects is held back, and nothing else is.
 
-use flagstone::{Client, Context, EventKind};
+use flagstone::{Client, Context, EventKind, Events, Refreshed};
 
 use crate::world::World;
 use crate::world::publisher::flag;
@@ -10,6 +10,15 @@ fn check(variation: &str) -> String {
     format!(
         r#"{{"check":"cart/1","flag":"cart","at":"2026-11-21T00:00:00Z","context":{{"email":"canary@example.com"}},"expect":{{"variation":"{variation}","reason":"STATIC"}}}}"#
     )
+}
+
+/// A flag that says what it sees of `cart`.
+const SHELF: &str = r#"{"flag":"shelf","type":"string","rev":1,"on":true,"values":{"empty":"empty","full":"full"},"off":"empty","rules":[{"id":"r","if":[{"flag":"cart","is":["on"]}],"serve":"full"}],"fallthrough":"empty"}"#;
+
+/// The flags that the last swap since the last look is told to have changed.
+fn told(events: &mut Events) -> Vec<String> {
+    let swaps = std::iter::from_fn(|| events.try_next()).filter(|event| event.kind == EventKind::Swap);
+    swaps.last().unwrap().keys.iter().map(ToString::to_string).collect()
 }
 
 fn cart(client: &Client) -> String {
@@ -34,28 +43,79 @@ fn of_cart() -> Vec<(String, String)> {
 async fn a_flag_whose_check_fails_stays_what_it_was_and_every_other_line_changes() {
     let mut world = World::new();
     world.publisher.set_line("cart", &flag("cart", "v1"));
+    world.publisher.set_line("shelf", SHELF);
     world.publisher.set_line("check", &check("on"));
     let first = world.next();
     world.upload(&first);
     let client = world.client().await;
+    let mut events = client.events();
     assert_eq!((cart(&client).as_str(), bits(&client)), ("v1", String::new()));
     world.publisher.set_line("cart", &flag("cart", "v2"));
     world.publisher.set_line("check", &check("off"));
     world.legitimate_update(&client).await;
     assert_eq!((cart(&client).as_str(), bits(&client).as_str()), ("v1", "check-failed"));
     assert_eq!(failing(&client), of_cart());
+    assert_eq!(told(&mut events), ["release"], "what is held back is no change");
     // As long as it fails, whatever else is announced, and whatever it becomes.
     world.legitimate_update(&client).await;
     world.publisher.set_line("cart", &flag("cart", "v3"));
     world.legitimate_update(&client).await;
     assert_eq!((cart(&client).as_str(), failing(&client)), ("v1", of_cart()));
     // Once it holds, the newest line serves, though only the check was changed.
-    let mut events = client.events();
+    told(&mut events);
     world.publisher.set_line("check", &check("on"));
     world.legitimate_update(&client).await;
     assert_eq!((cart(&client).as_str(), bits(&client), failing(&client)), ("v3", String::new(), Vec::new()));
-    let swap = std::iter::from_fn(|| events.try_next()).filter(|event| event.kind == EventKind::Swap).last();
-    assert!(swap.unwrap().keys.iter().any(|key| **key == *"cart"));
+    assert_eq!(told(&mut events), ["cart", "release", "shelf"], "also what reaches it");
+}
+
+/// What is held back is a line, and no other line with it: another flag may see one that was not published beside it.
+#[tokio::test(start_paused = true)]
+async fn a_flag_that_reaches_one_that_is_held_back_is_not_held_back() {
+    let mut world = World::new();
+    world.publisher.set_line("cart", &flag("cart", "v1"));
+    world.publisher.set_line("shelf", SHELF);
+    world.publisher.set_line("check", &check("on"));
+    let first = world.next();
+    world.upload(&first);
+    let client = world.client().await;
+    let shelf = || client.string("shelf", "none", &Context::new()).to_string();
+    assert_eq!(shelf(), "full");
+    // The new `cart` has another variation, which the new `shelf` and its check are about.
+    world.publisher.set_line(
+        "cart",
+        &flag("cart", "v2").replace(r#""on":"v2""#, r#""new":"v2""#).replace(r#":"on"}"#, r#":"new"}"#),
+    );
+    world.publisher.set_line("check", &check("on"));
+    world.publisher.set_line("shelf", &SHELF.replace("[\"on\"]", "[\"new\"]"));
+    world.publisher.set_line(
+        "check of shelf",
+        r#"{"check":"shelf/1","flag":"shelf","at":"2026-11-21T00:00:00Z","context":{},"expect":{"variation":"full","reason":"TARGETING_MATCH","rule":"r"}}"#,
+    );
+    world.legitimate_update(&client).await;
+    assert_eq!((cart(&client).as_str(), failing(&client)), ("v1", of_cart()));
+    assert_eq!(shelf(), "empty", "its new line sees the cart that serves");
+}
+
+/// A function may run out of time in the middle of anything.
+#[tokio::test(start_paused = true)]
+async fn checks_of_the_first_load_are_told_though_nobody_waited_for_them() {
+    let mut world = World::new();
+    world.publisher.set_line("cart", &flag("cart", "v1"));
+    world.publisher.set_line("check", &check("off"));
+    let first = world.next();
+    world.upload(&first);
+    let client = world.builder().manual().unwrap();
+    let mut events = client.events();
+    tokio::select! {
+        biased;
+        // It is served, and its checks are still run.
+        ready = events.next() => assert_eq!(ready.unwrap().kind, EventKind::Ready),
+        refreshed = client.refresh() => assert!(refreshed.is_ok()),
+    }
+    assert_eq!(cart(&client), "v1");
+    assert_eq!(client.refresh().await.unwrap(), Refreshed::Unchanged);
+    assert_eq!((bits(&client).as_str(), failing(&client)), ("check-failed", of_cart()));
 }
 
 #[tokio::test(start_paused = true)]
@@ -90,9 +150,13 @@ async fn a_changed_segment_runs_the_checks_of_the_flags_that_reach_it() {
     world.upload(&first);
     let client = world.client().await;
     assert_eq!(bits(&client), "");
+    let of = |email: &str| client.string("cart", "none", &Context::new().set("email", email)).to_string();
+    assert_eq!((of("a@example.com"), of("a@example.org")), ("new".to_owned(), "old".to_owned()));
     world.publisher.set_line("segment", &segment("@example.org"));
     world.legitimate_update(&client).await;
     assert_eq!((bits(&client).as_str(), failing(&client)), ("check-failed", of_cart()));
+    // The segment is not held back: other flags may reach it, and a kill switch may be in it.
+    assert_eq!((of("a@example.com"), of("a@example.org")), ("old".to_owned(), "new".to_owned()));
     world.publisher.set_line("segment", &segment("@example.com"));
     world.legitimate_update(&client).await;
     assert_eq!((bits(&client).as_str(), failing(&client)), ("", Vec::new()));

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use flagstone::{Client, Context, EventKind, Refreshed, StatusBits};
@@ -16,41 +17,46 @@ const LOUNGE: &str = r#"{"flag":"lounge","type":"bool","rev":1,"on":true,"values
 const VIP: &str = r#"{"segment":"vip","if":[{"attr":"targetingKey","listed":"vip-keys"}]}"#;
 
 /// The object of a list.
-struct Object {
-    path: String,
-    bytes: Vec<u8>,
-    line: String,
+pub(crate) struct Object {
+    pub(crate) path: String,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) line: String,
 }
 
-fn object(keys: &[&str], edits: &str) -> Object {
+pub(crate) fn object(keys: &[&str], edits: &str) -> Object {
+    object_of("vip-keys", keys, edits)
+}
+
+/// The object of a list with this key.
+pub(crate) fn object_of(key: &str, keys: &[&str], edits: &str) -> Object {
     let raw: String = keys.iter().map(|key| format!("{key}\n")).collect();
     let (bytes, stored) = encode_zstd(raw.as_bytes()).unwrap();
     let (sha256, size, raw_size, count) = (stored.sha256, stored.size, stored.raw_size, keys.len());
     let line = format!(
-        r#"{{"list":"vip-keys","encoding":"zstd","sha256":"{sha256}","size":{size},"raw_size":{raw_size},"count":{count}{edits}}}"#
+        r#"{{"list":"{key}","encoding":"zstd","sha256":"{sha256}","size":{size},"raw_size":{raw_size},"count":{count}{edits}}}"#
     );
     Object { path: format!("/closed/shop/v1/k/{sha256}.txt.zst"), bytes, line }
 }
 
-fn name(world: &mut World, line: &str) {
+pub(crate) fn name(world: &mut World, line: &str) {
     world.publisher.set_line("lounge", LOUNGE);
     world.publisher.set_line("segment vip", VIP);
     world.publisher.set_line("list vip-keys", line);
 }
 
 /// Announces an update whose lines name a list, and puts the list there.
-async fn with_list(world: &mut World, client: &Client, object: &Object) {
+pub(crate) async fn with_list(world: &mut World, client: &Client, object: &Object) {
     world.cdn.put_everywhere(&object.path, &object.bytes);
     name(world, &object.line);
     world.legitimate_update(client).await;
 }
 
-fn lounge(client: &Client, user: &str) -> (bool, String) {
+pub(crate) fn lounge(client: &Client, user: &str) -> (bool, String) {
     let details = client.bool_details("lounge", false, &Context::with_targeting_key(user));
     (details.value, details.reason.as_str().to_owned())
 }
 
-fn is_in(client: &Client, user: &str) -> bool {
+pub(crate) fn is_in(client: &Client, user: &str) -> bool {
     let (value, reason) = lounge(client, user);
     assert_ne!(reason, "UNKNOWN", "{:?}", client.status());
     value
@@ -60,11 +66,11 @@ fn is_undecided(client: &Client) -> bool {
     lounge(client, "u-1").1 == "UNKNOWN"
 }
 
-fn bits(client: &Client) -> String {
+pub(crate) fn bits(client: &Client) -> String {
     client.status().bits.to_string()
 }
 
-fn lists_asked(world: &World) -> usize {
+pub(crate) fn lists_asked(world: &World) -> usize {
     world.cdn.take_seen().iter().filter(|seen| seen.path.contains("/k/")).count()
 }
 
@@ -187,14 +193,14 @@ async fn a_list_that_is_larger_than_one_may_be_is_never_asked_for() {
     assert_eq!(lists_asked(&world), 0);
 }
 
-async fn cached(world: &World, directory: &Path) -> Client {
+pub(crate) async fn cached(world: &World, directory: &Path) -> Client {
     let client = world.builder().cache_dir(directory).build().unwrap();
     client.wait_for_ready(Duration::from_mins(1)).await.unwrap();
     client
 }
 
 /// The files of a directory that end so.
-fn files(directory: &Path, end: &str) -> Vec<std::path::PathBuf> {
+pub(crate) fn files(directory: &Path, end: &str) -> Vec<std::path::PathBuf> {
     let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
     entries.filter(|path| path.to_str().unwrap().ends_with(end)).collect()
 }
@@ -204,8 +210,9 @@ async fn a_restart_needs_no_download_of_lists() {
     let place = tempfile::tempdir().unwrap();
     let mut world = World::new();
     let client = cached(&world, place.path()).await;
-    with_list(&mut world, &client, &object(&["u-1"], "")).await;
-    with_list(&mut world, &client, &object(&["u-2"], "")).await;
+    for keys in [["u-1"], ["u-3"], ["u-2"]] {
+        with_list(&mut world, &client, &object(&keys, "")).await;
+    }
     client.close().await;
     world.cdn.take_seen();
     let offline = world.builder().cache_dir(place.path()).offline().unwrap();
@@ -221,11 +228,10 @@ async fn a_restart_needs_no_download_of_lists() {
 
     // What somebody has altered on disk is no list, and is fetched again.
     let [folder] = &files(place.path(), ".k")[..] else { panic!("one folder") };
-    let stored = files(folder, ".txt.zst");
-    assert!(stored.len() <= 2, "{stored:?}");
-    for file in stored {
-        fs::write(file, b"altered").unwrap();
-    }
+    let newest = object(&["u-2"], "").path;
+    let stored = folder.join(newest.rsplit('/').next().unwrap());
+    fs::write(&stored, b"altered").unwrap();
+    assert_eq!(files(folder, ""), [stored], "those that were named before are gone");
     let client = world.builder().cache_dir(place.path()).build().unwrap();
     assert!(is_undecided(&client));
     tokio::time::sleep(Duration::from_mins(1)).await;
@@ -251,4 +257,13 @@ async fn a_bundle_file_has_its_lists_in_the_folder_k_beside_it() {
     fs::write(image.path().join("k").join(vip.path.rsplit('/').next().unwrap()), &vip.bytes).unwrap();
     let with = world.builder().bundle_file(&file).offline().unwrap();
     assert_eq!((is_in(&with, "u-1"), bits(&with)), (true, String::new()));
+    // Whoever brings a file may bring its lists later: the same file is read again, and what is new is told.
+    let changes = Arc::new(Mutex::new(Vec::new()));
+    let told = Arc::clone(&changes);
+    without.on_change(move |change| told.lock().unwrap().push(change.keys.to_vec()));
+    assert_eq!(without.refresh().await.unwrap(), Refreshed::Unchanged);
+    assert_eq!((is_in(&without, "u-1"), bits(&without)), (true, String::new()));
+    assert_eq!(*changes.lock().unwrap(), [["lounge".into()]]);
+    assert_eq!(without.refresh().await.unwrap(), Refreshed::Unchanged);
+    assert_eq!(changes.lock().unwrap().len(), 1);
 }

@@ -17,6 +17,7 @@ mod forged;
 mod format;
 mod freeze;
 mod hooks;
+mod list_fetches;
 mod lists;
 mod logs;
 mod manual;

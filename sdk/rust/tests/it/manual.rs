@@ -251,3 +251,25 @@ async fn an_offline_client_reads_its_file_again_and_takes_only_what_is_newer() {
     client.close().await;
     assert_eq!(client.refresh().await.unwrap_err().code(), "not-polling");
 }
+
+/// Nor does it need tokio: what reads it asks for its own thread only where there is one.
+#[test]
+fn an_offline_client_reads_its_file_again_without_a_runtime() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("flags.bundle");
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let world = runtime.block_on(async {
+        let world = World::new();
+        let keeper = world.builder().cache_dir(directory.path()).manual().unwrap();
+        keeper.refresh().await.unwrap();
+        world
+    });
+    let is_bundle = |path: &std::path::PathBuf| path.extension().is_some_and(|ending| ending == "bundle");
+    let mut entries = std::fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().path());
+    std::fs::rename(entries.find(is_bundle).unwrap(), &file).unwrap();
+    let client = world.builder().bundle_file(&file).offline().unwrap();
+    let refresh = std::pin::pin!(client.refresh());
+    let polled = refresh.poll(&mut std::task::Context::from_waker(std::task::Waker::noop()));
+    assert!(matches!(polled, std::task::Poll::Ready(Ok(Refreshed::Unchanged))), "{polled:?}");
+}

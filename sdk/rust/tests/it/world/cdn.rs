@@ -33,6 +33,10 @@ pub(crate) enum Reply {
     EndlessWith(&'static str, String),
     /// As it would be, one byte a second.
     Slow,
+    /// As it would be, so many bytes a second.
+    AtRate(usize),
+    /// As it would be, after a while.
+    Later(Duration),
     /// As it would be up to a byte, then the connection breaks.
     CutAt(usize),
     /// No connection.
@@ -134,7 +138,12 @@ impl Transport for Cdn {
             Some(Reply::WithoutEtag) => Ok(Response::of_bytes(200, host.objects[path].clone())),
             Some(Reply::Endless) => Ok(Response::new(200, Endless)),
             Some(Reply::EndlessWith(name, value)) => Ok(Response::new(200, Endless).with_header(name, value)),
-            Some(Reply::Slow) => Ok(Response::new(200, Slow(host.objects[path].clone()))),
+            Some(Reply::Slow) => Ok(Response::new(200, AtRate(host.objects[path].clone(), 1))),
+            Some(Reply::AtRate(bytes)) => Ok(Response::new(200, AtRate(host.objects[path].clone(), bytes))),
+            Some(Reply::Later(pause)) => {
+                tokio::time::sleep(pause).await;
+                Ok(truth())
+            }
             Some(Reply::CutAt(at)) => Ok(Response::new(200, Cut(Some(host.objects[path][..at].to_vec())))),
             Some(Reply::Refused) => Err(TransportError::Connect("connection refused".into())),
             Some(Reply::Hang) => std::future::pending().await,
@@ -185,13 +194,13 @@ impl Body for Endless {
     }
 }
 
-struct Slow(Vec<u8>);
+struct AtRate(Vec<u8>, usize);
 
 #[async_trait]
-impl Body for Slow {
+impl Body for AtRate {
     async fn chunk(&mut self) -> Result<Option<Vec<u8>>, TransportError> {
         tokio::time::sleep(Duration::from_secs(1)).await;
-        let rest = self.0.split_off(self.0.len().min(1));
+        let rest = self.0.split_off(self.0.len().min(self.1));
         let first = core::mem::replace(&mut self.0, rest);
         Ok((!first.is_empty()).then_some(first))
     }
