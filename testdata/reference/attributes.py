@@ -52,6 +52,8 @@ def compile_leaf(scope, operand, rest, _depth):
             return UNSUPPORTED
 
         return unsupported
+    # FORMAT M-1.15: those of leaves that can be read count.
+    scope.instructions += sum(getattr(test, "instructions", 0) for test in compiled.values())
     convert = _conversion(rest.get("as"), rest.get("fold"))
     list_key = tests.get("listed")
     exists = compiled.pop("exists", None)
@@ -208,6 +210,7 @@ def _test_matches(_scope, operand):
             return UNKNOWN
         return truth(pattern.found_in(value))
 
+    test.instructions = pattern.instructions
     return test
 
 

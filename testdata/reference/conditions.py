@@ -13,6 +13,8 @@ from values import Unreadable, expect, lookup
 
 # FORMAT M-4.2: `all`, `any`, `not` on one path.
 MAX_CONNECTIVES = 8
+# FORMAT M-1.15
+MAX_LINE_INSTRUCTIONS = 32_000
 
 _FORMS = ("all", "any", "not", "attr", "segment", "flag", "bucket", "time")
 
@@ -21,13 +23,21 @@ class Scope:
     """The entity that conditions are compiled for.
 
     `references` are those that count (FORMAT M-5.2): ("flag", key) and ("segment", key). `lists` are the
-    keys that `listed` names.
+    keys that `listed` names, `instructions` those of all expressions (FORMAT M-1.15).
     """
 
     def __init__(self, entity):
         self.entity = entity
         self.references = set()
         self.lists = set()
+        self.instructions = 0
+
+    def is_bad(self):
+        """Whether the line is bad for the sum of its expressions; then nothing that it names is followed."""
+        if self.instructions > MAX_LINE_INSTRUCTIONS:
+            self.references, self.lists = set(), set()
+            return True
+        return False
 
 
 def compile_all(scope, conditions):

@@ -9,6 +9,7 @@ MAX_SUBJECT_BYTES = 4096
 MAX_BYTES = 512
 MAX_INSTRUCTIONS = 4000
 MAX_REPEAT = 255
+MAX_COPIES = 1000
 MAX_GROUPS = 8
 
 _SPECIAL = set("\\.+*?()|[]{}^$")
@@ -129,7 +130,8 @@ class Pattern:
         parser = _Parser(text)
         tree = parser.alternatives(0)
         expect(parser.at == len(text))  # a `)` that nothing opens
-        expect(_instructions(tree) + 1 <= MAX_INSTRUCTIONS)  # and one for the match
+        self.instructions = _instructions(tree) + 1  # and one for the match
+        expect(self.instructions <= MAX_INSTRUCTIONS and _copies(tree) <= MAX_COPIES)
         self.program = []  # (set, ranges, negated) (split, a, b) (jump, a) (start,) (end,) (match,)
         self._emit(tree)
         self.program.append(("match",))
@@ -217,6 +219,8 @@ def _instructions(tree):
         return sum(map(_instructions, tree[1]))
     if tree[0] == "or":
         return sum(map(_instructions, tree[1])) + 2 * (len(tree[1]) - 1)
+    if tree[0] == "set":
+        return len(tree[1])
     if tree[0] != "repeat":
         return 1
     _, part, low, high, mark = tree
@@ -224,6 +228,17 @@ def _instructions(tree):
     if mark == "+":
         return once + 1
     return low * once + (once + 2 if high is None else (high - low) * (once + 1))
+
+
+def _copies(tree):
+    """The greatest product of counts within counts: that of `{n,}` is n, of `{n,m}` m, and 0 counts as 1."""
+    if tree[0] in ("join", "or"):
+        return max(map(_copies, tree[1]), default=1)
+    if tree[0] != "repeat":
+        return 1
+    _, part, low, high, mark = tree
+    count = (low if high is None else high) if mark == "{" else 1
+    return max(count, 1) * _copies(part)
 
 
 def _holds(instruction, code):

@@ -27,6 +27,19 @@ def _char_of(r, set_text):
     return r.choice(good) if good else ("€" if negated else "a")
 
 
+# Counts within counts, whose product is near the greatest (FORMAT M-4.7).
+_COUNTS = ((91, 11), (250, 4), (4, 250), (40, 25), (13, 77), (10, 100), (7, 143), (3, 255), (2, 250))
+
+
+def _nested(r, atom, one):
+    """An atom with a count, in a group that will have another: a little less, as much, or more than may be."""
+    low, high = r.choice(_COUNTS)
+    inner = r.choice(("{%d}", "{%d,}", "{0,%d}")) % low
+    outer = r.choice(("{%d}", "{%d,}", "{0,%d}")) % high if r.random() < 0.9 else r.choice(("*", "{0}"))
+    between = r.choice(("", "", "", "b*", "|b", "c{0}"))
+    return "(?:" + atom + inner + between + ")", one * r.choice((0, 1, low)), 0, r.choice((1, 2)), outer
+
+
 def regex(r, depth=0):
     """Text of a kernel expression, and a string that it is likely to match."""
     text, sample = "", ""
@@ -66,6 +79,8 @@ def regex(r, depth=0):
             )
             if depth == 0 and r.random() < 0.01:
                 low, high, mark = 255, 255, r.choice(("{255}", "{255,255}", "{0,255}", "{255,}"))
+            if r.random() < 0.03:
+                atom, one, low, high, mark = _nested(r, atom, one)
             part_text += atom + mark
             part_sample += one * r.randint(low, high)
         branches.append((part_text, part_sample))

@@ -102,6 +102,8 @@ class Flag:
         # What is compiled here counts for references, even where another member is not understood.
         self.needs = conditions.compile_all(self.scope, needs) if isinstance(needs, list) else []
         self.rules = [Rule(self.scope, rule, variations) for rule in rules] if isinstance(rules, list) else []
+        if self.scope.is_bad():
+            self.type = None
 
     def _variation(self, name):
         return name if isinstance(name, str) and name in self.variations else None
@@ -129,6 +131,8 @@ class Segment:
         self.conditions = None
         if line is not None and not set(line) - _SEGMENT and isinstance(line.get("if", []), list):
             self.conditions = conditions.compile_all(self.scope, line.get("if", []))
+            if self.scope.is_bad():
+                self.conditions = None
 
 
 class Check:

@@ -251,6 +251,18 @@ impl Condition {
             _ => 1,
         }
     }
+
+    /// How many instructions its expressions have together (FORMAT M-4.7).
+    pub fn instructions(&self) -> usize {
+        match self {
+            Self::All(inner) | Self::Any(inner) | Self::None(inner) => {
+                inner.iter().map(Self::instructions).sum()
+            }
+            Self::Not(inner) => inner.instructions(),
+            Self::Attribute(test) => test.instructions(),
+            _ => 0,
+        }
+    }
 }
 
 impl FlagTest {
@@ -267,6 +279,17 @@ impl FlagTest {
     pub fn to_json(&self) -> Json<'_> {
         let is = self.is.iter().map(|variation| Json::from(variation.as_str())).collect();
         Json::object([("flag", Json::from(self.flag.as_str())), ("is", is)])
+    }
+}
+
+/// Refuses what has more expressions than its line may have (FORMAT M-1.15).
+pub(super) fn check_instructions(reader: &mut Reader, what: &str, instructions: usize) {
+    if instructions > limits::MAX_LINE_INSTRUCTIONS {
+        reader.refuse(format!(
+            "the regular expressions of a {what} have at most {} instructions together, repeats written out, these \
+             {instructions}; count less, or test with `in`, `starts`, `ends`, or a list",
+            limits::MAX_LINE_INSTRUCTIONS
+        ));
     }
 }
 

@@ -3,7 +3,7 @@
 use flagstone_model::json::Json;
 use flagstone_model::limits;
 
-use super::condition::Condition;
+use super::condition::{Condition, check_instructions};
 use super::flag::description;
 use super::mention::Mentioned;
 use super::moment::{Instants, Source};
@@ -97,6 +97,7 @@ impl Segment {
                 exclude: exclude.unwrap_or_default(),
                 rules,
             };
+            check_instructions(reader, "segment", segment.instructions());
             let nesting = segment.conditions().iter().map(Condition::nesting).max().unwrap_or(0);
             if nesting > limits::MAX_CONDITION_NESTING {
                 reader.within("rules", |reader| {
@@ -132,6 +133,11 @@ impl Segment {
         } else {
             vec![Condition::Any(vec![included, all(matching)])]
         }
+    }
+
+    /// How many instructions its expressions have together (FORMAT M-4.7).
+    pub fn instructions(&self) -> usize {
+        self.rules.iter().flat_map(|rule| &rule.when).map(Condition::instructions).sum()
     }
 
     /// The authored form, normal.

@@ -8,7 +8,7 @@ use flagstone_model::limits;
 
 use super::bucket::Window;
 use super::check::{Check, MAX_CHECKS};
-use super::condition::{Condition, FlagTest};
+use super::condition::{Condition, FlagTest, check_instructions};
 use super::experiment::{ExperimentName, Holdout};
 use super::flag::FlagDefinition;
 use super::mention::Mentioned;
@@ -206,6 +206,11 @@ impl Targeting {
         }))
     }
 
+    /// How many instructions its expressions have together (FORMAT M-4.7).
+    pub fn instructions(&self) -> usize {
+        self.rules.iter().flat_map(|rule| &rule.when).map(Condition::instructions).sum()
+    }
+
     /// The authored form, normal: what is empty is left out.
     pub fn to_json(&self) -> Json<'_> {
         let off = match &self.off {
@@ -256,6 +261,7 @@ impl Targeting {
         if leaves > limits::MAX_LEAVES {
             reader.refuse(format!("a flag has at most {} conditions, this has {leaves}", limits::MAX_LEAVES));
         }
+        check_instructions(reader, "flag", self.instructions());
     }
 
     /// Every rule has an id of its own, and every experiment and holdout a name of its own.

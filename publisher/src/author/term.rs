@@ -5,6 +5,7 @@ use std::sync::Arc;
 use flagstone_model::json::Json;
 use flagstone_model::limits;
 use flagstone_model::network::{self, Network, NetworkError};
+use flagstone_model::pattern::Pattern;
 
 use super::read::Reader;
 use crate::lower::{PatternProblem, VersionProblem, lower_pattern, lower_version};
@@ -39,6 +40,11 @@ impl Term {
     pub fn of_pattern(text: &str) -> Result<Self, PatternProblem> {
         let kernel = lower_pattern(text)?;
         Ok(Self { written: text.into(), published: kernel.as_str().into() })
+    }
+
+    /// How many instructions it has as an expression (FORMAT M-4.7).
+    pub(super) fn instructions(&self) -> usize {
+        Pattern::parse(&self.published).map_or(0, |pattern| pattern.instructions())
     }
 
     /// A range of versions (FORMAT M-4.6).

@@ -455,6 +455,12 @@ impl AttributeTest {
         path.into_iter().chain(turned).chain(fold).collect()
     }
 
+    /// How many instructions its expressions have together (FORMAT M-4.7).
+    pub(super) fn instructions(&self) -> usize {
+        let of = |test: &Test| if let Test::Matches(term) = test { term.instructions() } else { 0 };
+        self.tests.iter().chain(&self.not).map(of).sum()
+    }
+
     /// How many leaves it is on the wire.
     pub(super) fn parts(&self) -> usize {
         usize::from(!self.tests.is_empty()).saturating_add(self.not.len())

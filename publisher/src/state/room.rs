@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use flagstone_bundle::container::encode_zstd_level;
 use flagstone_model::key::{EnvironmentId, ProjectId, ViewId};
-use flagstone_model::limits::{MAX_LINES, MAX_STORED_BYTES};
+use flagstone_model::limits::{MAX_ENVIRONMENT_INSTRUCTIONS, MAX_LINES, MAX_STORED_BYTES};
 
 use super::State;
 use super::entity::EnvironmentState;
-use crate::author::ViewDefinition;
+use crate::author::{Segment, ViewDefinition};
 
 /// Most raw bytes of an environment's keyed views; a reader takes 32 MiB.
 pub const MAX_KEYED_BYTES: usize = 28 * 1024 * 1024;
@@ -35,6 +35,7 @@ pub(super) struct Overfull<'s> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Limit {
     Lines,
+    Instructions,
     Keyed,
     Public,
     Packed,
@@ -44,6 +45,7 @@ impl Limit {
     const fn max(self) -> usize {
         match self {
             Self::Lines => MAX_LINES,
+            Self::Instructions => MAX_ENVIRONMENT_INSTRUCTIONS,
             Self::Keyed => MAX_KEYED_BYTES,
             Self::Public => MAX_PUBLIC_BYTES,
             Self::Packed => MAX_PACKED_BYTES,
@@ -53,6 +55,7 @@ impl Limit {
     fn of(self, environment: &EnvironmentState, project: &ProjectId) -> usize {
         match self {
             Self::Lines => environment.line_count(),
+            Self::Instructions => environment.instructions(),
             Self::Keyed => environment.keyed_bytes(project),
             Self::Public => environment.public_bytes(project),
             Self::Packed => environment.packed_bytes(project),
@@ -68,6 +71,12 @@ impl fmt::Display for Overfull<'_> {
             Limit::Lines => {
                 write!(f, "environment `{environment}` has at most {MAX_LINES} lines, checks included")
             }
+            Limit::Instructions => write!(
+                f,
+                "the regular expressions of environment `{environment}` would have {size} instructions together, repeats \
+                 written out, at most {MAX_ENVIRONMENT_INSTRUCTIONS} are allowed; count less, or test with `in`, \
+                 `starts`, `ends`, or a list"
+            ),
             Limit::Keyed => write!(
                 f,
                 "the lines of environment `{environment}` would have {size} bytes, at most {MAX_KEYED_BYTES} are \
@@ -109,9 +118,16 @@ impl EnvironmentState {
         flags.chain(others).fold(0, usize::saturating_add)
     }
 
+    /// How many instructions its expressions have together (FORMAT M-4.7).
+    fn instructions(&self) -> usize {
+        let flags = self.live_flags().map(|(_, flag)| flag.targeting.authored.instructions());
+        let segments = self.live_segments().filter_map(|(_, segment)| segment.segment.as_ref());
+        flags.chain(segments.map(Segment::instructions)).fold(0, usize::saturating_add)
+    }
+
     fn outgrown(&self, then: Option<&Self>, project: &ProjectId) -> Option<(Limit, usize)> {
         let has_grown = |what: Limit, size: usize| then.is_none_or(|then| what.of(then, project) < size);
-        for what in [Limit::Lines, Limit::Keyed, Limit::Public] {
+        for what in [Limit::Lines, Limit::Instructions, Limit::Keyed, Limit::Public] {
             let size = what.of(self, project);
             if size > what.max() && has_grown(what, size) {
                 return Some((what, size));

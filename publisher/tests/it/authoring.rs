@@ -362,6 +362,20 @@ fn with_condition(condition: &str) -> String {
     format!(r#"{{"on":true,"rules":[{{"id":"r","if":[{condition}],"serve":"on"}}]}}"#)
 }
 
+/// A condition whose expressions have so many instructions together.
+pub(crate) fn instructions(count: usize) -> String {
+    // The end is one more than the characters.
+    let leaf = |test, count: usize| {
+        let characters = count - 1;
+        let expression = format!("{}a{{{}}}", "a{255}".repeat(characters / 255), characters % 255);
+        format!(r#"{{"attr":"a","{test}":"{expression}"}}"#)
+    };
+    let (full, rest) = (count / 4_000, count % 4_000);
+    let mut leaves = vec![leaf("matches", 4_000); full];
+    leaves.extend((rest > 0).then(|| leaf("not_matches", rest)));
+    format!(r#"{{"any":[{}]}}"#, leaves.join(","))
+}
+
 #[test]
 fn limits_of_a_targeting_hold_at_their_edges() {
     within(limits::MAX_RULES, |n| {
@@ -400,6 +414,7 @@ fn limits_of_a_targeting_hold_at_their_edges() {
     within(limits::MAX_RULE_ID_CHARS, |n| {
         format!(r#"{{"on":true,"rules":[{{"id":"{}","serve":"on"}}]}}"#, "é".repeat(n))
     });
+    within(limits::MAX_LINE_INSTRUCTIONS, |n| with_condition(&instructions(n)));
     let nested = |form: &str, n: usize| {
         let leaf = r#"{"attr":"a","exists":true}"#.to_owned();
         with_condition(&(0..n).fold(leaf, |inner, _| match form {
@@ -461,6 +476,13 @@ fn limits_of_a_segment_hold_at_their_edges() {
         let rule = format!(r#"{{"if":[{}]}}"#, nested(n));
         segment(&format!(r#"{{"include":["a"],"exclude":["b"],"rules":[{rule},{rule}]}}"#))
     };
+    let expressions = |n: usize| {
+        let conditions = instructions(n);
+        segment(&format!(r#"{{"rules":[{{"if":[{conditions}]}}]}}"#))
+    };
+    assert!(expressions(limits::MAX_LINE_INSTRUCTIONS).is_ok());
+    let problem = &expressions(limits::MAX_LINE_INSTRUCTIONS + 1).unwrap_err()[0];
+    assert!(problem.detail.contains("at most 32000 instructions together, repeats written out, these 32001"));
     assert!(full(5).is_ok());
     assert_eq!(places(&full(6).unwrap_err()), [(INVALID, "/rules".into())]);
 }

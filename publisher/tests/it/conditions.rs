@@ -6,11 +6,13 @@ use flagstone_eval::Snapshot;
 use flagstone_model::context::Context;
 use flagstone_model::instant::Instant;
 use flagstone_model::json::Json;
+use flagstone_model::limits;
 use flagstone_publisher::author::{Condition, Problem, Targeting, Test};
 
 use proptest::prelude::*;
 
-use crate::project::{Project, json};
+use crate::authoring::instructions;
+use crate::project::{Project, json, told};
 
 const INVALID: &str = "invalid-request";
 const UNSUPPORTED: &str = "unsupported-test";
@@ -494,4 +496,40 @@ proptest! {
         let context = format!(r#"{{"a":"{}"}}"#, Ipv4Addr::from_bits(address));
         prop_assert_eq!(meets(&cidr, &context), prefix(network) == prefix(address));
     }
+}
+
+#[test]
+fn the_expressions_of_an_environment_have_a_limit_together() {
+    let limit = limits::MAX_ENVIRONMENT_INSTRUCTIONS;
+    let line = limits::MAX_LINE_INSTRUCTIONS;
+    let rule = |count| format!(r#""if":[{}]"#, instructions(count));
+    let targeting = |count| format!(r#"{{"on":true,"rules":[{{"id":"r",{},"serve":"on"}}]}}"#, rule(count));
+    let mut project = Project::new();
+    for index in 0..limit / line {
+        let key = format!("f{index}");
+        project.create(&format!(r#"{{"key":"{key}","type":"bool"}}"#));
+        project.put(&key, &targeting(if index == 0 { line - 1 } else { line }));
+    }
+    project.create(r#"{"key":"last","type":"bool"}"#);
+    let one = |count| format!(r#"{{"rules":[{{{}}}]}}"#, rule(count));
+    assert_eq!(told(project.try_segment("s", &one(2))), [(INVALID, String::new())]);
+    project.segment("s", &one(1));
+    let before = project.lines();
+    let refusal = project.try_put("last", &targeting(1)).unwrap_err();
+    assert!(
+        refusal.problems()[0].detail.contains("`production` would have 256001 instructions together"),
+        "{refusal:?}"
+    );
+    assert_eq!(told(project.try_put("f0", &targeting(line))), [(INVALID, String::new())]);
+    assert_eq!(
+        told(project.try_several(&format!(
+            r#"{{"flag":"last","environment":"production","targeting":{}}}"#,
+            targeting(1)
+        ))),
+        [(INVALID, "/changes".to_owned())]
+    );
+    assert_eq!(project.lines(), before);
+    // What takes something out goes through, and makes room.
+    project.put("f0", &targeting(line - 2));
+    project.put("last", &targeting(1));
 }

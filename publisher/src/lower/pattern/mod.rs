@@ -6,7 +6,7 @@
 
 mod class;
 
-use flagstone_model::pattern::{MAX_PATTERN_BYTES, Pattern, SPECIAL};
+use flagstone_model::pattern::{MAX_PATTERN_BYTES, MAX_PATTERN_COPIES, Pattern, SPECIAL};
 use regex_syntax::ast::{
     self, AssertionKind, Ast, Flag, Flags, FlagsItemKind, GroupKind, RepetitionKind, RepetitionRange, Span,
 };
@@ -105,12 +105,35 @@ struct Writer<'o> {
 }
 
 impl Writer<'_> {
-    /// Writes an expression. Flags that it sets hold for what follows in the same group.
-    fn write(&mut self, ast: &Ast, mode: &mut Mode) -> Result<(), PatternProblem> {
+    /// Writes an expression, and tells how many copies of something counts within counts make in it. Flags that it sets
+    /// hold for what follows in the same group.
+    fn write(&mut self, ast: &Ast, mode: &mut Mode) -> Result<usize, PatternProblem> {
         match ast {
-            Ast::Empty(_) => Ok(()),
-            Ast::Flags(set) => mode.set(&set.flags),
-            Ast::Literal(literal) => self.character(literal.c, literal.span, *mode),
+            Ast::Group(group) => return self.group(group, *mode),
+            Ast::Repetition(repetition) => return self.repetition(repetition, *mode),
+            Ast::Alternation(alternation) => {
+                let mut copies = 1;
+                for (index, ast) in alternation.asts.iter().enumerate() {
+                    if index > 0 {
+                        self.out.push('|');
+                    }
+                    copies = self.write(ast, mode)?.max(copies);
+                }
+                return Ok(copies);
+            }
+            Ast::Concat(concat) => {
+                return concat.asts.iter().try_fold(1, |copies, ast| Ok(self.write(ast, mode)?.max(copies)));
+            }
+            Ast::Flags(set) => mode.set(&set.flags)?,
+            single => self.write_single(single, *mode)?,
+        }
+        Ok(1)
+    }
+
+    /// Writes what has no parts.
+    fn write_single(&mut self, ast: &Ast, mode: Mode) -> Result<(), PatternProblem> {
+        match ast {
+            Ast::Literal(literal) => self.character(literal.c, literal.span, mode),
             Ast::Dot(_) if mode.dot_takes_line_breaks => {
                 self.out.push_str("(?:.|\n)");
                 Ok(())
@@ -139,21 +162,11 @@ impl Writer<'_> {
                 Ok(())
             }
             Ast::ClassBracketed(class) => {
-                Class::bracketed(class, *mode)?.write(self.out);
+                Class::bracketed(class, mode)?.write(self.out);
                 Ok(())
             }
-            Ast::Repetition(repetition) => self.repetition(repetition, *mode),
-            Ast::Group(group) => self.group(group, *mode),
-            Ast::Alternation(alternation) => {
-                for (index, ast) in alternation.asts.iter().enumerate() {
-                    if index > 0 {
-                        self.out.push('|');
-                    }
-                    self.write(ast, mode)?;
-                }
-                Ok(())
-            }
-            Ast::Concat(concat) => concat.asts.iter().try_for_each(|ast| self.write(ast, mode)),
+            // What has parts is written above.
+            _ => Ok(()),
         }
     }
 
@@ -172,28 +185,42 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn group(&mut self, group: &ast::Group, mode: Mode) -> Result<(), PatternProblem> {
+    fn group(&mut self, group: &ast::Group, mode: Mode) -> Result<usize, PatternProblem> {
         let mut inside = mode;
         if let GroupKind::NonCapturing(flags) = &group.kind {
             inside.set(flags)?;
         }
         self.out.push_str("(?:");
-        self.write(&group.ast, &mut inside)?;
+        let copies = self.write(&group.ast, &mut inside)?;
         self.out.push(')');
-        Ok(())
+        Ok(copies)
     }
 
-    fn repetition(&mut self, repetition: &ast::Repetition, mode: Mode) -> Result<(), PatternProblem> {
-        match &*repetition.ast {
+    fn repetition(&mut self, repetition: &ast::Repetition, mode: Mode) -> Result<usize, PatternProblem> {
+        let at = repetition.op.span.start.offset;
+        let copies = match &*repetition.ast {
             Ast::Assertion(_) | Ast::Empty(_) | Ast::Flags(_) => {
-                return refuse(repetition.op.span.start.offset, "there is nothing to repeat before this");
+                return refuse(at, "there is nothing to repeat before this");
             }
             Ast::Repetition(inner) => {
                 self.out.push_str("(?:");
-                self.repetition(inner, mode)?;
+                let copies = self.repetition(inner, mode)?;
                 self.out.push(')');
+                copies
             }
             other => self.write(other, &mut { mode })?,
+        };
+        let count = match repetition.op.kind {
+            RepetitionKind::Range(
+                RepetitionRange::Exactly(count)
+                | RepetitionRange::AtLeast(count)
+                | RepetitionRange::Bounded(_, count),
+            ) => count as usize,
+            _ => 1,
+        };
+        let copies = copies.saturating_mul(count.max(1));
+        if copies > MAX_PATTERN_COPIES {
+            return refuse(at, TOO_MANY_COPIES);
         }
         let sign = match repetition.op.kind {
             RepetitionKind::ZeroOrOne => "?".to_owned(),
@@ -204,10 +231,12 @@ impl Writer<'_> {
             RepetitionKind::Range(RepetitionRange::Bounded(least, most)) => format!("{{{least},{most}}}"),
         };
         self.out.push_str(&sign);
-        Ok(())
+        Ok(copies)
     }
 }
 
+const TOO_MANY_COPIES: &str = "a count within a count makes at most 1,000 copies, more are refused by some engines: write them \
+                               beside each other, such as `(?:x{100}){10}x{100}`";
 const UNICODE_CLASS: &str =
     "Unicode classes are not supported: their tables differ between engines; write the characters or ranges";
 const NOT_ASCII: &str =

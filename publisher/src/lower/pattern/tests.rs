@@ -68,9 +68,27 @@ fn what_engines_read_differently_is_refused_where_it_stands() {
     }
     let long = lower_pattern(&"a".repeat(513)).unwrap_err();
     assert_eq!(long.at, 512);
-    let large = lower_pattern("(?:a{255}){255}").unwrap_err();
+    let large = lower_pattern(&"(?:a{250}){4}".repeat(4)).unwrap_err();
     assert!(large.what.contains("4000 instructions"), "{large}");
     assert!(lower_pattern("a{256}").unwrap_err().what.contains("255"));
+}
+
+#[test]
+fn counts_that_multiply_to_too_much_are_refused_where_they_do_with_a_way_out() {
+    for text in ["(?:a{250}){4}", r"(\d{10}){100}", "(?:a{250,}b|c{3}){4}", "a{10}{10}{10}", "(a{0}){250}"] {
+        kernel(text);
+    }
+    for (text, at) in [
+        ("(?:a{91}){11}", 9),
+        (r"\d(\d{91}|x){11,}", 12),
+        ("a{7}{11}{13}", 8),
+        ("((a{91}?)*b){0,11}?", 12),
+        ("(?i:(a{91}){0}b){11}", 16),
+    ] {
+        let problem = lower_pattern(text).unwrap_err();
+        assert!(problem.at == at && problem.what.contains("such as `(?:x{100}){10}x{100}`"), "{problem}");
+    }
+    kernel("(?:x{100}){10}x{100}");
 }
 
 /// The oracle is an engine of its own: the author's text in it, and the lowered text, find the same.

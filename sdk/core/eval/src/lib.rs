@@ -60,6 +60,7 @@ mod tracked;
 mod truth;
 
 pub use check::{FailedCheck, Outcome};
+pub use compile::attribute::is_found;
 pub use environment::LEVEL;
 pub use evaluate::Details;
 pub use flag::Entity;

@@ -1,6 +1,7 @@
 //! What compiling found.
 
 use flagstone_model::json::JsonError;
+use flagstone_model::limits::MAX_LINE_INSTRUCTIONS;
 use flagstone_model::line::Head;
 
 /// Everything in compiled lines that this SDK does not understand or cannot read.
@@ -50,6 +51,9 @@ pub enum Why {
     /// The line is longer than its kind may be.
     #[error("line over its limit")]
     TooLong,
+    /// The expressions of the line have more instructions together than a line may have.
+    #[error("the expressions of the line have more than {MAX_LINE_INSTRUCTIONS} instructions together")]
+    TooManyInstructions,
     /// The line is no strict JSON.
     #[error(transparent)]
     Json(JsonError),
@@ -70,6 +74,7 @@ impl Why {
         match self {
             Self::UnknownKind => "unknown-kind",
             Self::TooLong => "line-too-long",
+            Self::TooManyInstructions => "too-many-instructions",
             Self::Json(error) => error.code(),
             Self::Unreadable => "unreadable",
             Self::Unsupported => "unsupported",

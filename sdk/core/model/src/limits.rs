@@ -38,6 +38,11 @@ pub const MAX_OPERANDS: usize = 1_000;
 pub const MAX_OPERAND_BYTES: usize = 1_024;
 /// Most segments of an attribute path.
 pub const MAX_PATH_SEGMENTS: usize = 8;
+/// Most instructions ([`Pattern::instructions`](crate::pattern::Pattern::instructions)) of the expressions of one line.
+/// Reader.
+pub const MAX_LINE_INSTRUCTIONS: usize = 32_000;
+/// Most instructions of the expressions of an environment.
+pub const MAX_ENVIRONMENT_INSTRUCTIONS: usize = 256_000;
 /// Most ranges of a split or bucket condition.
 pub const MAX_RANGES: usize = 256;
 /// Most points of a ramp.

@@ -7,11 +7,13 @@ use core::str::CharIndices;
 /// Longest expression, in bytes.
 pub const MAX_PATTERN_BYTES: usize = 512;
 /// Most instructions of an expression, counted as [`Pattern::instructions`] says.
-pub const MAX_PATTERN_INSTRUCTIONS: u64 = 4_000;
+pub const MAX_PATTERN_INSTRUCTIONS: usize = 4_000;
 /// Deepest nesting of groups.
 pub const MAX_PATTERN_GROUPS: usize = 8;
 /// Greatest number in `{n}`, `{n,}`, and `{n,m}`.
-pub const MAX_PATTERN_REPEATS: u64 = 255;
+pub const MAX_PATTERN_REPEATS: usize = 255;
+/// Most copies of anything that counts within counts make. Go, RE2, and RE2/J read no more.
+pub const MAX_PATTERN_COPIES: usize = 1_000;
 /// Longest subject, in bytes; a longer one is *unknown*.
 pub const MAX_SUBJECT_BYTES: usize = 4_096;
 
@@ -33,7 +35,7 @@ pub const NEVER_IN_CLASS: &str = "&~|";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pattern {
     text: Box<str>,
-    instructions: u64,
+    instructions: usize,
 }
 
 /// What makes a text no expression of the kernel, and where.
@@ -82,6 +84,9 @@ pub enum PatternFault {
         "a repeat is `{{n}}`, `{{n,}}`, or `{{n,m}}`, without leading zeros, n ≤ m ≤ {MAX_PATTERN_REPEATS}"
     )]
     Count,
+    /// Counts within counts that multiply to too much.
+    #[error("`{{…}}` within `{{…}}` makes at most {MAX_PATTERN_COPIES} copies")]
+    TooManyCopies,
     /// A class that holds nothing.
     #[error("a class is not empty")]
     EmptyClass,
@@ -104,8 +109,8 @@ impl Pattern {
             let at = text.floor_char_boundary(MAX_PATTERN_BYTES);
             return Err(PatternError { at, what: PatternFault::TooLong });
         }
-        let mut parser = Parser { rest: text.char_indices().peekable(), end: text.len() };
-        let instructions = parser.alternatives(0)?;
+        let mut parser = Parser { rest: text.char_indices().peekable() };
+        let Size { instructions, .. } = parser.alternatives(0)?;
         if let Some(&(at, _)) = parser.rest.peek() {
             return Err(PatternError { at, what: PatternFault::Unopened });
         }
@@ -124,16 +129,16 @@ impl Pattern {
 
     /// How many instructions a Thompson machine of it has.
     ///
-    /// A character, `.`, a class, `^`, and `$` are one each; `|` adds two, `?` and `+` one, `*` two. `x{n,m}` is n
-    /// times `x` and m−n times `x?`, `x{n,}` n times `x` and one `x*`. The end is one.
-    pub const fn instructions(&self) -> u64 {
+    /// A character, `.`, `^`, and `$` are one each, a class as many as the characters and ranges it is written with;
+    /// `|` adds two, `?` and `+` one, `*` two. `x{n,m}` is n times `x` and m−n times `x?`, `x{n,}` n times `x` and one
+    /// `x*`. The end is one.
+    pub const fn instructions(&self) -> usize {
         self.instructions
     }
 }
 
 struct Parser<'t> {
     rest: Peekable<CharIndices<'t>>,
-    end: usize,
 }
 
 type Parsed<T> = Result<T, PatternError>;
@@ -142,28 +147,49 @@ fn fault<T>(at: usize, what: PatternFault) -> Parsed<T> {
     Err(PatternError { at, what })
 }
 
-/// What stands before a place: whether it can be repeated, and its instructions.
+/// How much an expression is.
+#[derive(Debug, Clone, Copy)]
+struct Size {
+    instructions: usize,
+    /// The greatest product of counts on a way from its outside to a character.
+    copies: usize,
+}
+
+impl Size {
+    const fn of(instructions: usize) -> Self {
+        Self { instructions, copies: 1 }
+    }
+
+    fn beside(self, other: Self) -> Self {
+        Self {
+            instructions: self.instructions.saturating_add(other.instructions),
+            copies: self.copies.max(other.copies),
+        }
+    }
+}
+
+/// What stands before a place: whether it can be repeated, and its size.
 #[derive(Clone, Copy)]
 enum Atom {
-    Repeatable(u64),
+    Repeatable(Size),
     Anchor,
 }
 
 impl Parser<'_> {
-    /// Up to the end of the group, or of the text. The number of instructions.
-    fn alternatives(&mut self, depth: usize) -> Parsed<u64> {
+    /// Up to the end of the group, or of the text.
+    fn alternatives(&mut self, depth: usize) -> Parsed<Size> {
         let mut sum = self.sequence(depth)?;
         while self.rest.next_if(|(_, c)| *c == '|').is_some() {
-            sum = sum.saturating_add(2).saturating_add(self.sequence(depth)?);
+            sum = sum.beside(Size::of(2)).beside(self.sequence(depth)?);
         }
         Ok(sum)
     }
 
-    fn sequence(&mut self, depth: usize) -> Parsed<u64> {
-        let mut sum = 0_u64;
+    fn sequence(&mut self, depth: usize) -> Parsed<Size> {
+        let mut sum = Size::of(0);
         while let Some((at, c)) = self.rest.next_if(|(_, c)| !matches!(c, '|' | ')')) {
             let atom = self.atom(at, c, depth)?;
-            sum = sum.saturating_add(self.repeated(atom)?);
+            sum = sum.beside(self.repeated(atom)?);
         }
         Ok(sum)
     }
@@ -172,18 +198,18 @@ impl Parser<'_> {
         match c {
             '^' | '$' => Ok(Atom::Anchor),
             '(' => self.group(at, depth).map(Atom::Repeatable),
-            '[' => self.class(at).map(|()| Atom::Repeatable(1)),
+            '[' => self.class(at).map(Atom::Repeatable),
             '\\' => match self.rest.next() {
-                Some((_, escaped)) if SPECIAL.contains(escaped) => Ok(Atom::Repeatable(1)),
+                Some((_, escaped)) if SPECIAL.contains(escaped) => Ok(Atom::Repeatable(Size::of(1))),
                 _ => fault(at, PatternFault::Escape),
             },
             '*' | '+' | '?' | '{' => fault(at, PatternFault::Repeat),
             ']' | '}' => fault(at, PatternFault::Unescaped),
-            _ => Ok(Atom::Repeatable(1)),
+            _ => Ok(Atom::Repeatable(Size::of(1))),
         }
     }
 
-    fn group(&mut self, at: usize, depth: usize) -> Parsed<u64> {
+    fn group(&mut self, at: usize, depth: usize) -> Parsed<Size> {
         let depth = depth.saturating_add(1);
         if depth > MAX_PATTERN_GROUPS {
             return fault(at, PatternFault::TooDeep);
@@ -193,23 +219,26 @@ impl Parser<'_> {
                 return fault(at, PatternFault::Group);
             }
         }
-        let instructions = self.alternatives(depth)?;
+        let size = self.alternatives(depth)?;
         match self.rest.next() {
-            Some((_, ')')) => Ok(instructions),
+            Some((_, ')')) => Ok(size),
             _ => fault(at, PatternFault::Unclosed),
         }
     }
 
     /// After `[`, up to and with `]`.
-    fn class(&mut self, start: usize) -> Parsed<()> {
+    fn class(&mut self, start: usize) -> Parsed<Size> {
         // `[^` negates; elsewhere in a class `^` stands after a backslash.
         self.rest.next_if(|(_, c)| *c == '^');
-        let mut is_empty = true;
+        let mut members = 0_usize;
         loop {
             let Some(first) = self.class_character(start)? else {
-                return if is_empty { fault(start, PatternFault::EmptyClass) } else { Ok(()) };
+                return match members {
+                    0 => fault(start, PatternFault::EmptyClass),
+                    _ => Ok(Size::of(members)),
+                };
             };
-            is_empty = false;
+            members = members.saturating_add(1);
             let Some((dash, _)) = self.rest.next_if(|(_, c)| *c == '-') else { continue };
             match self.class_character(start)? {
                 Some(last) if first <= last => {}
@@ -234,34 +263,41 @@ impl Parser<'_> {
         }
     }
 
-    /// The instructions of an atom and of the repeat after it, if there is one.
-    fn repeated(&mut self, atom: Atom) -> Parsed<u64> {
+    /// The size of an atom with the repeat after it, if there is one.
+    fn repeated(&mut self, atom: Atom) -> Parsed<Size> {
         let Some((at, sign)) = self.rest.next_if(|(_, c)| matches!(c, '*' | '+' | '?' | '{')) else {
             return Ok(match atom {
-                Atom::Repeatable(instructions) => instructions,
-                Atom::Anchor => 1,
+                Atom::Repeatable(size) => size,
+                Atom::Anchor => Size::of(1),
             });
         };
-        let Atom::Repeatable(one) = atom else { return fault(at, PatternFault::Repeat) };
-        let instructions = match sign {
-            '*' => one.saturating_add(2),
-            '+' | '?' => one.saturating_add(1),
+        let Atom::Repeatable(Size { instructions: one, copies }) = atom else {
+            return fault(at, PatternFault::Repeat);
+        };
+        let (instructions, count) = match sign {
+            '*' => (one.saturating_add(2), 1),
+            '+' | '?' => (one.saturating_add(1), 1),
             _ => match self.counts(at)? {
-                (least, None) => one.saturating_mul(least).saturating_add(one.saturating_add(2)),
+                (least, None) => (one.saturating_mul(least).saturating_add(one.saturating_add(2)), least),
                 (least, Some(most)) => {
                     let optional = one.saturating_add(1).saturating_mul(most.saturating_sub(least));
-                    one.saturating_mul(least).saturating_add(optional)
+                    (one.saturating_mul(least).saturating_add(optional), most)
                 }
             },
         };
+        // RE2 looks into what is repeated zero times, as if it stood there once.
+        let copies = copies.saturating_mul(count.max(1));
+        if copies > MAX_PATTERN_COPIES {
+            return fault(at, PatternFault::TooManyCopies);
+        }
         match self.rest.peek() {
             Some(&(at, '*' | '+' | '?' | '{')) => fault(at, PatternFault::Repeat),
-            _ => Ok(instructions),
+            _ => Ok(Size { instructions, copies }),
         }
     }
 
     /// After `{`: the least, and the most if there is one.
-    fn counts(&mut self, at: usize) -> Parsed<(u64, Option<u64>)> {
+    fn counts(&mut self, at: usize) -> Parsed<(usize, Option<usize>)> {
         let least = self.count(at)?;
         let most = match self.rest.next() {
             Some((_, '}')) => return Ok((least, Some(least))),
@@ -275,18 +311,18 @@ impl Parser<'_> {
         }
     }
 
-    fn count(&mut self, at: usize) -> Parsed<u64> {
-        let mut count: Option<u64> = None;
+    fn count(&mut self, at: usize) -> Parsed<usize> {
+        let mut count: Option<usize> = None;
         while let Some((_, digit)) = self.rest.next_if(|(_, c)| c.is_ascii_digit()) {
             if count == Some(0) {
                 return fault(at, PatternFault::Count);
             }
-            let digit = u64::from(digit.to_digit(10).unwrap_or(0));
+            let digit = digit.to_digit(10).map_or(0, |digit| digit as usize);
             count = Some(count.unwrap_or(0).saturating_mul(10).saturating_add(digit));
         }
         match count {
             Some(count) if count <= MAX_PATTERN_REPEATS => Ok(count),
-            _ => fault(at.min(self.end), PatternFault::Count),
+            _ => fault(at, PatternFault::Count),
         }
     }
 }
@@ -383,13 +419,50 @@ mod tests {
         assert_eq!((deep.at, deep.what), (24, PatternFault::TooDeep));
 
         // 3 999 characters and the end; one more is too many.
-        let at_limit = format!("(?:a{{255}}){{15}}{}", "a".repeat(174));
+        let at_limit = format!("{}{}", "(?:a{250}){4}".repeat(3), "a{250}".repeat(3) + "a{249}");
         assert_eq!(Pattern::parse(&at_limit).unwrap().instructions(), MAX_PATTERN_INSTRUCTIONS);
         let over = Pattern::parse(&format!("{at_limit}a")).unwrap_err();
         assert_eq!(over.what, PatternFault::TooLarge);
-        // Repeats of repeats of repeats do not overflow the count.
-        let huge = format!("{}a{}", "(?:".repeat(8), "){255}".repeat(8));
-        assert_eq!(Pattern::parse(&huge).unwrap_err().what, PatternFault::TooLarge);
+        // A class is as large as it is written.
+        assert!(Pattern::parse("[a-cxyz0-9]{255}[a-cxyz0-9]{255}[a-cxyz0-9]{255}[ab]{87}").is_ok());
+        let wide = Pattern::parse("[a-cxyz0-9]{255}[a-cxyz0-9]{255}[a-cxyz0-9]{255}[ab]{88}").unwrap_err();
+        assert_eq!((wide.at, wide.what), (0, PatternFault::TooLarge));
+    }
+
+    #[test]
+    fn counts_within_counts_multiply_to_at_most_a_thousand() {
+        for text in [
+            "(?:a{250}){4}",
+            "(?:a{4}){250}",
+            "(?:(?:a{10}){10}){10}",
+            "(?:a{250,}){4,}",
+            "(?:a{0,250}){0,4}",
+            "(?:(?:a{255,}b){3})*",
+            "(?:a{255}|b{200}){3}a{255}b{255}c{255}",
+            "(?:(?:a*){255}b+)+",
+            "(?:(?:a{0}){250}){4}",
+            "(?:(?:a{1}){250}){4}",
+            "(?:(?:a{0,}){250}){4}",
+        ] {
+            assert!(Pattern::parse(text).is_ok(), "{text} {:?}", Pattern::parse(text));
+        }
+        for (text, at) in [
+            ("(?:a{91}){11}", 9),
+            ("(?:a{11}){91}", 9),
+            ("b(?:(?:a{7}){11}){13}", 17),
+            ("(?:a{91,}){11,}", 10),
+            ("(?:a{0,91}){0,11}", 11),
+            ("(?:(?:a{91,}b|c)*d){11}", 19),
+            ("(?:a|b(?:c{91})?){11}", 17),
+            ("(?:(?:){91}){11}", 12),
+            // In what stands there zero times, too.
+            ("(?:(?:a{91}){0}){11}", 16),
+            ("(?:(?:a{91}){11}){0}", 12),
+            ("(?:(?:(?:(?:(?:(?:(?:(?:a){255}){255}){255}){255}){255}){255}){255}){255}", 32),
+        ] {
+            let what = PatternFault::TooManyCopies;
+            assert_eq!(Pattern::parse(text), Err(PatternError { at, what }), "{text}");
+        }
     }
 
     #[test]
@@ -405,6 +478,9 @@ mod tests {
             ("a{2,4}", 7),
             ("a{2,}", 6),
             ("^[a-z]$", 4),
+            (r"[a-z0-9_\-]", 5),
+            ("[^a-z0]{2}", 5),
+            ("(?:[ab]|.)*", 8),
         ] {
             assert_eq!(Pattern::parse(text).unwrap().instructions(), instructions, "{text}");
         }

@@ -16,7 +16,7 @@ pub(crate) use hashed::{Hashed, HashedParts};
 pub(crate) use scalar::As;
 use scalar::Scalar;
 pub(crate) use strings::Strings;
-pub(crate) use test::{Edge, Operand, Operands, Test};
+pub(crate) use test::{Edge, Expression, Operand, Operands, Test};
 
 /// `{"attr":path, …tests}`: all tests, on the same value.
 #[derive(Debug)]
@@ -43,6 +43,12 @@ pub(crate) struct HasAll {
 }
 
 impl AttributeTest {
+    /// Those of its expression, if it has one.
+    pub(crate) fn instructions(&self) -> usize {
+        let of = |test: &Test| if let Test::Matches(expression) = test { expression.instructions } else { 0 };
+        self.tests.iter().map(of).fold(0, usize::saturating_add)
+    }
+
     // One function, called from where conditions are: with its parts inlined and itself not, it is what it was before
     // explanations asked for the parts.
     #[inline(never)]

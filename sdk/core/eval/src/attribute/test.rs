@@ -26,7 +26,7 @@ pub(crate) enum Test {
     Lte(f64),
     Gt(f64),
     Gte(f64),
-    Matches(Regex),
+    Matches(Expression),
     Semver(VersionRange),
     /// From this epoch millisecond on.
     Since(i64),
@@ -36,6 +36,14 @@ pub(crate) enum Test {
     /// In the list of the leaf.
     Listed,
     Hashed(Box<Hashed>),
+}
+
+/// An expression of the kernel, compiled.
+#[derive(Debug)]
+pub(crate) struct Expression {
+    pub(crate) regex: Regex,
+    /// As FORMAT M-4.7 counts them.
+    pub(crate) instructions: usize,
 }
 
 /// Where in a text an operand has to stand.
@@ -74,8 +82,8 @@ impl Test {
             Self::Lte(bound) => number(value, |number| number <= *bound),
             Self::Gt(bound) => number(value, |number| number > *bound),
             Self::Gte(bound) => number(value, |number| number >= *bound),
-            Self::Matches(regex) => match value {
-                Scalar::Text(text) if text.len() <= MAX_SUBJECT_BYTES => regex.is_match(text).into(),
+            Self::Matches(expression) => match value {
+                Scalar::Text(text) => expression.is_found(text).map_or(Truth::Unknown, Truth::from),
                 _ => Truth::Unknown,
             },
             Self::Semver(range) => read(value, Version::parse, |version| range.contains(&version)),
@@ -91,6 +99,13 @@ impl Test {
             },
             Self::Hashed(hashed) => text(value, |text| hashed.holds(text.as_bytes())),
         }
+    }
+}
+
+impl Expression {
+    /// `None`: the subject is too long.
+    pub(crate) fn is_found(&self, subject: &str) -> Option<bool> {
+        (subject.len() <= MAX_SUBJECT_BYTES).then(|| self.regex.is_match(subject))
     }
 }
 

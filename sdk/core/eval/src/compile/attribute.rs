@@ -6,11 +6,11 @@ use flagstone_model::network::Network;
 use flagstone_model::path::Path;
 use flagstone_model::pattern::Pattern;
 use flagstone_model::version::VersionRange;
-use regex::{Regex, RegexBuilder};
+use regex::RegexBuilder;
 
 use super::condition::strings;
 use crate::attribute::{
-    As, AttributeTest, Edge, HasAll, Hashed, HashedParts, Operand, Operands, Strings, Test,
+    As, AttributeTest, Edge, Expression, HasAll, Hashed, HashedParts, Operand, Operands, Strings, Test,
 };
 use crate::explain::Cause;
 use crate::table::Reference;
@@ -27,9 +27,9 @@ const FOLDING: [&str; 6] = ["in", "has_all", "starts", "ends", "contains", "hash
 /// The one value of `fold`.
 const ASCII: &str = "ascii";
 
-/// Most memory that a compiled expression takes, in bytes: four times what the largest of the kernel needs. A class over
-/// many ranges becomes many states for each of the 4,000 instructions that M-4.7 allows.
-const MAX_REGEX_BYTES: usize = 128 * 1024 * 1024;
+/// Most memory that the program of an expression takes, in bytes. The largest of the kernel needs 4.6 MiB: 4,000 ranges of
+/// characters, each of which becomes some ten states over bytes.
+const MAX_REGEX_BYTES: usize = 16 * 1024 * 1024;
 
 /// A test on an attribute, and the list it asks. Any unreadable operand or unknown test makes the whole leaf unsupported.
 pub(super) fn attribute<'a, 'j: 'a>(
@@ -82,7 +82,7 @@ fn test(name: &str, operand: &Json<'_>, fold: bool) -> Option<Test> {
         "lte" => operand.as_f64().map(Test::Lte),
         "gt" => operand.as_f64().map(Test::Gt),
         "gte" => operand.as_f64().map(Test::Gte),
-        "matches" => regex(operand.as_str()?).map(Test::Matches),
+        "matches" => Expression::compile(operand.as_str()?).map(Test::Matches),
         "semver" => VersionRange::parse(operand.as_str()?).ok().map(Test::Semver),
         "since" => instant(operand).map(Test::Since),
         "before" => instant(operand).map(Test::Before),
@@ -95,11 +95,21 @@ fn test(name: &str, operand: &Json<'_>, fold: bool) -> Option<Test> {
     }
 }
 
-/// An expression of the kernel is one of this engine as it stands: characters are code points, `^` and `$` the ends of the
-/// text, `.` all but U+000A. It needs no table of Unicode's.
-fn regex(text: &str) -> Option<Regex> {
-    let pattern = Pattern::parse(text).ok()?;
-    RegexBuilder::new(pattern.as_str()).size_limit(MAX_REGEX_BYTES).build().ok()
+/// Whether an expression of the kernel is found in a text (FORMAT M-4.7): what `matches` says of it.
+///
+/// `None` if it is none of the kernel, or if the text is longer than 4,096 bytes. It is compiled anew each time.
+pub fn is_found(expression: &str, subject: &str) -> Option<bool> {
+    Expression::compile(expression)?.is_found(subject)
+}
+
+impl Expression {
+    /// An expression of the kernel is one of this engine as it stands: characters are code points, `^` and `$` the ends
+    /// of the text, `.` all but U+000A. It needs no table of Unicode's.
+    pub(crate) fn compile(text: &str) -> Option<Self> {
+        let pattern = Pattern::parse(text).ok()?;
+        let regex = RegexBuilder::new(pattern.as_str()).size_limit(MAX_REGEX_BYTES).build().ok()?;
+        Some(Self { regex, instructions: pattern.instructions() })
+    }
 }
 
 fn instant(json: &Json<'_>) -> Option<i64> {

@@ -56,7 +56,12 @@ impl Compiler<'_, '_> {
         let rest = || members.iter().filter(|(name, _)| name != form);
         match form.as_ref() {
             "attr" => {
+                // The line is bad already, or its rule is: nothing more is compiled for it.
+                if self.is_over_instructions() {
+                    return None;
+                }
                 let test = attribute(operand, rest().map(|(name, value)| (name.as_ref(), value)))?;
+                self.instructions = self.instructions.saturating_add(test.instructions());
                 self.references.extend(test.list.iter().map(|list| Entity::List(list.key.clone())));
                 Some(Condition::Attribute(Box::new(test)))
             }

@@ -88,11 +88,13 @@ impl Compiler<'_, '_> {
         let id = json.member("id").and_then(|id| short_text(id, limits::MAX_RULE_ID_CHARS));
         let mut rule = Rule { id, exp: None, conditions: Box::default(), action: Action::Unreadable };
         let before = std::mem::take(&mut self.references);
+        let instructions = self.instructions;
         if self.read_rule(at, json, variations, &mut rule).is_none() || rule.id.is_none() {
             self.report(at, Why::Unreadable);
             rule.action = Action::Unreadable;
-            // Never followed, so they close no cycle, whichever member was read first.
+            // Never followed, so they close no cycle, and never asked, whichever member was read first.
             self.references.clear();
+            self.instructions = instructions;
         }
         self.references.extend(before);
         rule

@@ -17,6 +17,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use flagstone_model::json::Json;
+use flagstone_model::limits::MAX_LINE_INSTRUCTIONS;
 use flagstone_model::line::{Head, Kind};
 
 use crate::check::CheckLine;
@@ -51,12 +52,14 @@ pub(crate) fn line(bytes: &[u8], problems: &mut Vec<Problem>) -> Option<Compiled
         _ => Json::parse(bytes).map_err(Why::Json),
     };
     let key: Arc<str> = head.key.into();
-    let mut compiler = Compiler { head, problems, references: Vec::new() };
+    let told = problems.len();
+    let mut compiler = Compiler { head, problems, references: Vec::new(), instructions: 0 };
     let json = json.map_err(|why| compiler.report(&At::TOP, why)).ok();
     let members = json.as_ref().and_then(Json::as_object);
     Some(match kind {
         Kind::Flag => {
             let body = members.and_then(|members| compiler.flag_body(members));
+            let body = body.filter(|_| compiler.is_within_instructions(told));
             let references = compiler.into_references();
             // What a list holds does not depend on the time.
             let refers = references.iter().any(|entity| !matches!(entity, Entity::List(_)));
@@ -65,6 +68,7 @@ pub(crate) fn line(bytes: &[u8], problems: &mut Vec<Problem>) -> Option<Compiled
         }
         Kind::Segment => {
             let conditions = members.and_then(|members| compiler.segment(members));
+            let conditions = conditions.filter(|_| compiler.is_within_instructions(told));
             Compiled::Segment(Segment { key, conditions, references: compiler.into_references() })
         }
         Kind::Environment => Compiled::Environment(compiler.environment(members)),
@@ -89,6 +93,8 @@ struct Compiler<'l, 'p> {
     problems: &'p mut Vec<Problem>,
     /// One for each mention: each may be followed, so each counts.
     references: Vec<Entity>,
+    /// Those of the expressions of every leaf that can be read, in rules that can.
+    instructions: usize,
 }
 
 impl Compiler<'_, '_> {
@@ -100,6 +106,22 @@ impl Compiler<'_, '_> {
     fn unreadable<T>(&mut self, at: &At<'_>) -> Option<T> {
         self.report(at, Why::Unreadable);
         None
+    }
+
+    fn is_over_instructions(&self) -> bool {
+        self.instructions > MAX_LINE_INSTRUCTIONS
+    }
+
+    /// Whether the line is not bad for the sum of its expressions. If it is, that is all there is to say of it: what came
+    /// after the first `told` problems is taken back, and nothing that it refers to is followed.
+    fn is_within_instructions(&mut self, told: usize) -> bool {
+        let is_over = self.is_over_instructions();
+        if is_over {
+            self.problems.truncate(told);
+            self.references.clear();
+            self.report(&At::TOP, Why::TooManyInstructions);
+        }
+        !is_over
     }
 
     fn into_references(mut self) -> Box<[Entity]> {

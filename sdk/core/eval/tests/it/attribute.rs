@@ -156,19 +156,25 @@ fn matches_is_found_anywhere_in_a_text_of_at_most_4096_bytes() {
 
 #[test]
 fn the_largest_expressions_of_the_kernel_are_evaluated() {
-    // Classes whose ranges share few bytes, written out 3 825 times.
+    // As many ranges as an expression may have, of which each is many states over bytes.
     let characters = |first: u32, step: usize, count: usize| {
         (first..0x11_0000).filter_map(char::from_u32).step_by(step).take(count)
     };
-    let class = |members: String| format!("(?:[{members}]{{255}}){{15}}");
+    let full = |class: &str| format!("{0}{0}{0}(?:{class}{{249}}){{4}}", format!("(?:{class}{{250}}){{4}}"));
     let ranges: Vec<char> = characters(0x1_0123, 0x2357, 106).collect();
+    let ranges: String = ranges.chunks_exact(2).map(|pair| format!("{}-{}", pair[0], pair[1])).collect();
+    let scattered: String = characters(0x1_0000, 0x2477, 112).collect();
     for pattern in [
-        class("^a".to_owned()),
-        class(characters(0x1_0000, 0x2477, 112).collect()),
-        class(ranges.chunks_exact(2).map(|pair| format!("{}-{}", pair[0], pair[1])).collect()),
+        full("."),
+        full("[^a]"),
+        full("[^\u{e000}]"),
+        full("[\u{81}-\u{10fffe}]"),
+        format!("[{scattered}]{{35}}"),
+        format!("[^{scattered}]{{35}}"),
+        format!("[{ranges}]{{75}}"),
         "a".repeat(512),
-        "(?:.{0,255}){7}".to_owned(),
-        "(?:(?:(?:){255}){255}){255}".to_owned(),
+        "(?:.{0,200}){5}".to_owned(),
+        "(?:(?:(?:){10}){10}){10}".to_owned(),
         "(?:x|y){95}".repeat(10),
     ] {
         assert!(flagstone_model::pattern::Pattern::parse(&pattern).is_ok(), "{pattern}");

@@ -46,6 +46,38 @@ fn a_line_of_exactly_its_limit_is_read() {
 }
 
 #[test]
+fn a_line_of_too_many_instructions_is_bad_as_a_whole() {
+    // Eight of 4 000; what stands after them has one.
+    let largest = format!("{}a{{174}}", "a{255}".repeat(15));
+    let leaves = |more: &str| {
+        let leaf = format!(r#"{{"attr":"a","matches":"{largest}"}}"#);
+        format!("{}{more}", [leaf.as_str(); 8].join(","))
+    };
+    let over = leaves(r#",{"attr":"a","matches":""},{"attr":"a","matches":"x"}"#);
+    let any = |leaves: &str| format!(r#"{{"any":[{{"attr":"a","exists":true}},{leaves}]}}"#);
+    assert!(why(&super::flag_if("f", &any(&leaves("")))).is_empty());
+    // One problem, whatever else is wrong.
+    let bad = [(String::new(), "too-many-instructions")];
+    assert_eq!(why(&super::flag_if("f", &any(&format!("{over},{{}}")))), bad);
+    assert_eq!(why(&format!(r#"{{"segment":"s","if":[{}]}}"#, any(&over))), bad);
+    // Of a rule that cannot be read nothing counts, wherever what cannot be read stands.
+    let rule = |first: &str, last: &str| {
+        let members = format!(r#"{first}"id":"r","if":[{}],"serve":"on"{last}"#, any(&over));
+        super::flag_if("f", "{}").replace(r#""rules":["#, &format!(r#""rules":[{{{members}}},"#))
+    };
+    for line in [rule(r#""never_member":1,"#, ""), rule("", r#","never_member":1"#)] {
+        assert!(why(&line).iter().all(|(_, code)| *code != "too-many-instructions"), "{:?}", why(&line));
+        assert!(super::answer(&super::compile(&[&line]), "f", r#"{"a":1}"#).contains("UNKNOWN"));
+    }
+    let (snapshot, _) = Snapshot::compile([
+        super::flag_if("f", &any(&over)).as_bytes(),
+        super::flag_if("good", r#"{"time":{}}"#).as_bytes(),
+    ]);
+    assert!(super::answer(&snapshot, "f", "{}").contains("PARSE_ERROR"));
+    assert!(super::answer(&snapshot, "good", "{}").contains("TARGETING_MATCH"));
+}
+
+#[test]
 fn a_line_without_a_head_is_counted_and_never_read() {
     let (snapshot, report) = Snapshot::compile([b"{}".as_slice(), b"", b"\xff"]);
     assert_eq!(report.headless_lines, 3);
