@@ -6,30 +6,74 @@ use crate::shape::{Choices, Shaped};
 
 pub(crate) fn body(bytes: &[u8]) -> bool {
     let Some(text) = crate::text(bytes, shaped) else { return false };
-    let instant = Instant::parse(&text);
-    if let Ok(instant) = instant {
+    let form = Form::of(&text);
+    let timestamp = Instant::parse_rfc3339(&text);
+    assert_eq!(
+        timestamp.map(Instant::millis),
+        form.and_then(|form| form.theirs(&text, timestamp)),
+        "{text:?}"
+    );
+    // An instant of the format is a timestamp of one form.
+    let is_written_so = form.is_some_and(|form| form.is_utc && matches!(form.digits, 0 | 3));
+    let expected = timestamp.filter(|_| is_written_so && text.as_bytes() >= b"1970".as_slice());
+    let instant = Instant::parse(&text).ok();
+    assert_eq!(instant, expected, "{text:?}");
+    if let Some(instant) = instant {
         // A reader takes milliseconds that are zero; a writer leaves them out.
         assert_eq!(instant.to_string(), text.replace(".000Z", "Z"), "an instant has one spelling");
-        // Theirs ends a day before ours, so that every offset stays in its years.
-        let common = instant.millis() <= jiff::Timestamp::MAX.as_millisecond();
-        assert_eq!(
-            theirs(&text),
-            common.then_some(instant.millis()),
-            "another implementation reads the same"
-        );
-        assert_eq!(Instant::parse_rfc3339(&text), Some(instant), "an instant is RFC 3339 too");
-    }
-    let timestamp = Instant::parse_rfc3339(&text);
-    if let (Some(ours), Some(theirs)) = (timestamp, theirs(&text)) {
-        assert_eq!(ours.millis(), theirs, "another implementation reads the same of {text:?}");
     }
     timestamp.is_some()
 }
 
-fn theirs(text: &str) -> Option<i64> {
-    let timestamp: jiff::Timestamp = text.parse().ok()?;
-    // Digits past milliseconds are dropped, which for an instant before 1970 is the earlier one.
-    Some(timestamp.as_nanosecond().div_euclid(1_000_000).try_into().expect("a timestamp in range"))
+/// What a timestamp looks like, its numbers aside.
+#[derive(Debug, Clone, Copy)]
+struct Form {
+    /// Digits of its fraction.
+    digits: usize,
+    /// Whether it ends in `Z`.
+    is_utc: bool,
+}
+
+impl Form {
+    /// `YYYY-MM-DDTHH:MM:SS`, then perhaps a fraction, then `Z` or `±HH:MM`; no second 60 and no offset of a day, which
+    /// the other implementation takes.
+    fn of(text: &str) -> Option<Self> {
+        let is = |text: &str, shape: &str| {
+            text.len() == shape.len()
+                && text.bytes().zip(shape.bytes()).all(|(byte, wanted)| match wanted {
+                    b'0' => byte.is_ascii_digit(),
+                    wanted => byte == wanted,
+                })
+        };
+        let (seconds, rest) = text.split_at_checked(19)?;
+        let offset = rest.trim_start_matches(|c: char| c == '.' || c.is_ascii_digit());
+        let fraction = rest.strip_suffix(offset)?;
+        let digits = match fraction.strip_prefix('.') {
+            None if fraction.is_empty() => 0,
+            Some(digits) if !digits.is_empty() && !digits.contains('.') => digits.len(),
+            _ => return None,
+        };
+        let is_utc = offset == "Z";
+        let is_offset =
+            is_utc || ["+00:00", "-00:00"].iter().any(|shape| is(offset, shape)) && offset[1..3] < *"24";
+        let whole = is(seconds, "0000-00-00T00:00:00") && !seconds.ends_with(":60");
+        (whole && is_offset).then_some(Self { digits, is_utc })
+    }
+
+    /// What the other implementation reads. It knows nine digits of a second, and ends a day before we do, so that every
+    /// offset stays in its years: there what we read stands.
+    fn theirs(self, text: &str, ours: Option<Instant>) -> Option<i64> {
+        let beyond = self.digits.saturating_sub(9);
+        let nine =
+            if beyond == 0 { text.to_owned() } else { format!("{}{}", &text[..29], &text[29 + beyond..]) };
+        match nine.parse::<jiff::Timestamp>() {
+            // Digits past milliseconds are dropped, which for an instant before 1970 is the earlier one.
+            Ok(read) => {
+                Some(read.as_nanosecond().div_euclid(1_000_000).try_into().expect("a timestamp in range"))
+            }
+            Err(_) => ours.map(Instant::millis).filter(|ours| *ours > jiff::Timestamp::MAX.as_millisecond()),
+        }
+    }
 }
 
 fn shaped(u: &mut Choices<'_>) -> Shaped<String> {

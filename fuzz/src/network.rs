@@ -11,17 +11,17 @@ pub(crate) fn body(bytes: &[u8]) -> bool {
     let Some(text) = crate::text(bytes, shaped) else { return false };
     let (host, block) = text.split_once('\n').unwrap_or((&text, ""));
     let host_read = address(host);
-    if let Some(read) = host_read {
-        let theirs: IpAddr = host.parse().expect("the standard library reads every address that we read");
-        assert_eq!(read, theirs.to_canonical(), "`::ffff:0:0/96` is IPv4");
-    }
+    assert_eq!(host_read.map(Bits::of), Bits::read(host), "{host:?}");
     let network = Network::parse(block);
-    if let Ok(network) = &network {
+    let by_hand = Block::read(block);
+    assert_eq!(network.is_ok(), by_hand.is_some(), "{block:?}");
+    if let (Ok(network), Some(by_hand)) = (&network, by_hand) {
         let spelled = network.to_string();
         let again = Network::parse(&spelled).expect("what is written is read");
         assert_eq!(again.to_string(), spelled, "a network has one spelling");
+        assert_eq!(Block::read(&spelled), Some(by_hand), "and it is that network");
         if let Some(host) = host_read {
-            assert_eq!(network.contains(host), inside(host, block), "{host} in {block}");
+            assert_eq!(network.contains(host), by_hand.holds(Bits::of(host)), "{host} in {block}");
             assert_eq!(again.contains(host), network.contains(host));
         }
     }
@@ -31,22 +31,101 @@ pub(crate) fn body(bytes: &[u8]) -> bool {
     host_read.is_some() || network.is_ok()
 }
 
-/// Whether `host` is in `block`, counted in the 128 bits of IPv6.
-fn inside(host: IpAddr, block: &str) -> bool {
-    let (base, length) = block.split_once('/').expect("a network that was read has its length");
-    let (base, length): (IpAddr, u32) =
-        (base.parse().expect("an address"), length.parse().expect("a length"));
-    let bits = |address: IpAddr| match address {
-        IpAddr::V4(v4) => u128::from(v4.to_ipv6_mapped()),
-        IpAddr::V6(v6) => u128::from(v6),
-    };
-    let length = if base.is_ipv4() { length + 96 } else { length };
-    let mask = u128::MAX.checked_shl(128 - length).unwrap_or(0);
-    // A block of IPv6 that is wider than the mapped addresses holds none of IPv4: families never match.
-    if host.is_ipv4() && length < 96 {
-        return false;
+/// An address, its family told apart; one of IPv4 has the bits of `::ffff:0:0/96`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Bits {
+    is_v4: bool,
+    bits: u128,
+}
+
+/// A network: its first address, and how many of 128 bits are fixed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Block {
+    first: Bits,
+    length: u32,
+}
+
+const MAPPED: u128 = 0xFFFF << 32;
+
+impl Bits {
+    fn of(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(v4) => Self { is_v4: true, bits: MAPPED | u128::from(u32::from(v4)) },
+            IpAddr::V6(v6) => Self { is_v4: false, bits: u128::from(v6) },
+        }
     }
-    bits(host) & mask == bits(base) & mask
+
+    /// Reads an address by the letter of the format: nothing of the standard library's is asked.
+    fn read(text: &str) -> Option<Self> {
+        if let Some(v4) = octets(text) {
+            return Some(Self { is_v4: true, bits: MAPPED | u128::from(v4) });
+        }
+        let groups = match text.split_once("::") {
+            None => groups(text, true).filter(|groups| groups.len() == 8)?,
+            Some((head, tail)) => {
+                let (mut head, tail) = (groups(head, false)?, groups(tail, true)?);
+                let zeros = 8usize.checked_sub(head.len() + tail.len()).filter(|zeros| *zeros > 0)?;
+                head.extend(std::iter::repeat_n(0, zeros));
+                head.extend(tail);
+                head
+            }
+        };
+        let bits = groups.into_iter().fold(0, |bits, group| bits << 16 | u128::from(group));
+        Some(Self { is_v4: bits >> 32 == MAPPED >> 32, bits })
+    }
+}
+
+impl Block {
+    fn read(text: &str) -> Option<Self> {
+        let (address, length) = text.split_once('/')?;
+        let length = decimal(length, 128)?;
+        let first = Bits::read(address)?;
+        let length =
+            if address.contains(':') { length } else { length.checked_add(96).filter(|l| *l <= 128)? };
+        (first.bits & !mask(length) == 0).then_some(Self { first, length })
+    }
+
+    fn holds(self, address: Bits) -> bool {
+        self.first.is_v4 == address.is_v4 && (self.first.bits ^ address.bits) & mask(self.length) == 0
+    }
+}
+
+/// The first `length` of 128 bits.
+fn mask(length: u32) -> u128 {
+    u128::MAX.checked_shl(128 - length).unwrap_or(0)
+}
+
+/// Decimal digits without leading zeros.
+fn decimal(text: &str, most: u32) -> Option<u32> {
+    let plain = matches!(text.len(), 1..=3) && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !plain || text.len() > 1 && text.starts_with('0') {
+        return None;
+    }
+    let number = text.bytes().fold(0, |number, digit| number * 10 + u32::from(digit - b'0'));
+    (number <= most).then_some(number)
+}
+
+fn octets(text: &str) -> Option<u32> {
+    let parts: Vec<_> = text.split('.').map(|part| decimal(part, 255)).collect::<Option<_>>()?;
+    (parts.len() == 4).then(|| parts.into_iter().fold(0, |bits, octet| bits << 8 | octet))
+}
+
+/// Groups of 16 bits between colons; at the end of an address the last two may be written as IPv4.
+fn groups(text: &str, ends: bool) -> Option<Vec<u16>> {
+    if text.is_empty() {
+        return Some(vec![]);
+    }
+    let mut groups = vec![];
+    let last = text.split(':').count() - 1;
+    for (index, part) in text.split(':').enumerate() {
+        if let (true, Some(v4)) = (ends && index == last, octets(part)) {
+            groups.extend([(v4 >> 16) as u16, (v4 & 0xFFFF) as u16]);
+        } else {
+            let plain = matches!(part.len(), 1..=4) && part.bytes().all(|byte| byte.is_ascii_hexdigit());
+            groups.push(plain.then(|| u16::from_str_radix(part, 16).ok())??);
+        }
+    }
+    Some(groups)
 }
 
 fn spelled(u: &mut Choices<'_>) -> Shaped<String> {

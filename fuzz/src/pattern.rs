@@ -1,6 +1,7 @@
 //! Expressions of the kernel (FORMAT M-4.7).
 
-use flagstone_model::pattern::{MAX_PATTERN_BYTES, Pattern};
+use flagstone_eval::is_found;
+use flagstone_model::pattern::{MAX_PATTERN_BYTES, MAX_PATTERN_INSTRUCTIONS, MAX_SUBJECT_BYTES, Pattern};
 use flagstone_publisher::lower::lower_pattern;
 
 use crate::shape::{Choices, Shaped};
@@ -9,29 +10,29 @@ use crate::shape::{Choices, Shaped};
 pub(crate) fn body(bytes: &[u8]) -> bool {
     let Some(text) = crate::text(bytes, shaped) else { return false };
     let (pattern, subject) = text.split_once('\n').unwrap_or((&text, ""));
+    let subject = &subject[..subject.floor_char_boundary(MAX_SUBJECT_BYTES)];
     let read = Pattern::parse(pattern);
     let lowered = lower_pattern(pattern);
+    let found = is_found(pattern, subject);
+    assert_eq!(found.is_some(), read.is_ok(), "what the kernel takes is evaluated, and nothing else");
     if let Ok(read) = &read {
         assert!(read.as_str().len() <= MAX_PATTERN_BYTES);
-        let engine =
-            regex::Regex::new(pattern).expect("an engine of linear time takes what the kernel takes");
-        let found = engine.is_match(subject);
-        // Wrapped or doubled, an expression means the same.
+        assert!(read.instructions() <= MAX_PATTERN_INSTRUCTIONS);
+        // Wrapped, an expression means the same.
         let wrapped = format!("(?:{pattern})");
-        if let Ok(wrapped) = Pattern::parse(&wrapped) {
-            assert_eq!(regex::Regex::new(wrapped.as_str()).expect("a group").is_match(subject), found);
+        if Pattern::parse(&wrapped).is_ok() {
+            assert_eq!(is_found(&wrapped, subject), found);
         }
         let lowered = lowered.as_ref().expect("what the kernel takes can be written");
-        let lowered = regex::Regex::new(lowered.as_str()).expect("what is lowered is of the kernel");
-        assert_eq!(lowered.is_match(subject), found, "lowering never changes the meaning");
+        assert_eq!(lowered.as_str(), pattern, "what is of the kernel stays as it is");
     }
     if let Ok(lowered) = &lowered {
-        Pattern::parse(lowered.as_str()).expect("what the publisher writes is of the kernel");
+        let lowered =
+            is_found(lowered.as_str(), subject).expect("what the publisher writes is of the kernel");
         // The sugar means in the kernel what its own dialect means by it, in ASCII.
         let folds_more = pattern.contains("(?i") && !text.is_ascii();
         if !folds_more && let Ok(dialect) = regex::Regex::new(&ascii_classes(pattern)) {
-            let lowered = regex::Regex::new(lowered.as_str()).expect("of the kernel");
-            assert_eq!(lowered.is_match(subject), dialect.is_match(subject), "{pattern:?} on {subject:?}");
+            assert_eq!(lowered, dialect.is_match(subject), "{pattern:?} on {subject:?}");
         }
     } else if let Err(problem) = &lowered {
         assert!(problem.at <= pattern.len(), "a problem lies in the expression");
@@ -107,12 +108,14 @@ fn piece(u: &mut Choices<'_>, depth: u32, out: &mut String) -> Shaped<()> {
 }
 
 fn sequence(u: &mut Choices<'_>, depth: u32, out: &mut String) -> Shaped<()> {
-    const REPEATS: [&str; 14] =
-        ["*", "+", "?", "{2}", "{1,3}", "{0,}", "{255}", "{256}", "{02}", "*?", "+?", "{2,1}", "**", "{,2}"];
+    const REPEATS: [&str; 18] = [
+        "*", "+", "?", "{2}", "{1,3}", "{0,}", "{255}", "{4}", "{11,}", "{0,91}", "{250}", "{256}", "{02}",
+        "*?", "+?", "{2,1}", "**", "{,2}",
+    ];
     for _ in 0..u.int_in_range(0..=5)? {
         piece(u, depth, out)?;
         match u.int_in_range(0..=11)? {
-            0..=2 => *out += u.choose(&REPEATS[..7])?,
+            0..=2 => *out += u.choose(&REPEATS[..11])?,
             3 => *out += u.choose(&REPEATS)?,
             _ => {}
         }
