@@ -17,7 +17,9 @@ use crate::state::change::Edit;
 /// Most entries that one entry erases, so that its header stays within its limit.
 pub const MAX_ERASED_AT_ONCE: usize = 100;
 /// The members below which a number is a targeting key, and not a share or a time.
-const KEY_LISTS: [&str; 4] = ["targets", "deny", "include", "exclude"];
+const KEY_LISTS: [&str; 5] = ["targets", "deny", "include", "exclude", "context"];
+/// The same of a condition on an attribute: what it compares with, and no amount.
+const OPERANDS: [&str; 3] = ["in", "not_in", "has_all"];
 /// Entries read from the log at a time.
 const PAGE: usize = 1_000;
 
@@ -209,7 +211,7 @@ impl ControlPlane {
         Ok(entries)
     }
 
-    /// The objects of lists that hold this key. One that is gone holds nothing.
+    /// The objects of lists that hold this key. One that is gone holds nothing; one that is damaged may hold it.
     async fn objects_with(&self, key: &str) -> Result<BTreeSet<Digest>, ControlError> {
         let mut named = BTreeMap::new();
         self.each_entry(|entry| {
@@ -225,6 +227,10 @@ impl ControlPlane {
             match self.base_of(&list, &object).await {
                 Ok(keys) if keys.contains(key.as_bytes()) => drop(holding.insert(sha256)),
                 Ok(_) | Err(ControlError::ListObjectMissing { .. }) => {}
+                Err(error @ ControlError::ListObjectDamaged { .. }) => {
+                    tracing::warn!(%list, code = error.code(), "it may hold the key, and is erased with what does");
+                    holding.insert(sha256);
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -319,9 +325,15 @@ fn holds(json: &Json<'_>, text: &str, listed: bool) -> bool {
         Json::String(found) => found == text,
         Json::Number(_) => listed && json.to_string() == text,
         Json::Array(elements) => elements.iter().any(|element| holds(element, text, listed)),
-        Json::Object(members) => members
-            .iter()
-            .any(|(name, value)| holds(value, text, listed || KEY_LISTS.contains(&name.as_ref()))),
+        Json::Object(members) => {
+            let is_condition = json.member("attr").is_some();
+            members.iter().any(|(name, value)| {
+                let name = name.as_ref();
+                let listed =
+                    listed || KEY_LISTS.contains(&name) || (is_condition && OPERANDS.contains(&name));
+                holds(value, text, listed)
+            })
+        }
         _ => false,
     }
 }

@@ -436,3 +436,30 @@ async fn a_key_that_expires_and_a_key_that_is_a_number_are_found() {
     }
     assert!(!bench.holds(PERSON).await);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_number_is_found_in_what_conditions_compare_with_and_in_contexts_of_checks() {
+    let bench = Bench::new().await;
+    let with = |condition: &str, checks: &str| {
+        let rule = format!(r#"{{"id":"r","if":[{condition}],"serve":"on"}}"#);
+        json(&format!(
+            r#"{{"on":true,"rules":[{rule}],"fallthrough":{{"serve":"off"}},"checks":[{checks}]}}"#
+        ))
+    };
+    let check =
+        r#"{"at":"2026-12-02T12:00:00Z","context":{"user":{"id":4711}},"expect":{"variation":"off"}}"#;
+    // A bound, a bucket, and a share are no keys, though they are the same number.
+    let none = with(r#"{"attr":"n","gt":4711},{"bucket":{"salt":"s","in":[[0,4711]]}}"#, "");
+    for holding in [
+        with(r#"{"attr":"targetingKey","in":[4711]}"#, ""),
+        with(r#"{"any":[{"attr":"user.id","not_in":[4711]}]}"#, ""),
+        with(r#"{"attr":"team","has_all":[4711]}"#, ""),
+        with(r#"{"attr":"n","gt":1}"#, check),
+    ] {
+        let seq = bench.write(Operation::PutTargeting(production(), flag("a"), holding)).await;
+        let refused = bench.erase(Erasure::UserId("4711".into())).await.unwrap_err();
+        assert_eq!(refused.code(), "still-in-use");
+        bench.write(Operation::PutTargeting(production(), flag("a"), none.clone())).await;
+        assert_eq!(bench.erase(Erasure::UserId("4711".into())).await.unwrap().erased, [seq]);
+    }
+}

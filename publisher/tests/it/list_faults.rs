@@ -64,6 +64,29 @@ async fn a_list_whose_object_is_lost_or_altered_says_so_and_other_flags_still_pu
     }
 }
 
+#[tokio::test]
+async fn an_object_that_can_not_be_read_any_more_may_hold_whom_an_erasure_is_about() {
+    let bench = Bench::new().await;
+    let first = bench.put("mina\nu-1\n").await.unwrap();
+    let object = bench.base().await;
+    bench.objects.tamper(&shop(), &object.sha256, |mut bytes| {
+        bytes[9] ^= 1;
+        Some(bytes)
+    });
+    let bench = bench.restarted();
+    let erase = async || {
+        let user = Erasure::UserId("nobody".into());
+        bench.control.erase(&user, request(None, "")).await
+    };
+    // As long as the list stands on it, it is told which.
+    let in_use = erase().await.unwrap_err();
+    assert_eq!((in_use.code(), in_use.to_string().contains("list/production/vips")), ("still-in-use", true));
+    bench.put_anew("u-1\n").await;
+    assert_eq!(erase().await.unwrap().erased, [first.seq]);
+    assert!(bench.objects.all(&shop()).await.unwrap().iter().all(|(sha256, _)| *sha256 != object.sha256));
+    assert_eq!(bench.expanded().await.unwrap().to_text(), "u-1\n");
+}
+
 /// A log that can be told to lose its store.
 #[derive(Default)]
 struct Breakable {
