@@ -9,11 +9,11 @@ use flagstone_model::limits::{BUCKETS, MAX_RANGES};
 
 use super::layer::{Held, Slots};
 use super::layout::{Range, relayout};
-use super::phase::Phases;
+use super::phase::{LastPhases, Phases};
 use super::salt::{Chosen, Salts, UsedSalt, default_salt};
 use crate::author::{
-    By, ExperimentName, Fallthrough, Mentioned, Problem, ROLLOUT_RULE, RampTo, Rollout, Served, Targeting,
-    Then, code, pointer,
+    By, Fallthrough, Mentioned, Problem, ROLLOUT_RULE, RampTo, Rollout, Served, Targeting, Then, code,
+    pointer,
 };
 
 /// What is appended to a rule's default salt for the ramp before its split.
@@ -48,8 +48,8 @@ pub struct Elsewhere<'a> {
     pub salts: Salts<'a>,
     /// The slots of layers in use elsewhere.
     pub slots: Vec<Held>,
-    /// The last phases of experiments in all flags.
-    pub phases: BTreeMap<ExperimentName, u64>,
+    /// The phases that there are in all flags.
+    pub phases: LastPhases,
     /// The rule that is to be shuffled anew.
     pub reshuffle: Option<&'a str>,
 }
@@ -176,9 +176,9 @@ impl Splits {
         &self,
         targeting: &Targeting,
         before: (&Targeting, &Self),
-        elsewhere: &BTreeMap<ExperimentName, u64>,
+        environment: &LastPhases,
     ) -> Self {
-        let phases = Phases::settle((targeting, self), Some(before), elsewhere);
+        let phases = Phases::settle((targeting, self), Some(before), environment);
         Self { phases, ..self.clone() }
     }
 

@@ -9,12 +9,13 @@ use flagstone_model::key::{FlagKey, ListKey, SegmentKey};
 use super::checks::Remembered;
 use super::sorted_map::SortedMap;
 use crate::author::{
-    Attributes, Check, Environment, ExperimentName, FlagDefinition, FlagTest, Instants, Mention, Mentioned,
-    Note, Project, Segment, Targeting,
+    Attributes, Check, Environment, FlagDefinition, FlagTest, Instants, Mention, Mentioned, Note, Project,
+    Segment, Targeting,
 };
 use crate::list::ListContent;
 use crate::log::Entity;
 use crate::lower::layer::Held;
+use crate::lower::phase::LastPhases;
 use crate::lower::salt::{Chosen, UsedSalt};
 use crate::lower::{Elsewhere, Splits, lower_flag, lower_segment, reserve};
 use crate::view::{ClientSalt, Redactor, Unfit};
@@ -78,8 +79,8 @@ impl SettledTargeting {
     }
 
     /// The same in the place of what was there `before`, with the phases that follow from that.
-    pub(super) fn continued(&self, before: &Self, elsewhere: &BTreeMap<ExperimentName, u64>) -> Self {
-        let splits = self.splits.continued(&self.authored, (&before.authored, &before.splits), elsewhere);
+    pub(super) fn continued(&self, before: &Self, environment: &LastPhases) -> Self {
+        let splits = self.splits.continued(&self.authored, (&before.authored, &before.splits), environment);
         Self { splits, ..self.clone() }
     }
 
@@ -362,13 +363,11 @@ impl EnvironmentState {
     }
 
     /// The last phase of every experiment there ever was, those of archived flags too.
-    pub(super) fn last_phases(&self) -> BTreeMap<ExperimentName, u64> {
-        let mut phases = BTreeMap::new();
-        for (_, flag) in self.flags.iter() {
-            for (name, phase) in flag.targeting.splits.phases.last() {
-                let last: &mut u64 = phases.entry(name.clone()).or_default();
-                *last = phase.max(*last);
-            }
+    pub(super) fn last_phases(&self) -> LastPhases {
+        let mut phases = LastPhases::default();
+        for flag in self.flags.values() {
+            let SettledTargeting { authored, splits, .. } = &*flag.targeting;
+            phases.add(authored, &splits.phases, !flag.is_archived());
         }
         phases
     }

@@ -1,8 +1,11 @@
 //! Experiments, layers, and holdouts: from what people write to lines, and what does not go together.
 
-use flagstone_publisher::state::change::{self, Confirmation, Terms};
+use flagstone_publisher::state::change::{self, Confirmation, Precondition, Terms};
 
 use crate::project::{Project, flag, json, production, told};
+
+const CONFIRMED: Terms =
+    Terms { precondition: Precondition::Any, confirmation: Confirmation::Given, now_ms: 0 };
 
 const INVALID: &str = "invalid-request";
 
@@ -292,6 +295,48 @@ fn a_holdout_is_the_same_in_every_flag_that_has_it() {
     for key in ["a", "b"] {
         assert!(project.line(&format!(r#"{{"flag":"{key}""#)).contains(r#""in":[[0,6000]]"#));
     }
+}
+
+#[test]
+fn a_flag_that_joins_a_holdout_is_recorded_with_those_that_have_the_same_members() {
+    let keys = ["a", "b", "c", "d", "e"];
+    let mut project = with_flags(&keys);
+    let exp = |project: &Project, key: &str| {
+        let line = project.line(&format!(r#"{{"flag":"{key}""#));
+        let (_, rest) = line.split_once(r#""exp":""#).unwrap();
+        rest.split_once('"').unwrap().0.to_owned()
+    };
+    let put = |project: &mut Project, key: &str, targeting: &str| {
+        let edits = project.try_put_with(key, targeting, CONFIRMED).unwrap();
+        project.record(edits);
+    };
+    let several = |project: &mut Project, keys: &[&str], targeting: &str| {
+        let change =
+            |key: &&str| format!(r#"{{"flag":"{key}","environment":"production","targeting":{targeting}}}"#);
+        project.several(&keys.iter().map(change).collect::<Vec<_>>().join(","));
+    };
+    put(&mut project, "a", &held_out("5%"));
+    put(&mut project, "b", &held_out("5%"));
+    // Other rules of one flag are its own business; other members are that of all.
+    put(
+        &mut project,
+        "a",
+        &held_out("5%").replace(r#""holdouts""#, r#""deny":{"control":["u-1"]},"holdouts""#),
+    );
+    assert_eq!([exp(&project, "a"), exp(&project, "b")], ["holdout-q4.2", "holdout-q4"]);
+    several(&mut project, &["a", "b"], &held_out("10%"));
+    assert_eq!([exp(&project, "a"), exp(&project, "b")], ["holdout-q4.3", "holdout-q4.3"]);
+    put(&mut project, "c", &held_out("10%"));
+    assert_eq!(exp(&project, "c"), "holdout-q4.3");
+    // Nobody has it any more: whoever has it next has others.
+    several(&mut project, &["a", "b", "c"], r#"{"on":true,"off":"control"}"#);
+    put(&mut project, "d", &held_out("20%"));
+    put(&mut project, "e", &held_out("20%"));
+    put(&mut project, "a", &held_out("20%"));
+    for key in ["d", "e", "a"] {
+        assert_eq!(exp(&project, key), "holdout-q4.4", "{key}");
+    }
+    assert_eq!(project.refolded().to_lines(), project.state.to_lines());
 }
 
 #[test]

@@ -20,6 +20,14 @@ const CONFIRMED: Terms = Terms {
 fn project() -> Project {
     let mut project = Project::new();
     project.create(r#"{"key":"x","type":"string","variations":{"a":"A","b":"B","c":"C"}}"#);
+    for parent in ["p", "q"] {
+        project.create(&format!(r#"{{"key":"{parent}","type":"bool"}}"#));
+    }
+    // The flag `p` is on in Germany only.
+    project.put(
+        "p",
+        r#"{"on":true,"rules":[{"id":"r","if":[{"attr":"country","in":["DE"]}],"serve":"on"}],"fallthrough":{"serve":"off"}}"#,
+    );
     project.segment("seg", r#"{"include":["u-1"]}"#);
     project
 }
@@ -76,7 +84,13 @@ fn what_moves_anybody_starts_a_new_phase_and_says_why() {
         (tenths("", "", ""), tenths("", rule, ""), "earlier-rule"),
         (tenths("", rule, ""), tenths("", &rule.replace("DE", "AT"), ""), "earlier-rule"),
         (tenths("", rule, ""), tenths("", "", ""), "earlier-rule"),
-        // Its own conditions, its slot too.
+        // Its own conditions, its slot too, and what the flag needs.
+        (tenths("", "", ""), tenths(r#""prerequisites":[{"flag":"p","is":["on"]}],"#, "", ""), "if"),
+        (
+            tenths(r#""prerequisites":[{"flag":"p","is":["on"]}],"#, "", ""),
+            tenths(r#""prerequisites":[{"flag":"p","is":["off"]}],"#, "", ""),
+            "if",
+        ),
         (tenths("", "", ""), tenths("", "", r#""if":[{"segment":["seg"]}],"#), "if"),
         (
             tenths("", "", r#""layer":{"name":"l","share":10000},"#),
@@ -146,6 +160,22 @@ fn what_moves_nobody_starts_no_new_phase() {
         // Its own schedule: when, not who.
         (window("2027-01-01T00:00:00Z"), window("2027-02-01T00:00:00Z")),
         (tenths(""), window("2027-02-01T00:00:00Z")),
+        // When the flag is there at all, and the order of what it needs.
+        (tenths(""), targeting(r#""schedule":{"end":"2027-01-01T00:00:00Z"},"#, "", "", TENTHS)),
+        (
+            targeting(
+                r#""prerequisites":[{"flag":"p","is":["on"]},{"flag":"q","is":["on"]}],"#,
+                "",
+                "",
+                TENTHS,
+            ),
+            targeting(
+                r#""prerequisites":[{"flag":"q","is":["on"]},{"flag":"p","is":["on"]}],"#,
+                "",
+                "",
+                TENTHS,
+            ),
+        ),
         // What comes after it, and what it is called.
         (tenths(""), tenths("").replace("later", "last")),
         (tenths(""), tenths("").replace(r#""fallthrough":{"serve":"a"}"#, r#""fallthrough":{"serve":"b"}"#)),
@@ -306,6 +336,7 @@ fn any_edit() -> impl Strategy<Value = String> {
         "",
         r#""targets":{"b":["u-1"]},"#,
         r#""holdouts":[{"name":"h","share":5000,"serve":"a"}],"#,
+        r#""prerequisites":[{"flag":"p","is":["on"]}],"#,
     ]);
     let earlier = pick(&["", "", r#"{"id":"first","if":[{"attr":"country","in":["DE"]}],"serve":"c"},"#]);
     let own = pick(&[
@@ -330,8 +361,9 @@ fn any_edit() -> impl Strategy<Value = String> {
 }
 
 /// What a sample of users is recorded as and served: unit and country → (exp, variation).
-fn recorded(line: &str) -> BTreeMap<(u32, &'static str), (String, String)> {
-    let (snapshot, report) = Snapshot::compile([line.as_bytes()]);
+fn recorded(project: &Project) -> BTreeMap<(u32, &'static str), (String, String)> {
+    let lines = project.lines();
+    let (snapshot, report) = Snapshot::compile(lines.iter().map(String::as_bytes));
     assert!(report.is_clean());
     let mut found = BTreeMap::new();
     for unit in 0..100 {
@@ -384,7 +416,7 @@ proptest! {
                 project.record(edits);
             }
             let line = project.line(r#"{"flag":"x""#);
-            let now = recorded(&line);
+            let now = recorded(&project);
             // Ever since the first time: a name that comes back later would be found too.
             for (who, (exp, variation)) in &now {
                 let earlier = seen.entry(exp.clone()).or_default().insert(*who, variation.clone());

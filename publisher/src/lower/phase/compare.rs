@@ -17,6 +17,8 @@ pub(super) struct Wire {
     rules: Vec<(String, Json<'static>)>,
     /// Rules whose first condition is their own schedule.
     scheduled: BTreeSet<String>,
+    /// The prerequisites of the flag, in no order: all of them must hold for any rule to be reached.
+    needs: BTreeSet<String>,
 }
 
 impl Wire {
@@ -26,6 +28,7 @@ impl Wire {
         Self {
             rules: wire_rules(targeting, splits).into_iter().filter_map(named).collect(),
             scheduled: scheduled.map(|rule| rule.id.to_string()).collect(),
+            needs: targeting.prerequisites.iter().map(|test| test.to_json().to_string()).collect(),
         }
     }
 
@@ -74,7 +77,7 @@ pub(super) fn causes(then: &Wire, earlier: &str, now: &Wire, rule: &str) -> Vec<
         }
     };
     unless(then.earlier(earlier) == now.earlier(rule), Cause::EarlierRule);
-    unless(then.when(earlier) == now.when(rule), Cause::If);
+    unless(then.needs == now.needs && then.when(earlier) == now.when(rule), Cause::If);
     let outcome = |wire: &Wire, rule: &str, member: &str| {
         wire.rule(rule).and_then(|wire| wire.member(member)).cloned().map(Json::into_owned)
     };

@@ -12,7 +12,7 @@ use flagstone_model::json::Json;
 
 use self::compare::{Wire, causes};
 use super::split::Splits;
-use crate::author::{ExperimentName, Fallthrough, ROLLOUT_RULE, Targeting};
+use crate::author::{ExperimentName, Fallthrough, Holdout, ROLLOUT_RULE, Targeting};
 
 /// The phases of a flag's experiments and holdouts.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -21,6 +21,41 @@ pub struct Phases {
     last: BTreeMap<ExperimentName, u64>,
     /// The phases that the last change has begun, in the order of evaluation.
     begun: Vec<Begun>,
+}
+
+/// The phases that there are in an environment.
+#[derive(Debug, Clone, Default)]
+pub struct LastPhases {
+    /// The last phase of everything that any flag ever recorded.
+    ever: BTreeMap<ExperimentName, u64>,
+    /// The holdouts that flags have, each with the phase it is in there.
+    holdouts: Vec<(Holdout, u64)>,
+}
+
+impl LastPhases {
+    /// Adds what a flag recorded; if it is `live`, its holdouts are such as others may join.
+    pub fn add(&mut self, targeting: &Targeting, phases: &Phases, live: bool) {
+        for (name, phase) in phases.last() {
+            let last = self.ever.entry(name.clone()).or_default();
+            *last = phase.max(*last);
+        }
+        let holdouts = targeting.holdouts.iter().filter(|_| live);
+        self.holdouts.extend(holdouts.map(|holdout| (holdout.clone(), phases.of(&holdout.name))));
+    }
+
+    /// The last phase of an experiment or a holdout in any flag; 0 if there was none.
+    fn ever(&self, name: &ExperimentName) -> u64 {
+        self.ever.get(name).copied().unwrap_or(0)
+    }
+
+    /// The phase that a holdout of the same members is in; 0 if no flag has it.
+    fn shared(&self, holdout: &Holdout) -> u64 {
+        let is_same = |other: &Holdout| {
+            other.name == holdout.name && other.by == holdout.by && other.share == holdout.share
+        };
+        let phases = self.holdouts.iter().filter(|(other, _)| is_same(other)).map(|(_, phase)| *phase);
+        phases.max().unwrap_or(0)
+    }
 }
 
 /// A phase that a change has begun.
@@ -43,7 +78,7 @@ pub enum Cause {
     New,
     /// A rule that stands before it is another, or came, or went.
     EarlierRule,
-    /// Its conditions, its layer's slot, or its holdout's share are others.
+    /// Its conditions, its layer's slot, its holdout's share, or the prerequisites of its flag are others.
     If,
     /// What is bucketed is another attribute.
     By,
@@ -203,12 +238,11 @@ impl Phases {
         Some(kind.exp(name, self.of(name)))
     }
 
-    /// The phases of `after`, whose salts, ranges, and slots are settled. `elsewhere` has the last phases of experiments
-    /// that other flags had.
+    /// The phases of `after`, whose salts, ranges, and slots are settled.
     pub(super) fn settle(
         after: (&Targeting, &Splits),
         before: Option<(&Targeting, &Splits)>,
-        elsewhere: &BTreeMap<ExperimentName, u64>,
+        environment: &LastPhases,
     ) -> Self {
         let memory = before.map(|(_, splits)| &splits.phases);
         let mut phases =
@@ -230,7 +264,7 @@ impl Phases {
             if because.is_empty() {
                 continue;
             }
-            let phase = next(last, name, kind, elsewhere);
+            let phase = next(last, name, after.0, environment);
             phases.last.insert(name.clone(), phase);
             let from = earlier.map(|_| kind.exp(name, last));
             let (rule, to) = (rule.to_owned(), kind.exp(name, phase));
@@ -244,12 +278,12 @@ impl Phases {
         targeting: &Targeting,
         rule: &str,
         before: Option<(&Targeting, &Splits)>,
-        elsewhere: &BTreeMap<ExperimentName, u64>,
+        environment: &LastPhases,
     ) -> Option<String> {
         let (_, name, kind) =
             recorded(targeting).find(|(id, _, kind)| *id == rule && *kind == Kind::Experiment)?;
         let last = before.map_or(0, |(_, splits)| splits.phases.of(name));
-        Some(kind.exp(name, next(last, name, kind, elsewhere)))
+        Some(kind.exp(name, next(last, name, targeting, environment)))
     }
 
     /// Whether everything that `targeting` records has a phase.
@@ -289,11 +323,10 @@ impl Phases {
     }
 }
 
-/// The phase after the last one, here and, of an experiment, in other flags. A holdout is in many at once.
-fn next(last: u64, name: &ExperimentName, kind: Kind, elsewhere: &BTreeMap<ExperimentName, u64>) -> u64 {
-    let elsewhere = match kind {
-        Kind::Experiment => elsewhere.get(name).copied().unwrap_or(0),
-        Kind::Holdout => 0,
-    };
-    last.max(elsewhere).saturating_add(1)
+/// The phase after the last one: one that the environment never had. A holdout is in many flags at once: where it has the
+/// same members already, it is what it is there, so that no two sets of people are recorded under one name.
+fn next(last: u64, name: &ExperimentName, targeting: &Targeting, environment: &LastPhases) -> u64 {
+    let holdout = targeting.holdouts.iter().find(|holdout| holdout.name == *name);
+    let shared = holdout.map_or(0, |holdout| environment.shared(holdout));
+    if shared > last { shared } else { last.max(environment.ever(name)).saturating_add(1) }
 }

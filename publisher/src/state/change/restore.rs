@@ -1,6 +1,5 @@
 //! An environment as it stood earlier.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flagstone_model::json::Json;
@@ -8,10 +7,11 @@ use flagstone_model::key::EnvironmentId;
 
 use super::together::{Place, Together};
 use super::{Edit, Refusal, Terms};
-use crate::author::{ExperimentName, Targeting};
+use crate::author::Targeting;
 use crate::list::ListContent;
 use crate::log::Entity;
 use crate::lower::Splits;
+use crate::lower::phase::LastPhases;
 use crate::state::entity::segment_to_json;
 use crate::state::{EnvironmentState, SettledTargeting, State};
 
@@ -102,7 +102,7 @@ fn continued(
     now: &EnvironmentState,
     entity: &Entity,
     then: Json<'static>,
-    phases: &BTreeMap<ExperimentName, u64>,
+    phases: &LastPhases,
 ) -> Json<'static> {
     let Entity::Targeting(_, key) = entity else { return then };
     match now.flags.get(key).zip(SettledTargeting::from_json(&then)) {
