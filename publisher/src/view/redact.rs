@@ -274,6 +274,9 @@ impl Line<'_> {
                 }
                 "in" => {
                     let (strings, others) = split_strings(value);
+                    if path == Context::TARGETING_KEY && others.iter().any(|other| other.as_f64().is_some()) {
+                        self.note(Unfit::NumberedKey { path: path.to_owned() });
+                    }
                     if strings.is_empty() {
                         kept.push((name.clone(), value.clone()));
                         continue;

@@ -46,6 +46,11 @@ pub enum Unfit {
         /// The other.
         other: String,
     },
+    /// Numbers for people, which hashing does not hide.
+    NumberedKey {
+        /// The attribute.
+        path: String,
+    },
     /// An operand so short that its hash tells it.
     ShortOperand {
         /// The attribute.
@@ -100,6 +105,7 @@ impl Unfit {
             | Self::Together { path, test, .. }
             | Self::ShortOperand { path, test, .. } => Some((path, Some(test))),
             Self::Listed { path } => Some((path, Some("listed"))),
+            Self::NumberedKey { path } => Some((path, Some("in"))),
             Self::PrivateUnit { path, .. } => Some((path, None)),
             _ => None,
         }
@@ -134,6 +140,11 @@ impl fmt::Display for Unfit {
                 f,
                 "`{test}` and `{other}` on the hashed attribute `{path}` have no hashed form in one condition; \
                  write two conditions, or declare `{path}` public"
+            ),
+            Self::NumberedKey { path } => write!(
+                f,
+                "`in` names somebody by a number, and hashing `{path}` hides texts only; pass and write such ids as \
+                 texts, or declare `{path}` public"
             ),
             Self::ShortOperand { path, test, bytes } => write!(
                 f,

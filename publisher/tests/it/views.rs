@@ -118,6 +118,8 @@ fn what_a_public_view_can_not_show_is_told_with_what_to_do() {
         (r#"{"attr":"email","matches":"acme"}"#, "declare `email` public"),
         (r#"{"attr":"email","has_all":["acme"]}"#, "declare `email` public"),
         (r#"{"attr":"email","cidr":["10.0.0.0/8"]}"#, "declare `email` public"),
+        (r#"{"attr":"targetingKey","in":[4711]}"#, "pass and write such ids as texts"),
+        (r#"{"attr":"targetingKey","in":["u-1",4711]}"#, "pass and write such ids as texts"),
         (r#"{"attr":"email","ends":["com"]}"#, "use at least 4"),
         (r#"{"attr":"email","starts":["mina"],"ends":["@acme.com"]}"#, "write two conditions"),
         (r#"{"attr":"email","in":["mina"],"gt":5}"#, "write two conditions"),
