@@ -4,8 +4,8 @@ use flagstone_model::json::Json;
 use flagstone_model::key::{EnvironmentId, ProjectId};
 
 use super::flag::{MAX_LABEL_BYTES, description};
-use super::problem::Problem;
-use super::read::{Members, Reader};
+use super::problem::{Problem, code};
+use super::read::{Advice, Members, Reader};
 
 /// An environment, as its author wrote it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,10 +37,15 @@ impl Environment {
         let what = Members {
             what: "an environment",
             known: &["id", "name", "description", "production"],
-            pending: &["level", "private", "approvals"],
+            pending: &["level", "approvals"],
+        };
+        let private = Advice {
+            names: &["private", "attributes"],
+            code: code::INVALID_REQUEST,
+            instead: "which attributes are private is declared for the whole project, by `flagstone attribute set`",
         };
         Reader::document(|reader| {
-            reader.object(json, what)?;
+            reader.object_advised(json, what, &[private])?;
             let id = reader.required(json, "id", |reader, id| reader.key(id, EnvironmentId::parse));
             let (name, description) = labels(reader, json);
             let production = reader.optional(json, "production", Reader::boolean);

@@ -8,8 +8,8 @@ use flagstone_model::limits;
 use flagstone_model::value::{FlagType, Value};
 
 use super::operand::{exact, normal, number_json};
-use super::problem::Problem;
-use super::read::{Members, Reader};
+use super::problem::{Problem, code};
+use super::read::{Advice, Members, Reader};
 use super::suggest::did_you_mean;
 
 /// Most bytes of a description.
@@ -18,6 +18,10 @@ pub const MAX_DESCRIPTION_BYTES: usize = 4_096;
 pub const MAX_LABEL_BYTES: usize = 256;
 /// Most tags of a flag.
 pub const MAX_TAGS: usize = 64;
+/// Most members of `meta`.
+pub const MAX_META: usize = 64;
+/// Most bytes of a text in `meta`.
+pub const MAX_META_BYTES: usize = 1_024;
 /// Deepest nesting of a JSON value: a line's own object and its `values` are around it.
 const MAX_VALUE_DEPTH: usize = limits::MAX_JSON_DEPTH - 2;
 
@@ -73,6 +77,8 @@ pub struct FlagDefinition {
     pub owner: Option<String>,
     /// Whether client bundles may hold it.
     pub client_visible: bool,
+    /// What applications are told of it along with every value, by name: strings, numbers, and bools.
+    pub meta: BTreeMap<String, Json<'static>>,
     /// Whether it has left every snapshot for good.
     pub archived: bool,
 }
@@ -88,16 +94,22 @@ const DEFINITION: Members = Members {
         "tags",
         "owner",
         "client_visible",
+        "meta",
         "archived",
     ],
-    pending: &["meta", "checks"],
+    pending: &[],
+};
+const CHECKS: Advice = Advice {
+    names: &["check", "checks"],
+    code: code::INVALID_REQUEST,
+    instead: "checks stand in the targeting of an environment",
 };
 
 impl FlagDefinition {
     /// Reads the authored form.
     pub fn parse(json: &Json<'_>) -> Result<Self, Vec<Problem>> {
         Reader::document(|reader| {
-            reader.object(json, DEFINITION)?;
+            reader.object_advised(json, DEFINITION, &[CHECKS])?;
             let key = reader.required(json, "key", |reader, key| reader.key(key, FlagKey::parse));
             let flag_type = reader.required(json, "type", flag_type);
             let variations = flag_type.and_then(|flag_type| variations(reader, json, flag_type));
@@ -106,6 +118,10 @@ impl FlagDefinition {
             let tags = reader.optional(json, "tags", tags);
             let owner = reader.optional(json, "owner", |reader, owner| reader.text(owner, MAX_LABEL_BYTES));
             let client_visible = reader.optional(json, "client_visible", Reader::boolean);
+            let meta = match json.member("meta") {
+                None => Some(BTreeMap::new()),
+                Some(_) => reader.optional(json, "meta", meta),
+            };
             let archived = reader.optional(json, "archived", Reader::boolean);
             Some(Self {
                 key: key?,
@@ -116,12 +132,13 @@ impl FlagDefinition {
                 tags: tags.unwrap_or_default(),
                 owner,
                 client_visible: client_visible.unwrap_or(false),
+                meta: meta?,
                 archived: archived.unwrap_or(false),
             })
         })
     }
 
-    /// The authored form, normal; `archived` only if it is.
+    /// The authored form, normal; `meta` only if there is some, `archived` only if it is.
     pub fn to_json(&self) -> Json<'_> {
         let variations = self.variations.iter().map(|(name, value)| (name.as_str(), value_json(value)));
         let members = [
@@ -133,9 +150,16 @@ impl FlagDefinition {
             ("tags", Some(self.tags.iter().map(|tag| Json::from(tag.as_str())).collect())),
             ("owner", self.owner.as_deref().map(Json::from)),
             ("client_visible", Some(Json::from(self.client_visible))),
+            ("meta", self.meta_json()),
             ("archived", self.archived.then(|| Json::from(true))),
         ];
         Json::object(members.into_iter().filter_map(|(name, value)| Some((name, value?))))
+    }
+
+    /// What applications are told of it, if there is something.
+    pub fn meta_json(&self) -> Option<Json<'_>> {
+        let members = self.meta.iter().map(|(name, value)| (name.as_str(), value.clone()));
+        (!self.meta.is_empty()).then(|| Json::object(members))
     }
 
     /// The variation of this name, if the flag has one.
@@ -218,6 +242,36 @@ fn is_shallow(json: &Json<'_>, depth: usize) -> bool {
         Json::Array(elements) => depth > 0 && elements.iter().all(inner),
         Json::Object(members) => depth > 0 && members.iter().all(|(_, value)| inner(value)),
         _ => true,
+    }
+}
+
+fn meta(reader: &mut Reader, json: &Json<'_>) -> Option<BTreeMap<String, Json<'static>>> {
+    let Some(members) = json.as_object() else {
+        return reader.none("`meta` is an object of names and strings, numbers, or bools");
+    };
+    if members.len() > MAX_META {
+        return reader.none(format!("`meta` has at most {MAX_META} members, this has {}", members.len()));
+    }
+    let read = |(name, value): &(_, Json<'_>)| {
+        let name: &str = AsRef::<str>::as_ref(name);
+        reader.within(name, |reader| {
+            if name.is_empty() || name.len() > MAX_LABEL_BYTES {
+                return reader.none(format!("a name in `meta` has 1 to {MAX_LABEL_BYTES} bytes"));
+            }
+            Some((name.to_owned(), meta_value(reader, value)?))
+        })
+    };
+    Some(members.iter().filter_map(read).collect())
+}
+
+fn meta_value(reader: &mut Reader, json: &Json<'_>) -> Option<Json<'static>> {
+    match json {
+        Json::String(text) if text.len() > MAX_META_BYTES => {
+            reader.none(format!("at most {MAX_META_BYTES} bytes, this has {}", text.len()))
+        }
+        Json::String(_) | Json::Bool(_) => Some(json.clone().into_owned()),
+        Json::Number(_) => exact(reader, json).map(|()| normal(json)),
+        _ => reader.none("a string, a number, or a bool is wanted here"),
     }
 }
 

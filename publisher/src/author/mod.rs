@@ -44,7 +44,9 @@ pub use environment::{Environment, Project};
 pub use experiment::{ExperimentName, Holdout, Layer, MAX_EXPERIMENT_NAME_BYTES, Slot};
 pub(crate) use experiment::{spans_from_json, spans_json};
 pub(crate) use flag::value_json;
-pub use flag::{FlagDefinition, FlagKind, MAX_DESCRIPTION_BYTES, MAX_LABEL_BYTES, MAX_TAGS};
+pub use flag::{
+    FlagDefinition, FlagKind, MAX_DESCRIPTION_BYTES, MAX_LABEL_BYTES, MAX_META, MAX_META_BYTES, MAX_TAGS,
+};
 pub use mention::{Mention, Mentioned};
 pub use moment::{Day, Instants, Moment};
 pub use note::Note;

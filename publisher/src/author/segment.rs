@@ -8,8 +8,8 @@ use super::flag::description;
 use super::mention::Mentioned;
 use super::moment::{Instants, Source};
 use super::operand::{self, Operand};
-use super::problem::Problem;
-use super::read::{Members, Reader};
+use super::problem::{Problem, code};
+use super::read::{Advice, Members, Reader};
 
 /// A segment in one environment, as its author wrote it.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -31,10 +31,13 @@ pub struct SegmentRule {
     pub when: Vec<Condition>,
 }
 
-const SEGMENT: Members = Members {
-    what: "a segment",
-    known: &["description", "include", "exclude", "rules"],
-    pending: &["lists", "include_list", "exclude_list", "listed"],
+const SEGMENT: Members =
+    Members { what: "a segment", known: &["description", "include", "exclude", "rules"], pending: &[] };
+/// Also of a targeting.
+pub(super) const LISTS: Advice = Advice {
+    names: &["lists", "list", "listed", "include_list", "exclude_list", "include_lists", "exclude_lists"],
+    code: code::INVALID_REQUEST,
+    instead: r#"a list is asked by a condition: write {"attr":"targetingKey","listed":KEY} into the `if` of a rule"#,
 };
 const RULE: Members = Members { what: "a rule of a segment", known: &["if"], pending: &["id"] };
 
@@ -75,7 +78,7 @@ impl Segment {
 
     fn parse_from(json: &Json<'_>, source: Source) -> Result<Self, Vec<Problem>> {
         Reader::document_from(source, |reader| {
-            reader.object(json, SEGMENT)?;
+            reader.object_advised(json, SEGMENT, &[LISTS])?;
             let description = reader.optional(json, "description", description);
             let keys = |reader: &mut Reader, keys: &Json<'_>| operand::set(reader, keys, Operand::parse_key);
             let include = reader.optional(json, "include", keys);

@@ -17,6 +17,7 @@ use super::operand::Operand;
 use super::problem::Problem;
 use super::read::{Members, Reader};
 use super::rule::{Fallthrough, Rule, schedule};
+use super::segment::LISTS;
 use super::zones::Zone;
 
 /// A flag in one environment, as its author wrote it.
@@ -91,7 +92,7 @@ const TARGETING: Members = Members {
         "fallthrough",
         "checks",
     ],
-    pending: &["lists"],
+    pending: &[],
 };
 
 const TARGET: Members = Members { what: "a target", known: &["key", "until"], pending: &[] };
@@ -141,7 +142,7 @@ impl Targeting {
 
     fn parse_from(json: &Json<'_>, source: Source) -> Result<Self, Vec<Problem>> {
         Reader::document_from(source, |reader| {
-            reader.object(json, TARGETING)?;
+            reader.object_advised(json, TARGETING, &[LISTS])?;
             let targeting = reader.in_zone_of(json, |reader, zone| Self::read(reader, json, zone))?;
             targeting.check_sizes(reader);
             targeting.check_names(reader);

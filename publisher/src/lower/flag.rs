@@ -48,6 +48,7 @@ pub fn lower_flag(definition: &FlagDefinition, targeting: &Targeting, splits: &S
         ("needs", unless_empty(needs)),
         ("rules", unless_empty(rules)),
         ("fallthrough", fallthrough.map(variation)),
+        ("meta", definition.meta_json()),
     ];
     Json::object(members.into_iter().filter_map(|(name, value)| Some((name, value?)))).to_string()
 }

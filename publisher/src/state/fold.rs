@@ -349,6 +349,7 @@ fn placeholder(key: &FlagKey) -> Option<FlagDefinition> {
         tags: Vec::new(),
         owner: None,
         client_visible: false,
+        meta: BTreeMap::new(),
         archived: false,
     })
 }

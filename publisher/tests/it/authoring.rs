@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use flagstone_model::json::Json;
 use flagstone_model::limits;
-use flagstone_publisher::author::{FlagDefinition, Off, Problem, Segment, Targeting};
+use flagstone_publisher::author::{
+    Environment, FlagDefinition, MAX_LABEL_BYTES, MAX_META, MAX_META_BYTES, Off, Problem, Segment, Targeting,
+};
 
 use crate::project::{json, places};
 
@@ -73,7 +75,6 @@ fn parts_that_cannot_be_lowered_yet_are_refused_by_name() {
         let told = condition_refused(&format!(r#"{{"bucket":{{"salt":"s","in":[],"{member}":1}}}}"#));
         assert_eq!(told, [(UNSUPPORTED, format!("/bucket/{member}"))]);
     }
-    assert_eq!(refused(r#"{"on":true,"lists":[]}"#), [(UNSUPPORTED, "/lists".into())]);
 }
 
 #[test]
@@ -335,10 +336,53 @@ fn a_definition_that_is_wrong_is_told_where() {
     ] {
         definition(text).unwrap();
     }
-    assert_eq!(
-        places(&definition(r#"{"key":"a","type":"bool","meta":{}}"#).unwrap_err()),
-        [(UNSUPPORTED, "/meta".into())]
+}
+
+#[test]
+fn what_is_written_elsewhere_is_told_where() {
+    let told = |problems: Vec<Problem>| {
+        let [problem] = &problems[..] else { panic!("{problems:?}") };
+        (problem.code, problem.pointer.clone(), problem.detail.clone())
+    };
+    let parsed = [
+        (definition(r#"{"key":"a","type":"bool","checks":[]}"#).err(), "/checks", "in the targeting"),
+        (Targeting::parse(&json(r#"{"on":true,"lists":[]}"#)).err(), "/lists", r#""listed":KEY"#),
+        (Segment::parse(&json(r#"{"include_list":"vips"}"#)).err(), "/include_list", r#""listed":KEY"#),
+        (Segment::parse(&json(r#"{"listed":"vips"}"#)).err(), "/listed", r#""listed":KEY"#),
+        (
+            Environment::parse(&json(r#"{"id":"e","private":["email"]}"#)).err(),
+            "/private",
+            "`flagstone attribute set`",
+        ),
+    ];
+    for (problems, at, says) in parsed {
+        let (code, pointer, detail) = told(problems.unwrap());
+        assert_eq!((code, &*pointer), (INVALID, at));
+        assert!(detail.contains(says), "{detail}");
+    }
+}
+
+#[test]
+fn metadata_are_strings_numbers_and_bools_by_name() {
+    let of = |meta: &str| definition(&format!(r#"{{"key":"a","type":"bool","meta":{meta}}}"#));
+    let flag = of(r#"{"z":1.50,"team":"web","ä":true,"Z":-0}"#).unwrap();
+    let written = flag.to_json().to_string();
+    assert!(
+        written.ends_with(r#""client_visible":false,"meta":{"Z":0,"team":"web","z":1.5,"ä":true}}"#),
+        "{written}"
     );
+    assert!(!of("{}").unwrap().to_json().to_string().contains("meta"));
+    for (meta, at) in [
+        ("[]", "/meta"),
+        ("null", "/meta"),
+        (r#"{"a":null}"#, "/meta/a"),
+        (r#"{"a":["x"]}"#, "/meta/a"),
+        (r#"{"a":{"b":1}}"#, "/meta/a"),
+        (r#"{"a":9007199254740993}"#, "/meta/a"),
+        (r#"{"":1}"#, "/meta/"),
+    ] {
+        assert_eq!(places(&of(meta).unwrap_err()), [(INVALID, at.to_owned())], "{meta}");
+    }
 }
 
 #[test]
@@ -439,6 +483,10 @@ fn limits_of_a_definition_hold_at_their_edges() {
         format!(r#"{{"key":"a","type":"int","variations":{{{variations}}}}}"#)
     });
     within(limits::MAX_KEY_BYTES, &|n| format!(r#"{{"key":"{}","type":"bool"}}"#, "k".repeat(n)));
+    let meta = |members: String| format!(r#"{{"key":"a","type":"bool","meta":{{{members}}}}}"#);
+    within(MAX_META, &|n| meta(list(n, |i| format!(r#""m{i}":{i}"#))));
+    within(MAX_META_BYTES, &|n| meta(format!(r#""a":"{}""#, "x".repeat(n))));
+    within(MAX_LABEL_BYTES, &|n| meta(format!(r#""{}":1"#, "x".repeat(n))));
     within(limits::MAX_VARIATION_KEY_BYTES, &|n| {
         format!(r#"{{"key":"a","type":"int","variations":{{"{}":1}}}}"#, "k".repeat(n))
     });

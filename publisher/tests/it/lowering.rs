@@ -1,6 +1,10 @@
 //! From what people write to the lines SDKs read, byte for byte.
 
-use crate::project::Project;
+use flagstone_model::key::ViewId;
+use flagstone_publisher::build::build;
+use flagstone_publisher::state::change::{self, Terms};
+
+use crate::project::{Project, flag, json, production};
 
 fn search() -> Project {
     let mut project = Project::new();
@@ -27,6 +31,30 @@ fn a_flag_nobody_has_targeted_is_off_and_would_serve_on() {
             r#"{"segment":"staff","if":[{"any":[{"attr":"targetingKey","in":["u-7"]},{"attr":"email","ends":["@acme.com"]}]}]}"#,
         ]
     );
+}
+
+#[test]
+fn what_applications_are_told_of_a_flag_is_its_last_member() {
+    let mut project = Project::new();
+    project.create(
+        r#"{"key":"a","type":"bool","client_visible":true,"meta":{"team":"web","tier":1,"beta":true}}"#,
+    );
+    let plain = r#"{"flag":"a","type":"bool","rev":1,"on":false,"values":{"off":false,"on":true},"off":"off","fallthrough":"on""#;
+    assert_eq!(
+        project.line(r#"{"flag""#),
+        format!(r#"{plain},"meta":{{"beta":true,"team":"web","tier":1}}}}"#)
+    );
+    let client = build(&project.state, &production(), &ViewId::client()).unwrap();
+    assert!(client.iter().any(|line| **line == *format!("{plain}}}")), "{client:?}");
+    let edits = change::patch_flag(
+        &project.state,
+        &flag("a"),
+        &json(r#"{"meta":{"team":null,"beta":null,"tier":2}}"#),
+        Terms::default(),
+    );
+    project.record(edits.unwrap());
+    assert!(project.line(r#"{"flag""#).ends_with(r#","meta":{"tier":2}}"#));
+    assert_eq!(project.refolded().to_lines(), project.state.to_lines());
 }
 
 #[test]

@@ -490,8 +490,15 @@ fn any_definition() -> impl Strategy<Value = FlagDefinition> {
     let types = proptest::sample::select(FlagType::ALL.to_vec());
     let values =
         btree_map(variation(), (any::<bool>(), "\\PC{0,6}", any::<i32>(), number(), any_json()), 1..4);
-    (key(), types, values, kinds, text(), sorted("[a-z]{1,4}", 0), text(), any::<[bool; 2]>()).prop_map(
-        |(key, flag_type, values, kind, description, tags, owner, [client_visible, archived])| {
+    let of_meta = prop_oneof![
+        any::<bool>().prop_map(Json::from),
+        "\\PC{0,6}".prop_map(Json::from),
+        (-9_000_000i64..9_000_000).prop_map(|number| json(&number.to_string())),
+    ];
+    let meta = btree_map("\\PC{1,4}", of_meta, 0..4);
+    let bools = any::<[bool; 2]>();
+    (key(), types, values, kinds, text(), sorted("[a-z]{1,4}", 0), text(), (bools, meta)).prop_map(
+        |(key, flag_type, values, kind, description, tags, owner, ([client_visible, archived], meta))| {
             let value =
                 |(truth, text, int, float, json_text): (bool, String, i32, f64, String)| match flag_type {
                     FlagType::Bool => Value::Bool(truth),
@@ -511,6 +518,7 @@ fn any_definition() -> impl Strategy<Value = FlagDefinition> {
                 tags,
                 owner,
                 client_visible,
+                meta,
                 archived,
             }
         },

@@ -17,12 +17,13 @@ fn text<'j>(json: &'j Json<'_>, path: &[&str]) -> Option<&'j str> {
 #[tokio::test]
 async fn a_flag_is_made_switched_rolled_out_restored_and_archived() {
     let world = World::new().await;
-    let body = r#"{"key":"search","type":"string","variations":{"classic":"c","neural":"n"},"kind":"release","owner":"team-search"}"#;
+    let body = r#"{"key":"search","type":"string","variations":{"classic":"c","neural":"n"},"kind":"release","owner":"team-search","meta":{"team":"web","tier":1.5,"beta":true}}"#;
     let created = world.expect(StatusCode::CREATED, post(FLAGS, body)).await;
     assert_eq!(created.header("location"), Some("/v1/projects/demo/flags/search"));
     assert_eq!(created.header("etag"), Some("\"1\""));
     let json = created.json();
     assert_eq!(text(&json, &["key"]), Some("search"));
+    assert_eq!(text(&json, &["meta", "team"]), Some("web"));
     assert_eq!(json.member("revision").and_then(Json::as_integer), Some(1));
     for environment in ["production", "staging"] {
         assert_eq!(text(&json, &["publication", environment, "server", "state"]), Some("announced"));
