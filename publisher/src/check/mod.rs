@@ -4,6 +4,7 @@
 //! aimed at each rule, and at just missing each test on which languages could disagree. The same lines give the same
 //! checks.
 
+mod asking;
 mod example;
 mod generate;
 mod reached;
@@ -16,6 +17,7 @@ use flagstone_model::details::Reason;
 use flagstone_model::instant::Instant;
 use flagstone_model::json::Json;
 
+pub use asking::{Asking, entity, flag_of_check};
 pub use generate::{MAX_PUBLISHED, generate, published};
 pub use reached::{Reached, references};
 

@@ -15,10 +15,10 @@ mod holes;
 mod lists;
 mod mint;
 mod preview;
-mod proved;
 mod publication;
 mod read;
 mod several;
+mod source;
 mod streams;
 mod view;
 mod words;
@@ -117,7 +117,7 @@ impl ControlPlane {
     pub fn new(project: ProjectId, root: Root, ports: Ports, options: Options) -> Self {
         let Ports { log, checkpoints, objects, publications, store, signer, clock } = ports;
         let folded = Arc::new(Folded::new(project, Arc::clone(&log), checkpoints));
-        let source = Arc::new(publication::Lines {
+        let source = Arc::new(source::Lines {
             folded: Arc::clone(&folded),
             objects: Arc::clone(&objects),
             built: Mutex::default(),
@@ -161,7 +161,7 @@ impl ControlPlane {
 
     /// Tells this observer about the work from now on. The first one stays; returns whether this is it.
     pub fn observe(&self, observer: Arc<dyn Observer>) -> bool {
-        self.inner.publisher.watch().tell(observer)
+        self.inner.publisher.observe(observer)
     }
 
     /// The time, by its clock, in Unix milliseconds.

@@ -1,32 +1,19 @@
 //! Publishing what was written.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use flagstone_bundle::container::StoredObject;
-use flagstone_bundle::content::{Content, ContentError};
-use flagstone_bundle::delta::DeltaLines;
 use flagstone_bundle::manifest::{LogHead, Stream};
-use flagstone_model::instant::Instant;
 use flagstone_model::json::Json;
-use flagstone_model::key::{EnvironmentId, ListKey};
-use flagstone_model::line::Head;
+use flagstone_model::key::EnvironmentId;
 use tokio::task::JoinSet;
 
 use super::error::ControlError;
-use super::folded::Folded;
-use super::lists::stored_object;
 use super::write::{Published, Write};
-use super::{ControlPlane, Publication, Views, proved};
+use super::{ControlPlane, Publication, Views};
 use crate::author::Audience;
-use crate::build::build;
 use crate::log::{Actor, ActorKind, Entity as LogEntity};
-use crate::private_object::PrivateObjects;
-use crate::publish::{
-    Access, Built, LineSource, Lost, Progress, PublicationState, PublishError, Publisher, SourceError,
-};
+use crate::publish::{Lost, Progress, PublicationState, PublishError, Publisher};
 use crate::state::State;
 use crate::state::change::{self, Edit, Precondition, Refusal};
 use crate::view::ClientSalt;
@@ -158,6 +145,10 @@ impl ControlPlane {
         let left_out: Vec<_> = found.iter().flat_map(|found| found.unfit().into_keys()).collect();
         if !left_out.is_empty() {
             members.push(("left_out", left_out.iter().map(|key| Json::from(key.to_string())).collect()));
+        }
+        let withheld = self.inner.publisher.withheld(stream);
+        if !withheld.is_empty() {
+            members.push(("withheld", withheld.into_iter().map(Json::from).collect()));
         }
         if let Some(alarm) = self.inner.publisher.alarm(stream).await? {
             let alarm = [("code", Json::from(alarm.code())), ("detail", Json::from(alarm.to_string()))];
@@ -291,141 +282,5 @@ pub(super) fn client_salt() -> Result<ClientSalt, ControlError> {
 impl From<Progress> for Published {
     fn from(progress: Progress) -> Self {
         Self { version: progress.version, state: progress.state, alarm: None }
-    }
-}
-
-/// Builds lines from the folded log, and remembers what it built: the next content shares what did not change.
-pub(super) struct Lines {
-    pub(super) folded: Arc<Folded>,
-    pub(super) objects: Arc<dyn PrivateObjects>,
-    pub(super) built: Mutex<BTreeMap<Stream, Last>>,
-}
-
-/// The lines last built for a stream, and the content they make.
-pub(super) type Last = (Vec<Arc<str>>, Content);
-
-#[async_trait]
-impl LineSource for Lines {
-    fn access(&self, stream: &Stream) -> Access {
-        match self.folded.newest().view(&stream.view).map(|view| view.audience) {
-            Some(Audience::Public) => Access::Open,
-            Some(Audience::Keyed) => Access::Closed,
-            None => Access::of(stream),
-        }
-    }
-
-    async fn build(&self, stream: &Stream, seq: u64) -> Result<Built, SourceError> {
-        let state = self.folded.state().await.map_err(|error| SourceError::new(error.code(), error))?;
-        let Some(head) = state.head().copied().filter(|head| head.seq >= seq) else {
-            return Err(SourceError::new(
-                "log-behind",
-                "the log ends before the change that is to be published",
-            ));
-        };
-        let lines = build(&state, &stream.environment, &stream.view);
-        let lines = lines.map_err(|error| SourceError::new(error.code(), error))?;
-        let before = self.built.lock().unwrap_or_else(PoisonError::into_inner).get(stream).cloned();
-        let now = Instant::from_millis(head.time_ms);
-        proved::prove(&state, stream, before.map(|(lines, _)| lines), &lines, now).await?;
-        let content = self.content(stream, lines).map_err(|error| SourceError::new(error.detail(), error))?;
-        Ok(Built { head, content })
-    }
-
-    async fn list_object(
-        &self,
-        stream: &Stream,
-        list: &ListKey,
-        object: &StoredObject,
-    ) -> Result<Vec<u8>, SourceError> {
-        let stored = stored_object(&*self.objects, &stream.project, list, object).await;
-        stored.map_err(|error| SourceError::new(error.code(), error))
-    }
-}
-
-impl Lines {
-    fn content(&self, stream: &Stream, lines: Vec<Arc<str>>) -> Result<Content, ContentError> {
-        let last = self.built.lock().unwrap_or_else(PoisonError::into_inner).get(stream).cloned();
-        let content = match last {
-            Some((before, content)) => content.apply(&difference(&before, &lines)?)?.0,
-            None => Content::from_lines(lines.iter().map(|line| line.as_bytes()))?,
-        };
-        let kept = (lines, content.clone());
-        self.built.lock().unwrap_or_else(PoisonError::into_inner).insert(stream.clone(), kept);
-        Ok(content)
-    }
-}
-
-/// The delta from one sorted list of lines to another. Lines that did not change are the same allocation, so that
-/// most comparisons are of two pointers.
-fn difference(before: &[Arc<str>], after: &[Arc<str>]) -> Result<DeltaLines, ContentError> {
-    let (mut before, mut after) = (before.iter().peekable(), after.iter().peekable());
-    let (mut upserts, mut drops) = (String::new(), String::new());
-    loop {
-        match (before.peek(), after.peek()) {
-            (None, None) => break,
-            (Some(old), Some(new)) if Arc::ptr_eq(old, new) => {
-                before.next();
-                after.next();
-            }
-            (Some(old), new)
-                if new.is_none_or(|new| Head::parse(old.as_bytes()) < Head::parse(new.as_bytes())) =>
-            {
-                if let Some(Head { name, key }) = Head::parse(old.as_bytes()) {
-                    drops.extend(["{\"drop\":\"", name, "\",\"key\":\"", key, "\"}\n"]);
-                }
-                before.next();
-            }
-            (old, Some(new)) => {
-                if old.is_some_and(|old| Head::parse(old.as_bytes()) == Head::parse(new.as_bytes())) {
-                    before.next();
-                }
-                upserts += new;
-                upserts.push('\n');
-                after.next();
-            }
-            (Some(_), None) => {
-                before.next();
-            }
-        }
-    }
-    DeltaLines::parse((upserts + &drops).as_bytes())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn lines(keys: &[(&str, u32)]) -> Vec<Arc<str>> {
-        keys.iter().map(|(key, rev)| format!("{{\"flag\":\"{key}\",\"rev\":{rev}}}").into()).collect()
-    }
-
-    #[test]
-    fn the_difference_leads_from_any_lines_to_any_others() {
-        let states = [
-            lines(&[]),
-            lines(&[("a", 1)]),
-            lines(&[("a", 2), ("b", 1)]),
-            lines(&[("b", 1), ("c", 1), ("d", 1)]),
-            lines(&[("a", 1), ("a-b", 1), ("a.b", 1), ("d", 2)]),
-        ];
-        let content =
-            |lines: &[Arc<str>]| Content::from_lines(lines.iter().map(|line| line.as_bytes())).unwrap();
-        for before in &states {
-            for after in &states {
-                let delta = difference(before, after).unwrap();
-                let (reached, _) = content(before).apply(&delta).unwrap();
-                assert_eq!(reached.content_hash(), content(after).content_hash());
-                assert!(delta.is_empty() == (before == after) || before == after);
-            }
-        }
-    }
-
-    #[test]
-    fn lines_that_are_shared_are_no_difference() {
-        let before = lines(&[("a", 1), ("b", 1)]);
-        let mut after = before.clone();
-        after[1] = "{\"flag\":\"b\",\"rev\":2}".into();
-        let delta = difference(&before, &after).unwrap();
-        assert_eq!(delta.encode(), b"{\"flag\":\"b\",\"rev\":2}\n");
     }
 }

@@ -1,42 +1,69 @@
-//! Whether all checks hold of a content that is to be announced (FORMAT M-11.8, P8).
+//! Whether all checks hold of a content that is to be announced (FORMAT M-11.8, P8), and what becomes of a flag of which
+//! one does not.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use flagstone_bundle::content::Content;
+use flagstone_bundle::content::{Content, ContentError};
+use flagstone_bundle::delta::DeltaLines;
 use flagstone_eval::{Entity, Snapshot};
-use flagstone_model::line::Head;
+use flagstone_model::line::{Head, Kind};
 
-use super::proof::Refusal;
-use crate::check::{Reached, generate};
+use crate::check::{Asking, Check, Reached, flag_of_check, generate};
 
-/// Runs the published checks of these flags, and those that are generated for them.
+/// A check that does not hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Failed {
+    pub(super) flag: Arc<str>,
+    /// Its key; `generated/N` is the Nth of those that are not published.
+    pub(super) check: String,
+}
+
+/// Runs the published checks of these flags, and those that are generated for them: which do not hold, at most one of
+/// the latter for a flag.
 ///
 /// A generated check expects what the flag answers when it is compiled alone with what it reaches; the snapshot came to
 /// its answer by way of an update, links, and shared parts, as an SDK's does.
-pub(super) fn prove(
-    content: &Content,
-    snapshot: &Snapshot,
-    flags: &BTreeSet<Arc<str>>,
-) -> Result<(), Refusal> {
-    if let Some(failed) = snapshot.failed_checks(flags).into_iter().next() {
-        return Err(Refusal::Check { flag: failed.flag.to_string(), check: failed.check.to_string() });
-    }
-    for flag in flags {
+pub(super) fn failed(content: &Content, snapshot: &Snapshot, flags: &BTreeSet<Arc<str>>) -> Vec<Failed> {
+    let published = snapshot.failed_checks(flags).into_iter();
+    let published = published.map(|failed| Failed { check: failed.check.to_string(), flag: failed.flag });
+    let generated = flags.iter().filter_map(|flag| {
         let line = |entity: &Entity| content.line(head(entity));
-        let Some(reached) = Reached::of(flag, line) else { continue };
-        for (check, number) in generate(&reached).iter().zip(1..) {
-            if check.answer_of(snapshot, flag).is_none_or(|outcome| outcome != check.outcome) {
-                return Err(Refusal::Check { flag: flag.to_string(), check: format!("generated/{number}") });
-            }
-        }
+        let checks = generate(&Reached::of(flag, line)?);
+        let does_fail =
+            |check: &Check| check.answer_of(snapshot, flag).is_none_or(|answer| answer != check.outcome);
+        let (_, number) = checks.iter().zip(1..).find(|(check, _)| does_fail(check))?;
+        Some(Failed { flag: Arc::clone(flag), check: format!("generated/{number}") })
+    });
+    published.chain(generated).collect()
+}
+
+/// What makes of a content one in which these flags are what they were before, as SDKs do it (FORMAT M-1.8).
+pub(super) fn holding_back(content: &Content, before: &Content, flags: &BTreeSet<Arc<str>>) -> DeltaLines {
+    let is_of_one = |head: &Head<'_>| match head.kind() {
+        Kind::Flag => flags.contains(head.key),
+        Kind::Check => flag_of_check(head.key).is_some_and(|flag| flags.contains(flag)),
+        _ => false,
+    };
+    before.delta_of(content.lines().chain(before.lines()).filter_map(Head::parse).filter(is_of_one))
+}
+
+/// What takes these flags out of a content, and all that asks for them.
+pub(super) fn leaving_out(
+    content: &Content,
+    flags: &BTreeSet<Arc<str>>,
+) -> Result<(DeltaLines, BTreeSet<Arc<str>>), ContentError> {
+    let asking = Asking::of(content.lines(), flags.iter().cloned().map(Entity::Flag).collect());
+    let mut drops = String::new();
+    for Head { name, key } in content.lines().filter_map(Head::parse).filter(|head| asking.has(head)) {
+        drops.extend(["{\"drop\":\"", name, "\",\"key\":\"", key, "\"}\n"]);
     }
-    Ok(())
+    Ok((DeltaLines::parse(drops.as_bytes())?, asking.flags().map(Arc::from).collect()))
 }
 
 /// The flags of the check lines among these.
 pub(super) fn of_checks<'h>(heads: impl Iterator<Item = Head<'h>>) -> impl Iterator<Item = Arc<str>> {
-    heads.filter(|head| head.name == "check").filter_map(|head| Some(head.key.rsplit_once('/')?.0.into()))
+    heads.filter(|head| head.kind() == Kind::Check).filter_map(|head| flag_of_check(head.key).map(Arc::from))
 }
 
 fn head(entity: &Entity) -> Head<'_> {

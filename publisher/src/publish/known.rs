@@ -25,7 +25,7 @@ pub(super) struct Known {
 #[derive(Debug, Clone)]
 pub(super) struct Previous {
     content: Arc<Content>,
-    /// Missing if it was read back from the store; then what comes next is proven whole.
+    /// Missing if it was read back from the store.
     proven: Option<Arc<Proven>>,
 }
 
@@ -99,11 +99,20 @@ impl Order {
     /// Step 4 of FORMAT T-4.5: proves the content with the SDK's own loader, and each delta by applying it.
     pub(super) fn prepare(self, source: &dyn LineSource) -> Result<Prepared, Refusal> {
         let Self { stream, version, at_ms, content, previous, history, known, packing } = self;
-        let change: Option<DeltaLines> = previous.as_ref().map(|previous| content.diff(&previous.content));
-        let proven = match (previous.as_ref().and_then(|previous| previous.proven.as_ref()), &change) {
-            (Some(before), Some(change)) => before.next(&stream, content, change)?,
-            _ => Proven::whole(&stream, content)?,
+        // After a start nothing is proven, and a change does not wait until all of it is: only until it is compiled.
+        let before = previous.as_ref().and_then(|previous| {
+            let announced = || Proven::announced((*previous.content).clone()).map(Arc::new);
+            previous.proven.clone().or_else(announced)
+        });
+        let proven = match &before {
+            Some(before) => {
+                let change = content.diff(&before.content);
+                before.next(&stream, content, &change)?
+            }
+            None => Proven::whole(&stream, content)?,
         };
+        let change: Option<DeltaLines> =
+            previous.as_ref().map(|previous| proven.content.diff(&previous.content));
         let (stored, object) = proven.store(packing)?;
         let history = change.map_or_else(Vec::new, |change| {
             let touched = change.heads().map(|head| (head.name.to_owned(), head.key.to_owned()));
@@ -116,5 +125,61 @@ impl Order {
             chosen.prove(bases, proven.content.content_hash())?;
         }
         Ok(Prepared { proven, object, stored, chosen, history })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use flagstone_model::key::{EnvironmentId, ProjectId, ViewId};
+
+    use super::*;
+    use crate::publish::{Access, Built, SourceError};
+
+    struct NoSource;
+
+    #[async_trait::async_trait]
+    impl LineSource for NoSource {
+        async fn build(&self, _: &Stream, _: u64) -> Result<Built, SourceError> {
+            Err(SourceError::new("none", "none"))
+        }
+    }
+
+    fn flag(key: &str) -> String {
+        format!(
+            r#"{{"flag":"{key}","type":"bool","rev":1,"on":true,"values":{{"on":true}},"fallthrough":"on"}}"#
+        )
+    }
+
+    #[test]
+    fn after_a_start_only_what_changes_is_proven() {
+        const CHECK: &str =
+            r#"{"check":"a/1","flag":"a","at":"2026-01-01T00:00:00Z","expect":{"reason":"DISABLED"}}"#;
+        const ENVIRONMENT: &str = r#"{"environment":"production","project":"shop","view":"server"}"#;
+        let (a, b) = (flag("a"), flag("b"));
+        let content = |lines: &[&str]| Content::from_lines(lines.iter().map(|line| line.as_bytes())).unwrap();
+        // That a check of `a` does not hold is found only where `a` is looked at.
+        let before = content(&[CHECK, ENVIRONMENT, &a]);
+        let mut known = Known::default();
+        known.learn(7, before.clone());
+        let previous = Previous { content: Arc::new(before), proven: None };
+        let order = |previous| Order {
+            stream: Stream {
+                project: ProjectId::parse("shop").unwrap(),
+                environment: EnvironmentId::parse("production").unwrap(),
+                view: ViewId::server(),
+            },
+            version: 8,
+            at_ms: 0,
+            content: content(&[CHECK, ENVIRONMENT, &a, &b]),
+            previous,
+            history: Vec::new(),
+            known: known.clone(),
+            packing: Packing::of(Access::Closed, 3),
+        };
+        let prepared = order(Some(previous)).prepare(&NoSource).unwrap();
+        assert_eq!((prepared.proven.content.len(), prepared.proven.withheld.flags.len()), (4, 0));
+        assert_eq!(prepared.history.last().map(|step| step.touched.len()), Some(1));
+        let whole = order(None).prepare(&NoSource).unwrap();
+        assert_eq!((whole.proven.content.len(), whole.proven.withheld.flags.len()), (2, 1));
     }
 }

@@ -16,7 +16,7 @@ use tracing::Instrument as _;
 use crate::clock::Clock;
 use crate::keys::ManifestSigner;
 use crate::log::ChangeLog;
-use crate::observe::Watch;
+use crate::observe::{Observer, Watch};
 use crate::publication::{Lease, Publication, Publications};
 use crate::store::ObjectStore;
 
@@ -34,6 +34,7 @@ mod proof;
 mod pulse;
 mod run;
 mod source;
+mod withheld;
 
 pub use adopt::Lost;
 pub use error::PublishError;
@@ -41,6 +42,7 @@ pub use expiry::ROOT_EXPIRY_ALARM_DAYS;
 pub use layout::{Access, Layout};
 pub use proof::Refusal;
 pub use source::{Built, LineSource, SourceError};
+pub use withheld::{Fault, Withheld};
 
 use known::Known;
 use pulse::Pulses;
@@ -166,6 +168,7 @@ struct Inner {
     watch: Watch,
     expiry: expiry::Expiry,
     lists: lists::Stored,
+    withheld: withheld::Told,
 }
 
 impl Publisher {
@@ -176,7 +179,7 @@ impl Publisher {
         let _ = getrandom::fill(&mut random);
         let holder = format!("{}-{:016x}", std::process::id(), u64::from_le_bytes(random));
         let Ports { log, publications, store, source, signer, clock } = ports;
-        let (streams, pulses, watch, expiry, lists) = Default::default();
+        let (streams, pulses, watch, expiry, lists, withheld) = Default::default();
         let inner = Inner {
             log,
             publications,
@@ -192,6 +195,7 @@ impl Publisher {
             watch,
             expiry,
             lists,
+            withheld,
         };
         Self { inner: Arc::new(inner) }
     }
@@ -200,6 +204,11 @@ impl Publisher {
     /// there is nothing, or nothing that a client would take.
     pub async fn announced_ms(&self, stream: &Stream) -> Result<Option<i64>, PublishError> {
         Ok(self.inner.bucket(stream).await?.manifest.map(|manifest| manifest.issued_ms()))
+    }
+
+    /// Tells this observer about the work from now on. The first one stays; returns whether this is it.
+    pub fn observe(&self, observer: Arc<dyn Observer>) -> bool {
+        self.inner.watch.tell(observer)
     }
 
     /// Whom the work is told to.

@@ -11,8 +11,9 @@ use flagstone_bundle::manifest::Stream;
 use flagstone_eval::{BrokenReference, Entity, Problem, Snapshot};
 use flagstone_model::json::Json;
 
-use super::checked::of_checks;
+use super::checked::{Failed, failed, holding_back, leaving_out, of_checks};
 use super::packing::Packing;
+use super::withheld::{Fault, Withheld};
 
 /// Most faults that are told one by one.
 const TOLD: usize = 10;
@@ -139,6 +140,8 @@ fn named(entity: &Entity) -> String {
 pub(super) struct Proven {
     pub(super) content: Content,
     snapshot: Snapshot,
+    /// The flags that are not in it as they were built.
+    pub(super) withheld: Withheld,
 }
 
 impl Proven {
@@ -149,7 +152,13 @@ impl Proven {
             return Err(Refusal::not_understood(&report.problems, report.headless_lines));
         }
         let flags = snapshot.flag_keys().cloned().collect();
-        Self::checked(stream, content, snapshot, &flags)
+        Self::checked(stream, content, snapshot, &flags, None)
+    }
+
+    /// A content that was announced: whoever did so has proved it. None if this release does not understand it.
+    pub(super) fn announced(content: Content) -> Option<Self> {
+        let (snapshot, report) = Snapshot::compile(content.lines());
+        report.is_clean().then(|| Self { content, snapshot, withheld: Withheld::default() })
     }
 
     /// Proves the next content from what changed, on the SDK's own path of an update: cost follows the change.
@@ -159,29 +168,60 @@ impl Proven {
         content: Content,
         change: &DeltaLines,
     ) -> Result<Self, Refusal> {
-        let update = self.snapshot.update(change.upserts(), change.drops());
-        if !update.report.is_clean() {
-            return Err(Refusal::not_understood(&update.report.problems, update.report.headless_lines));
-        }
-        let flags = update.changed.into_iter().chain(of_checks(change.heads())).collect();
-        Self::checked(stream, content, update.snapshot, &flags)
+        let (snapshot, flags) = updated(&self.snapshot, change)?;
+        Self::checked(stream, content, snapshot, &flags, Some(&self.content))
     }
 
     /// The rest of the proof; `flags` are those whose answers may be others than before.
+    ///
+    /// A flag of which a check does not hold is what it was `before`. If that does not do it is left out, and so is all
+    /// that asks for it. Only if that does not do either is the content refused: nothing is withheld from others.
     fn checked(
         stream: &Stream,
         content: Content,
         snapshot: Snapshot,
         flags: &BTreeSet<Arc<str>>,
+        before: Option<&Content>,
     ) -> Result<Self, Refusal> {
-        if let Some(refusal) = Refusal::broken(&snapshot.broken_references()) {
-            return Err(refusal);
+        let built = Self { content, snapshot, withheld: Withheld::default() };
+        built.refer_well(stream)?;
+        let failures = failed(&built.content, &built.snapshot, flags);
+        let Some(first) = failures.first() else { return Ok(built) };
+        let refusal = Refusal::Check { flag: first.flag.to_string(), check: first.check.clone() };
+        let flags: BTreeSet<Arc<str>> = failures.iter().map(|failed| Arc::clone(&failed.flag)).collect();
+        let detail =
+            |failed: &Failed| format!("the check `{}` of flag `{}` does not hold", failed.check, failed.flag);
+        let fault = |failed: &Failed| Fault { code: refusal.code(), detail: detail(failed) };
+        let faults: Vec<Fault> = failures.iter().map(fault).collect();
+        let held = before.map(|before| (holding_back(&built.content, before, &flags), flags.clone()));
+        for (change, flags) in held.into_iter().chain([leaving_out(&built.content, &flags)?]) {
+            let flags = flags.iter().map(ToString::to_string).collect();
+            let withheld = Withheld { flags, faults: faults.clone() };
+            if let Ok(proven) = built.with(stream, &change, withheld) {
+                return Ok(proven);
+            }
         }
-        if !names(&content, stream) {
-            return Err(Refusal::WrongStream);
+        Err(refusal)
+    }
+
+    /// The same with another change, if all of that holds.
+    fn with(&self, stream: &Stream, change: &DeltaLines, withheld: Withheld) -> Result<Self, Refusal> {
+        let (snapshot, flags) = updated(&self.snapshot, change)?;
+        let next = Self { content: self.content.apply(change)?.0, snapshot, withheld };
+        next.refer_well(stream)?;
+        match failed(&next.content, &next.snapshot, &flags).into_iter().next() {
+            None => Ok(next),
+            Some(Failed { flag, check }) => Err(Refusal::Check { flag: flag.to_string(), check }),
         }
-        super::checked::prove(&content, &snapshot, flags)?;
-        Ok(Self { content, snapshot })
+    }
+
+    /// Whether every reference leads somewhere, and the lines are those of this stream.
+    fn refer_well(&self, stream: &Stream) -> Result<(), Refusal> {
+        match Refusal::broken(&self.snapshot.broken_references()) {
+            Some(refusal) => Err(refusal),
+            None if names(&self.content, stream) => Ok(()),
+            None => Err(Refusal::WrongStream),
+        }
     }
 
     /// Stores the whole content and reads it back as a client does.
@@ -191,6 +231,16 @@ impl Proven {
         let same = read.check(self.content.len() as u64, self.content.content_hash()).is_ok();
         if same { Ok((stored, object)) } else { Err(Refusal::ReadBack) }
     }
+}
+
+/// The snapshot after a change, and the flags whose answers or checks may be others.
+fn updated(snapshot: &Snapshot, change: &DeltaLines) -> Result<(Snapshot, BTreeSet<Arc<str>>), Refusal> {
+    let update = snapshot.update(change.upserts(), change.drops());
+    if !update.report.is_clean() {
+        return Err(Refusal::not_understood(&update.report.problems, update.report.headless_lines));
+    }
+    let flags = update.changed.into_iter().chain(of_checks(change.heads())).collect();
+    Ok((update.snapshot, flags))
 }
 
 /// Whether there is exactly one environment line, and it names this stream.

@@ -80,7 +80,6 @@ impl Publisher {
         let named_before = previous.as_ref().map(|previous| Arc::clone(previous.content()));
         let issued_ms = inner.issue(item, &bucket);
         let version = item.version().saturating_add(1);
-        let (lines, content) = (built.content.len() as u64, built.content.content_hash());
         let order = Order {
             stream: stream.clone(),
             version,
@@ -94,6 +93,14 @@ impl Publisher {
         let source = Arc::clone(&inner.source);
         let Prepared { proven, object, stored, chosen, history } =
             inner.watch.stage(Stage::Prove, blocking(move || order.prepare(&*source))).await?;
+        inner.withhold(stream, &proven.withheld);
+        let covered = log_head(&built.head);
+        let (lines, content) = (proven.content.len() as u64, proven.content.content_hash());
+        if before.is_some_and(|claim| claim.content == content) {
+            // All that changed is withheld.
+            let is_covered = inner.publications.cover(stream, item.serial(), covered).await?;
+            return Ok(if is_covered { Announced::Yes } else { Announced::Overtaken });
+        }
         let layout = inner.layout(stream);
         let snapshot_path = layout.snapshot(&object)?;
         let upload = async {
@@ -121,7 +128,6 @@ impl Publisher {
             inline: chosen.first().is_some_and(|chosen| chosen.inline),
             history,
         };
-        let covered = log_head(&built.head);
         let claiming = inner.publications.claim(stream, item.serial(), &claim, covered);
         if !inner.watch.stage(Stage::Claim, claiming).await? {
             return Ok(Announced::Overtaken);
@@ -177,11 +183,12 @@ impl Publisher {
             Some(proven) => proven,
             None => {
                 let built = inner.source.build(stream, covered.seq).await?;
-                if built.content.content_hash() != claim.content {
+                let of = stream.clone();
+                let proven = blocking(move || super::proof::Proven::whole(&of, built.content)).await?;
+                if proven.content.content_hash() != claim.content {
                     return Err(SourceError::new("content-lost", "the log now gives other lines").into());
                 }
-                let of = stream.clone();
-                Arc::new(blocking(move || super::proof::Proven::whole(&of, built.content)).await?)
+                Arc::new(proven)
             }
         };
         let packing = inner.packing(stream);
@@ -223,6 +230,8 @@ impl Inner {
             if built.head.seq < head.seq {
                 return Err(SourceError::new("source-behind", "the lines are older than the log").into());
             }
+            self.withhold_nothing(stream);
+            self.withhold(stream, &built.withheld);
             let same = |claim: &Claim| claim.content == built.content.content_hash();
             if new_epoch || !item.claim.as_ref().is_some_and(same) {
                 return Ok(Some((item, Next::NewContent(built))));

@@ -9,6 +9,7 @@ use flagstone_model::key::ListKey;
 use flagstone_model::line::Head as LineHead;
 
 use super::layout::Access;
+use super::withheld::Withheld;
 use crate::log::Head;
 
 /// The content of a stream, and the head of the log it was folded from.
@@ -18,6 +19,8 @@ pub struct Built {
     pub head: Head,
     /// The lines.
     pub content: Content,
+    /// What is not among them, or otherwise than it was written, because a proof of it failed.
+    pub withheld: Withheld,
 }
 
 /// Why there are no lines.

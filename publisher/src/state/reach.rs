@@ -1,6 +1,6 @@
 //! What one flag's answer depends on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use flagstone_eval::Entity;
@@ -72,5 +72,34 @@ impl EnvironmentState {
             reach.lines.insert(entity, line);
         }
         reach
+    }
+    /// These flags, and those that ask for one of them or for one of these segments, themselves or through others.
+    pub fn flags_asking<'e>(
+        &'e self,
+        mut flags: BTreeSet<&'e str>,
+        mut segments: BTreeSet<&'e str>,
+    ) -> BTreeSet<&'e str> {
+        loop {
+            let asks = |references: &[Reference]| {
+                references.iter().any(|reference| match reference {
+                    Reference::Flag(test) => flags.contains(test.flag.as_str()),
+                    Reference::Segment(key) => segments.contains(key.as_str()),
+                    Reference::List(_) => false,
+                })
+            };
+            let more = self
+                .live_flags()
+                .filter(|(key, flag)| !flags.contains(key.as_str()) && asks(&flag.targeting.references));
+            let more: Vec<&str> = more.map(|(key, _)| key.as_str()).collect();
+            let also = self
+                .live_segments()
+                .filter(|(key, segment)| !segments.contains(key.as_str()) && asks(&segment.references));
+            let also: Vec<&str> = also.map(|(key, _)| key.as_str()).collect();
+            if more.is_empty() && also.is_empty() {
+                return flags;
+            }
+            flags.extend(more);
+            segments.extend(also);
+        }
     }
 }

@@ -200,12 +200,7 @@ impl EnvironmentState {
     }
 
     /// The lines of the flags of a view, and of all that they reach, as they are.
-    pub fn keyed_lines(
-        &self,
-        project: &ProjectId,
-        view: &ViewId,
-        definition: &ViewDefinition,
-    ) -> Vec<Arc<str>> {
+    fn keyed_lines(&self, project: &ProjectId, view: &ViewId, definition: &ViewDefinition) -> Vec<Arc<str>> {
         let Reached { flags, segments, lists } = self.reached(definition);
         let checks = self.checks_of(&flags);
         let head = self.own_line(project, view).into();
@@ -252,16 +247,6 @@ impl EnvironmentState {
             }
         }
         reached
-    }
-
-    /// The flags of a view, as it is published.
-    pub fn flags_in(&self, definition: &ViewDefinition) -> Vec<&FlagKey> {
-        self.reached(definition).flags.into_keys().collect()
-    }
-
-    /// Whether a flag asks for other flags or segments.
-    pub fn has_references(&self, key: &FlagKey) -> bool {
-        self.flags.get(key).is_some_and(|flag| !flag.targeting.references.is_empty())
     }
 
     /// Client-visible flags that can not be in a public view, each with what is in the way. A change that would make

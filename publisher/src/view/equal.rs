@@ -1,13 +1,15 @@
 //! Both views answer the same for the flags of the public one (FORMAT M-9.6).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use flagstone_eval::{Snapshot, batch, bucket, seed};
+use flagstone_eval::{Entity, Snapshot, batch, bucket, seed};
 use flagstone_model::context::Context;
 use flagstone_model::instant::Instant;
 use flagstone_model::json::Json;
 use flagstone_model::line::{Head, Kind};
 use flagstone_model::path::Path;
+
+use crate::check::{entity, flag_of_check, references};
 
 /// Most evaluations of each view that one comparison makes.
 pub const MAX_COMPARISONS: usize = 65_536;
@@ -31,26 +33,36 @@ impl Unequal {
     }
 }
 
+/// What came of a comparison.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Compared {
+    /// How many answers were compared.
+    pub answers: usize,
+    /// The flags that are answered otherwise.
+    pub unequal: Vec<Unequal>,
+}
+
 /// Compares what flags answer in the keyed view and in the public one, for contexts made of what the keyed lines
-/// compare attributes with; and for those of their checks. Returns how many answers were compared.
+/// compare attributes with; and for those of their checks.
 ///
-/// `keyed` holds the lines of these flags and of all that they reach. The same lines give the same contexts.
+/// Among `keyed` are the lines of these flags and of all that they reach, and so among `public`. The same lines give the
+/// same contexts.
 pub fn compare<'l>(
     keyed: impl IntoIterator<Item = &'l [u8]>,
     public: impl IntoIterator<Item = &'l [u8]>,
     flags: &[&str],
     now: Instant,
-) -> Result<usize, Unequal> {
+) -> Compared {
+    let mut compared = Compared::default();
     if flags.is_empty() {
-        return Ok(0);
+        return compared;
     }
     let keyed: Vec<&[u8]> = keyed.into_iter().collect();
     let (before, _) = Snapshot::compile(keyed.iter().copied());
-    let (after, _) = Snapshot::compile(public);
+    let (after, _) = Snapshot::compile(reached(public, flags));
     let (probes, checks) = Probes::of(&keyed);
     let (most, fewest) = CONTEXTS;
     let each = MAX_COMPARISONS.checked_div(flags.len()).unwrap_or(most).clamp(fewest, most);
-    let mut compared: usize = 0;
     let (mut left, mut right) = (String::new(), String::new());
     for flag in flags.iter().take(MAX_COMPARISONS.checked_div(fewest).unwrap_or(fewest)) {
         let sampled = probes.of_flag(flag).contexts(flag, each);
@@ -62,13 +74,35 @@ pub fn compare<'l>(
             right.clear();
             batch::write_details(&before.evaluate(flag, None, &context, now), None, &mut left);
             batch::write_details(&after.evaluate(flag, None, &context, now), None, &mut right);
+            compared.answers = compared.answers.saturating_add(1);
             if left != right {
-                return Err(Unequal { flag: (*flag).to_owned() });
+                compared.unequal.push(Unequal { flag: (*flag).to_owned() });
+                break;
             }
-            compared = compared.saturating_add(1);
         }
     }
-    Ok(compared)
+    compared
+}
+
+/// The lines of flags, of their checks, and of all that they reach.
+fn reached<'l>(lines: impl IntoIterator<Item = &'l [u8]>, flags: &[&str]) -> Vec<&'l [u8]> {
+    let wanted: HashSet<&str> = flags.iter().copied().collect();
+    let (mut entities, mut reached) = (HashMap::new(), Vec::new());
+    for line in lines {
+        let Some(head) = Head::parse(line) else { continue };
+        if let Some(entity) = entity(&head) {
+            entities.insert(entity, line);
+        } else if head.kind() == Kind::Check {
+            reached.extend(flag_of_check(head.key).filter(|flag| wanted.contains(flag)).map(|_| line));
+        }
+    }
+    let mut open: Vec<Entity> = flags.iter().map(|flag| Entity::Flag((*flag).into())).collect();
+    while let Some(line) = open.pop().map(|entity| entities.remove(&entity)) {
+        let Some(line) = line else { continue };
+        open.extend(Json::parse(line).iter().flat_map(references));
+        reached.push(line);
+    }
+    reached
 }
 
 /// What attributes are compared with, and what a line refers to.
@@ -104,7 +138,8 @@ impl Probes {
                     let of = json.member("flag").and_then(Json::as_str).unwrap_or_default();
                     let at = json.member("at").and_then(Json::as_str).and_then(|at| Instant::parse(at).ok());
                     let context = json.member("context").cloned().map(Json::into_owned);
-                    checks.entry(of.to_owned()).or_default().extend(at.zip(context));
+                    let context = context.unwrap_or_else(|| Json::Object(Vec::new()));
+                    checks.entry(of.to_owned()).or_default().extend(at.map(|at| (at, context)));
                     continue;
                 }
                 _ => continue,

@@ -19,12 +19,14 @@ const CONDITION: [&str; 9] = ["all", "any", "not", "attr", "segment", "flag", "i
 
 /// Something in a public view that is not for the public. Says where, and never what.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the {kind} line {number} of a public view shows {what}")]
+#[error("the line of {name} `{key}` in a public view shows {what}")]
 pub struct Exposed {
-    /// The kind of the line.
-    pub kind: String,
-    /// Which line, from 1.
-    pub number: usize,
+    /// The kind of the line; none if it has no head.
+    pub kind: Option<Kind>,
+    /// The name of the kind.
+    pub name: String,
+    /// Whose line it is.
+    pub key: String,
     /// What it shows.
     pub what: &'static str,
 }
@@ -36,18 +38,16 @@ impl Exposed {
     }
 }
 
-/// Examines every line of a public view, by what is declared of attributes.
-pub fn examine<'l>(
-    lines: impl IntoIterator<Item = &'l [u8]>,
-    attributes: &Attributes,
-) -> Result<(), Exposed> {
-    for (line, number) in lines.into_iter().zip(1..) {
-        let kind = Head::parse(line).map_or("headless", |head| head.name).to_owned();
-        if let Err(what) = examine_line(line, attributes) {
-            return Err(Exposed { kind, number, what });
-        }
-    }
-    Ok(())
+/// Examines lines of a public view, by what is declared of attributes: which show something that is not for the public.
+pub fn examine<'l>(lines: impl IntoIterator<Item = &'l [u8]>, attributes: &Attributes) -> Vec<Exposed> {
+    let exposed = |line| {
+        let what = examine_line(line, attributes).err()?;
+        let head = Head::parse(line);
+        let (name, key) = head.map_or(("nothing", ""), |head| (head.name, head.key));
+        let (name, key) = (name.to_owned(), key.to_owned());
+        Some(Exposed { kind: head.map(|head| head.kind()), name, key, what })
+    };
+    lines.into_iter().filter_map(exposed).collect()
 }
 
 type Examined = Result<(), &'static str>;
@@ -57,7 +57,8 @@ fn examine_line(line: &[u8], attributes: &Attributes) -> Examined {
     let json = Json::parse(line).map_err(|_| "what is no JSON")?;
     match head.kind() {
         Kind::Environment => only(&json, &ENVIRONMENT),
-        Kind::Check => all_public(json.member("context").ok_or("a check without a context")?, "", attributes),
+        // Without a context it is of the empty one.
+        Kind::Check => json.member("context").map_or(Ok(()), |context| all_public(context, "", attributes)),
         Kind::Segment => {
             opaque(head.key)?;
             only(&json, &["segment", "if"])?;
@@ -178,7 +179,7 @@ mod tests {
 
     fn examined(line: &str) -> Result<(), &'static str> {
         let attributes = Attributes::parse(&Json::parse(DECLARED.as_bytes()).unwrap()).unwrap();
-        examine([line.as_bytes()], &attributes).map_err(|exposed| exposed.what)
+        examine([line.as_bytes()], &attributes).pop().map_or(Ok(()), |exposed| Err(exposed.what))
     }
 
     fn flag(condition: &str) -> String {
@@ -205,6 +206,7 @@ mod tests {
             r#"{"environment":"production","project":"p","view":"client"}"#,
             r#"{"segment":"s:0123456789abcdef"}"#,
             r#"{"check":"f/1","flag":"f","at":"2026-01-01T00:00:00Z","context":{"country":"DE"},"expect":{}}"#,
+            r#"{"check":"f/1","flag":"f","at":"2026-01-01T00:00:00Z","expect":{}}"#,
             r#"{"flag":"f","type":"json","rev":1,"on":true,"values":{"on":{"attr":"email","in":["a"]}}}"#,
         ] {
             assert_eq!(examined(line), Ok(()), "{line}");

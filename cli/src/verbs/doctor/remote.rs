@@ -141,15 +141,17 @@ fn stream(name: &str, published: &Json<'_>, checks: &mut Checks) {
         let detail = format!("{name}: version {version} is not announced yet, {behind} entries behind");
         return checks.warn("stream", detail, "look again in a few seconds, then at the server's log");
     }
-    let left_out = published.member("left_out").and_then(Json::as_array).unwrap_or_default();
-    if let Some(first) = left_out.first() {
-        let more = match left_out.len() {
-            1 => String::new(),
-            count => format!(" and {} more", count.saturating_sub(1)),
-        };
+    if let Some(flags) = flags(published, "withheld") {
         checks.warn(
             "stream",
-            format!("{name}: clients do not get the client-visible flag {}{more}", told::plain(first)),
+            format!("{name}: not announced as written: flag {flags}"),
+            "a check of the publisher failed: the server's log says which; write the flag in another way, or upgrade",
+        );
+    }
+    if let Some(flags) = flags(published, "left_out") {
+        checks.warn(
+            "stream",
+            format!("{name}: clients do not get the client-visible flag {flags}"),
             "`flagstone attribute set` declares what its rules test, or `flagstone flag edit FLAG              --client-visible=false` says so",
         );
     }
@@ -161,5 +163,14 @@ fn stream(name: &str, published: &Json<'_>, checks: &mut Checks) {
             "heartbeats are missing: clients will say that it is stale; look at the server's log",
         ),
         _ => checks.ok("stream", format!("{name}: version {version}, announced")),
+    }
+}
+
+/// The first flag in a member, and how many more there are.
+fn flags(published: &Json<'_>, member: &str) -> Option<String> {
+    match published.member(member)?.as_array()? {
+        [] => None,
+        [first] => Some(told::plain(first)),
+        [first, more @ ..] => Some(format!("{} and {} more", told::plain(first), more.len())),
     }
 }

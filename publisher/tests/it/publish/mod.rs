@@ -8,4 +8,5 @@ mod happy;
 mod race;
 mod refusals;
 mod repair;
+mod withheld;
 mod world;

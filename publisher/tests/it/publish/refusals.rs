@@ -110,12 +110,6 @@ async fn a_line_that_serves_a_variation_it_lacks_is_refused() {
 }
 
 #[tokio::test]
-async fn a_check_that_does_not_hold_is_refused() {
-    const CHECK: &str = r#"{"check":"b/1","flag":"b","at":"2026-01-01T00:00:00Z","expect":{"variation":"gone","reason":"STATIC"}}"#;
-    assert_eq!(both(|lines| lines.push(CHECK.to_owned()), right).await, "check-failed");
-}
-
-#[tokio::test]
 async fn a_line_twice_is_refused() {
     assert_eq!(both(|lines| lines.push(flag("a", 9, true)), right).await, "content-unreadable");
 }

@@ -18,7 +18,7 @@ use flagstone_publisher::log::{
 use flagstone_publisher::publication::{MemoryPublications, Publications};
 use flagstone_publisher::publish::{
     Built, Layout, LineSource, Options, Ports, Progress, PublicationState, PublishError, Publisher,
-    SourceError,
+    SourceError, Withheld,
 };
 use flagstone_publisher::store::{MemoryStore, ObjectPath, ObjectStore};
 
@@ -69,7 +69,7 @@ impl LineSource for Folding {
         let mut lines: Vec<_> = lines.into_values().collect();
         lines.sort();
         let content = Content::from_lines(lines.iter().map(String::as_bytes)).unwrap();
-        Ok(Built { head: last.unwrap().head(), content })
+        Ok(Built { head: last.unwrap().head(), content, withheld: Withheld::default() })
     }
 }
 
