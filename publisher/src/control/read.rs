@@ -323,8 +323,8 @@ impl ControlPlane {
         }
         let snapshot = Arc::new(self.with_lists(compile(state, id)?).await?);
         let kept = (Arc::clone(environment), Arc::clone(&snapshot));
-        // What is looked at most often is what is there now.
-        if state.seq() >= self.inner.folded.newest_seq() {
+        // What is looked at most often is what is there now. A list that is missing may come back.
+        if state.seq() >= self.inner.folded.newest_seq() && snapshot.wanted_lists().is_empty() {
             compiled.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), kept);
         }
         Ok(snapshot)

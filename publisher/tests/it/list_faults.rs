@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use flagstone_model::context::Context;
 use flagstone_model::digest::Digest;
 use flagstone_model::key::ProjectId;
-use flagstone_publisher::control::{Erasure, Operation, PublicationState, Written};
+use flagstone_publisher::control::{Erasure, Operation, PublicationState, When, Written};
 use flagstone_publisher::list::{Base, ListKeys};
 use flagstone_publisher::log::{Appended, ChangeLog, Entry, Head, LogError, MemoryLog};
 use flagstone_publisher::private_object::{MemoryObjects, ORPHAN_MS, PrivateObjects};
@@ -20,7 +21,7 @@ use tokio::sync::Notify;
 
 use super::control::{Bench, NOW_MS, request};
 use super::lists::{lines, shop, vips};
-use super::project::{flag, production};
+use super::project::{flag, json, production};
 
 impl Bench {
     /// Writes the list as an object of its own.
@@ -85,6 +86,27 @@ async fn an_object_that_can_not_be_read_any_more_may_hold_whom_an_erasure_is_abo
     assert_eq!(erase().await.unwrap().erased, [first.seq]);
     assert!(bench.objects.all(&shop()).await.unwrap().iter().all(|(sha256, _)| *sha256 != object.sha256));
     assert_eq!(bench.expanded().await.unwrap().to_text(), "u-1\n");
+}
+
+#[tokio::test]
+async fn a_list_that_comes_back_is_evaluated_at_once() {
+    let bench = Bench::new().await;
+    bench.create("a").await;
+    bench.put("u-1\n").await.unwrap();
+    let rules = r#"{"on":true,"off":"off","rules":[{"id":"vip","if":[{"attr":"targetingKey","listed":"vips"}],"serve":"on"}],"fallthrough":{"serve":"off"}}"#;
+    bench.write(Operation::PutTargeting(production(), flag("a"), json(rules))).await.unwrap();
+    let object = bench.base().await;
+    let stored = bench.objects.stored(&shop(), &object.sha256).await.unwrap().unwrap();
+    bench.objects.tamper(&shop(), &object.sha256, |_| None);
+    let bench = bench.restarted();
+    let is_on = async || {
+        let context = Context::from_json(&json(r#"{"targetingKey":"u-1"}"#)).unwrap();
+        let told = bench.control.evaluate(&production(), Some("a"), &context, When::NOW).await.unwrap();
+        told.flags[0].2.contains(r#""variation":"on""#)
+    };
+    assert!(!is_on().await);
+    bench.objects.keep(&shop(), &object.sha256, &stored, NOW_MS).await.unwrap();
+    assert!(is_on().await);
 }
 
 /// A log that can be told to lose its store.
