@@ -9,12 +9,13 @@ use crate::args::{ApiArgs, percent};
 use crate::given::Given;
 
 #[derive(Debug, Args)]
-#[command(group(ArgGroup::new("change")))]
+#[command(group(ArgGroup::new("change")), group(ArgGroup::new("of_rule")))]
 #[command(after_help = "\
 Examples:
   flagstone diff new-checkout --rollout 25             whom 25 percent would move
   flagstone diff new-checkout --targeting @new.json --contexts users.jsonl
   flagstone diff new-checkout --off
+  flagstone diff search --reshuffle --rule cta-test    whom `experiment reshuffle` would deal another variation
   flagstone diff --dir flagstone --sample 5000         whom `apply` would move here
   flagstone diff --to-seq 41                           whom `restore --seq 41` would move
 
@@ -40,6 +41,8 @@ pub(crate) struct Diff {
     /// The flag is switched off.
     #[arg(long, requires = "key", group = "change")]
     pub(crate) off: bool,
+    #[command(flatten)]
+    pub(crate) of_rule: OfRule,
     /// All is as after this entry, as `restore` makes it.
     #[arg(long, value_name = "N", group = "change")]
     pub(crate) to_seq: Option<u64>,
@@ -63,4 +66,18 @@ pub(crate) struct Diff {
     pub(crate) at: Option<String>,
     #[command(flatten)]
     pub(crate) api: ApiArgs,
+}
+
+/// What becomes of one rule of the flag.
+#[derive(Debug, Args)]
+pub(crate) struct OfRule {
+    /// A ramp stops where it has got to, as `schedule pause` stops it.
+    #[arg(long, requires = "key", groups = ["change", "of_rule"])]
+    pub(crate) pause: bool,
+    /// The users of an experiment are dealt a variation anew, as `experiment reshuffle` does it.
+    #[arg(long, requires = "key", groups = ["change", "of_rule"])]
+    pub(crate) reshuffle: bool,
+    /// The rule of --pause or --reshuffle; `rollout` is the fallthrough. Needed where there are several.
+    #[arg(long, value_name = "RULE", requires = "of_rule")]
+    pub(crate) rule: Option<String>,
 }

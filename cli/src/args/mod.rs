@@ -20,7 +20,7 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 use flagstone_model::key::{EnvironmentId, FlagKey, ProjectId, VariationKey};
 
 pub(crate) use backup::{Backup, RestoreBackup};
-pub(crate) use diff::Diff;
+pub(crate) use diff::{Diff, OfRule};
 pub(crate) use entities::{
     DefinitionArgs, EnvCreate, EnvEdit, EnvVerb, FlagArchive, FlagCreate, FlagEdit, FlagShow, FlagVerb,
     ListArgs, ListContains, ListDelete, ListEdit, ListPut, ListShow, ListVerb, SegmentDelete, SegmentPut,

@@ -58,6 +58,21 @@ pub(super) fn notes(change: &Json<'_>) -> Vec<String> {
     told.collect()
 }
 
+/// What changed: its kind, and its name in words, such as `flag KEY in ENVIRONMENT`.
+pub(super) fn changed(change: &Json<'_>) -> (&'static str, String) {
+    const KINDS: [&str; 4] = ["flag", "segment", "list", "view"];
+    let keyed = KINDS.into_iter().find_map(|kind| Some((kind, change.member(kind)?.as_str()?)));
+    let (kind, name) = match keyed {
+        Some((kind, key)) => (kind, format!("{kind} {key}")),
+        None if change.member("attributes").is_some() => ("attributes", "attributes".to_owned()),
+        None => ("entity", text(change, "entity").to_owned()),
+    };
+    match text(change, "environment") {
+        "" => (kind, name),
+        id => (kind, format!("{name} in {id}")),
+    }
+}
+
 /// The phases of experiments that began with a change, in words.
 pub(super) fn phases(change: &Json<'_>) -> Vec<String> {
     let begun = change.member("phases").and_then(Json::as_array).unwrap_or_default();

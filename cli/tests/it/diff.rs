@@ -89,6 +89,63 @@ fn files_are_asked_about_as_plan_reads_them() {
 }
 
 #[test]
+fn a_new_phase_is_told_before_it_begins() {
+    let place = tempfile::tempdir().unwrap();
+    let dev = dev(place.path());
+    let targeting = |on: u32| {
+        format!(
+            r#"{{"on":true,"off":"off","fallthrough":{{"rollout":{{"weights":{{"on":{on},"off":{}}}}},"experiment":{{"name":"speed"}}}}}}"#,
+            100_000 - on
+        )
+    };
+    dev.done(&["flag", "edit", "search", "--targeting", &targeting(50_000)]);
+    let ran = dev.run(&["diff", "search", "--targeting", &targeting(20_000), "--sample", "50"]);
+    assert!(ran.out.contains("flag search in production: updated\n  new phase: "), "{}{}", ran.out, ran.err);
+    let ran = dev.run(&["diff", "search", "--reshuffle", "--rule", "rollout", "--sample", "50"]);
+    assert!(ran.out.contains("  new phase: ") && ran.out.contains("speed.2"), "{}{}", ran.out, ran.err);
+    let same = dev.done(&["diff", "search", "--reshuffle", "--sample", "50"]);
+    assert!(number(&same, &["moved"]) > 0);
+    let ran = dev.run(&["diff", "search", "--pause", "--sample", "50"]);
+    assert_ne!(ran.code, 0, "no ramp grows: {}", ran.out);
+    assert_eq!(dev.run(&["diff", "search", "--off", "--rule", "rollout"]).code, 2);
+}
+
+#[test]
+fn whatever_changes_is_told_by_its_kind() {
+    let place = tempfile::tempdir().unwrap();
+    let dev = dev(place.path());
+    dev.done(&["attribute", "set", "country=public"]);
+    dev.done(&["view", "set", "mobile", "--audience", "public", "--include", "tag", "--tag", "app"]);
+    let files = place.path().join("files");
+    let dir = files.to_str().unwrap();
+    dev.done(&["export", "--dir", dir]);
+    for (file, from, to) in [("attributes.json", "public", "hashed"), ("views/mobile.json", "app", "tablet")]
+    {
+        let path = files.join(file);
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from), "{text}");
+        fs::write(path, text.replace(&format!("\"{from}\""), &format!("\"{to}\""))).unwrap();
+    }
+    let ran = dev.run(&["diff", "--dir", dir]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(
+        ran.out.contains("attributes: updated\n") && ran.out.contains("view mobile: updated\n"),
+        "{}",
+        ran.out
+    );
+
+    let keys = place.path().join("keys.txt");
+    fs::write(&keys, "u-1\n").unwrap();
+    let put = dev.done(&["list", "put", "vips", keys.to_str().unwrap()]);
+    let seq = number(&put, &["seq"]).to_string();
+    dev.done(&["list", "add", "vips", "u-2"]);
+    let ran = dev.run(&["diff", "--to-seq", &seq]);
+    assert!(ran.out.contains("list vips in production: updated\n"), "{}{}", ran.out, ran.err);
+    let ran = dev.run(&["restore", "--seq", &seq, "--yes"]);
+    assert!(ran.out.contains("~ list vips in production: updated\n"), "{}{}", ran.out, ran.err);
+}
+
+#[test]
 fn a_wrong_file_of_contexts_is_told_by_its_line_and_not_by_what_stands_there() {
     let place = tempfile::tempdir().unwrap();
     let dev = dev(place.path());

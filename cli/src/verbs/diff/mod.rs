@@ -9,7 +9,7 @@ use flagstone_model::json::Json;
 use flagstone_publisher::preview::MAX_CONTEXTS;
 
 use crate::api::Api;
-use crate::args::Diff;
+use crate::args::{Diff, OfRule};
 use crate::failure::Failure;
 use crate::screen::Screen;
 use crate::surroundings::Surroundings;
@@ -49,15 +49,21 @@ fn change(args: &Diff) -> Result<Option<Members>, Failure> {
         }
         Diff { on: true, .. } => ("on", Json::from(true)),
         Diff { off: true, .. } => ("on", Json::from(false)),
+        Diff { of_rule: OfRule { pause: true, rule, .. }, .. } => ("pause", of_rule(rule.as_deref())),
+        Diff { of_rule: OfRule { reshuffle: true, rule, .. }, .. } => ("reshuffle", of_rule(rule.as_deref())),
         Diff { to_seq: Some(seq), .. } => ("restore", Json::object([("seq", Json::from(*seq))])),
         Diff { key: Some(key), .. } => {
             return Err(Failure::usage(format!("what would change about `{key}`?"))
-                .hint("--targeting, --rollout, --on, --off, or --to-seq says it"));
+                .hint("--targeting, --rollout, --on, --off, --pause, --reshuffle, or --to-seq says it"));
         }
         _ => return Ok(None),
     };
     let flag = args.key.as_ref().map(|key| ("flag", Json::from(key.to_string())));
     Ok(Some(flag.into_iter().chain([change]).collect()))
+}
+
+fn of_rule(rule: Option<&str>) -> Json<'static> {
+    Json::object(rule.map(|rule| ("rule", Json::from(rule.to_owned()))))
 }
 
 /// For whom, and when.

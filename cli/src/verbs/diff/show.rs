@@ -20,7 +20,10 @@ pub(super) fn answer(
         return screen.line("nothing to do");
     }
     for change in changes {
-        screen.line(format!("{}: {}", entity(change), told::text(change, "action")))?;
+        screen.line(format!("{}: {}", told::changed(change).1, told::text(change, "action")))?;
+        for words in told::notes(change).into_iter().chain(told::phases(change)) {
+            screen.line(format!("  {words}"))?;
+        }
     }
     if let Some(asked) = answer.member("needs_confirmation") {
         screen.note(format_args!("{}: it takes --confirm", told::text(asked, "detail")));
@@ -50,17 +53,6 @@ fn moving(contexts: i64) -> String {
         0 => "none of them moves".to_owned(),
         1 => "1 moves".to_owned(),
         _ => format!("{contexts} move"),
-    }
-}
-
-fn entity(change: &Json<'_>) -> String {
-    let (kind, key) = match told::text(change, "flag") {
-        "" => ("segment", told::text(change, "segment")),
-        key => ("flag", key),
-    };
-    match told::text(change, "environment") {
-        "" => format!("{kind} {key}"),
-        id => format!("{kind} {key} in {id}"),
     }
 }
 

@@ -32,26 +32,14 @@ pub(crate) fn changes(screen: &Screen, changed: &[Json<'static>]) -> Result<(), 
 }
 
 fn entity(screen: &Screen, change: &Json<'static>) -> Result<(), Failure> {
-    let (flag, segment) = (told::text(change, "flag"), told::text(change, "segment"));
-    let view = told::text(change, "view");
-    let (kind, key) = match (flag, segment, view) {
-        ("", "", "") => ("attributes", ""),
-        ("", "", view) => ("view", view),
-        ("", segment, _) => ("segment", segment),
-        (flag, ..) => ("flag", flag),
-    };
-    let environment = match told::text(change, "environment") {
-        "" => String::new(),
-        id => format!(" in {id}"),
-    };
+    let (kind, name) = told::changed(change);
     let action = told::text(change, "action");
     let (mark, paint) = match action {
         "created" => ("+", Paint::Green),
         "archived" | "deleted" => ("-", Paint::Red),
         _ => ("~", Paint::Yellow),
     };
-    let head = format!("{mark} {}{environment}", format!("{kind} {key}").trim_end());
-    screen.line(format!("{}: {action}", screen.paint(paint, head)))?;
+    screen.line(format!("{}: {action}", screen.paint(paint, format!("{mark} {name}"))))?;
     let none = Json::Null;
     let (from, to) = (change.member("from").unwrap_or(&none), change.member("to").unwrap_or(&none));
     match action {
@@ -68,10 +56,10 @@ fn entity(screen: &Screen, change: &Json<'static>) -> Result<(), Failure> {
             }
         }
     }
-    if !environment.is_empty() && !flag.is_empty() {
-        for words in told::notes(change) {
-            screen.line(format!("    {}", screen.paint(Paint::Dim, words)))?;
-        }
+    for words in told::notes(change) {
+        screen.line(format!("    {}", screen.paint(Paint::Dim, words)))?;
+    }
+    if kind == "flag" && change.member("environment").is_some() {
         for phase in told::phases(change) {
             screen.line(format!("    {}", screen.paint(Paint::Yellow, phase)))?;
         }

@@ -20,7 +20,7 @@ use crate::{Service, answer};
 /// What a body says beside the change itself.
 const QUESTION: [&str; 3] = ["contexts", "sample", "at"];
 /// Changes that are no document but an action on a flag.
-const ACTIONS: [&str; 3] = ["on", "rollout", "restore"];
+const ACTIONS: [&str; 5] = ["on", "rollout", "restore", "reshuffle", "pause"];
 /// Where the one change of a body stands among several.
 const ONE: &str = "/changes/0";
 
@@ -141,6 +141,8 @@ fn of_action(environment: &EnvironmentId, action: &'static str, body: &Json<'_>)
         ("restore", None) => Trial::Several(Several::RestoreEnvironment(environment, of)),
         (_, None) => return Err(Problem::body("/flag", "the member `flag` is missing")),
         ("restore", Some(flag)) => Trial::One(Operation::RestoreTargeting(environment, flag, of)),
+        ("reshuffle", Some(flag)) => Trial::One(Operation::Reshuffle(environment, flag, of)),
+        ("pause", Some(flag)) => Trial::One(Operation::PauseRamp(environment, flag, of)),
         ("rollout", Some(flag)) => Trial::One(Operation::Rollout(environment, flag, of)),
         (_, Some(flag)) => {
             let on = of.as_bool().ok_or_else(|| Problem::body("/on", "`true` or `false` is wanted here"))?;

@@ -73,6 +73,51 @@ async fn every_shape_of_a_change_can_be_previewed() {
 }
 
 #[tokio::test]
+async fn a_reshuffle_moves_whom_its_preview_named_and_a_pause_those_who_would_have_joined() {
+    const FLAG: &str = "/v1/projects/demo/environments/production/flags/payments";
+    let world = World::with_flags().await;
+    let halves = r#"{"weights":{"on":50000,"off":50000}}"#;
+    let body = format!(r#"{{"on":true,"fallthrough":{{"rollout":{halves},"experiment":{{"name":"pay"}}}}}}"#);
+    world.expect(StatusCode::OK, put(FLAG, &body)).await;
+    let served = async || {
+        let mut served = Vec::new();
+        for number in 0..20 {
+            let body = format!(r#"{{"flag":"payments","context":{{"targetingKey":"u-{number}"}}}}"#);
+            let told = world.expect(StatusCode::OK, post(&format!("{E}/evaluate"), &body)).await;
+            served.push(told.text().contains(r#""variation":"on""#));
+        }
+        served
+    };
+    let contexts: Vec<_> = (0..20).map(|number| format!(r#"{{"targetingKey":"u-{number}"}}"#)).collect();
+    let body = format!(r#"{{"flag":"payments","reshuffle":{{}},"contexts":[{}]}}"#, contexts.join(","));
+    let answer = told(&world, &body).await;
+    let flags = answer.member("flags").and_then(Json::as_array).unwrap();
+    let of = flags.iter().find(|of| of.member("flag").and_then(Json::as_str) == Some("payments")).unwrap();
+    let units = of.member("units").and_then(Json::as_array).unwrap();
+    let named: Vec<_> =
+        units.iter().map(|unit| unit.member("index").and_then(Json::as_integer).unwrap()).collect();
+    let before = served().await;
+    world.expect(StatusCode::OK, post(&format!("{FLAG}/reshuffle"), "")).await;
+    let after = served().await;
+    let both = (0..).zip(before.iter().zip(&after));
+    let moved: Vec<i64> =
+        both.filter(|(_, (before, after))| before != after).map(|(index, _)| index).collect();
+    assert!(!named.is_empty() && moved == named, "{moved:?} {named:?}");
+
+    let steps = r#"[["2026-11-21T12:00:00Z","10%"],["2026-11-23T12:00:00Z","100%"]]"#;
+    let body =
+        format!(r#"{{"on":true,"fallthrough":{{"ramp":{{"serve":"on","steps":{steps}}},"serve":"off"}}}}"#);
+    let written = world.ask(put(&format!("{FLAG}?confirm=true"), &body)).await;
+    assert_eq!(written.status, StatusCode::OK, "{}", written.text());
+    let moved = async |at: &str| {
+        let body = format!(r#"{{"flag":"payments","pause":{{}},"sample":{{"size":200}}{at}}}"#);
+        told(&world, &body).await.member("moved").and_then(Json::as_integer)
+    };
+    assert_eq!(moved("").await, Some(0));
+    assert!(moved(r#","at":"2026-11-24T00:00:00Z""#).await > Some(100));
+}
+
+#[tokio::test]
 async fn what_is_wrong_is_told_where_it_stands_in_the_body() {
     let world = World::with_flags().await;
     for (body, code, pointer) in [
