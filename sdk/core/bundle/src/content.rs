@@ -1,5 +1,6 @@
 //! Contents: the sorted lines of one version, and their hash (FORMAT T-3.1, T-3.2).
 
+use core::fmt;
 use std::sync::{Arc, OnceLock};
 
 use flagstone_model::digest::Digest;
@@ -98,10 +99,17 @@ impl ContentError {
 ///
 /// Cloning and [`apply`](Self::apply) share chunks, so an update costs what it touches. Line digests are computed when
 /// the content hash is first asked for, and carried over to the next version.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Content {
     chunks: Chunks,
     hash: OnceLock<Digest>,
+}
+
+/// Says how many lines there are: what stands in them may be personal.
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Content({} lines)", self.len())
+    }
 }
 
 impl Content {

@@ -1,5 +1,7 @@
 //! Lines with valid names in one buffer: what contents and deltas are made of (FORMAT T-3.2).
 
+use core::fmt;
+
 use flagstone_model::line::Head;
 
 /// Where one line lies in its buffer.
@@ -14,10 +16,17 @@ struct Mark {
 /// Lines one after the other, each with its newline and the place of its name.
 ///
 /// Buffers stay below 4 GiB because their input is capped long before.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct Lines {
     bytes: Vec<u8>,
     marks: Vec<Mark>,
+}
+
+/// Says how many there are: what stands in them may be personal.
+impl fmt::Debug for Lines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} lines", self.len())
+    }
 }
 
 /// One line and the part of it that names it.

@@ -233,3 +233,12 @@ fn lines_from_a_builder_hold_no_newline() {
     let lines = [b"{\"flag\":\"a\"}\n{\"flag\":\"b\"}".as_slice()];
     assert_eq!(Content::from_lines(lines.into_iter()).unwrap_err().detail(), "line-head");
 }
+
+#[test]
+fn debug_shows_no_line() {
+    let line = r#"{"flag":"a","values":{"on":"canary"}}"#;
+    let before = content(&[]).unwrap();
+    let after = content(&[line, &flag("b", 1)]).unwrap();
+    assert_eq!(format!("{after:?}"), "Content(2 lines)");
+    assert_eq!(format!("{:?}", after.diff(&before)), "DeltaLines { upserts: 2 lines, drops: 0 lines }");
+}
