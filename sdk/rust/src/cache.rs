@@ -253,6 +253,27 @@ mod tests {
         assert_eq!(cache.read().unwrap().unwrap(), b"newer");
     }
 
+    /// Two processes may be at different versions for a while.
+    #[test]
+    fn lists_go_with_the_bundle_that_named_them_and_not_before() {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = cache(directory.path());
+        cache.save(b"newer", &BTreeSet::new(), |_| true).unwrap();
+        let digest = Digest::of(b"list");
+        let list = cache.lists().join(format!("{digest}.txt.zst"));
+        create_directory(&cache.lists()).unwrap();
+        fs::write(&list, b"list").unwrap();
+        assert_eq!(cache.save(b"older", &BTreeSet::new(), |_| false).unwrap(), Saved::NotOlder);
+        let lock = File::open(cache.path("bundle.lock")).unwrap();
+        lock.lock().unwrap();
+        assert_eq!(cache.save(b"other", &BTreeSet::new(), |_| true).unwrap(), Saved::Busy);
+        lock.unlock().unwrap();
+        cache.save(b"next", &[digest].into(), |_| true).unwrap();
+        assert!(list.exists());
+        cache.save(b"last", &BTreeSet::new(), |_| true).unwrap();
+        assert!(!list.exists());
+    }
+
     #[test]
     fn a_busy_lock_skips_the_save() {
         let directory = tempfile::tempdir().unwrap();

@@ -149,6 +149,7 @@
 //!   those of the system's proxy.
 //! * It sends records nowhere by itself, and keeps none over a restart: a sink does. What waits in the queue when the
 //!   process is killed is lost, which [`Client::close`] prevents.
+//! * It holds no more than [`MAX_LISTS_BYTES`] of lists: those beyond, in the order of their keys, stay missing.
 //! * Flags on a schedule change without [`on_change`](Client::on_change): nobody watches the clock for it.
 //! * A stale snapshot is served and said to be stale; a strict mode that refuses new content under `expired` comes
 //!   with root walking.
