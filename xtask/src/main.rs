@@ -16,6 +16,7 @@ mod dependencies;
 mod differential;
 mod fuzz;
 mod ran;
+mod reference;
 mod steps;
 mod tools;
 

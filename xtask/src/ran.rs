@@ -1,28 +1,28 @@
 //! Which tests and vectors ran: the step `tests` writes it down, the step `ran` holds `docs/FORMAT.md` to it, and runs the
 //! vectors on the second reader, too.
 //!
-//! `target/ran.txt` has one line for each test, `OUTCOME AREA::PATH`, and one for each file of vectors that a runner
+//! `ran.txt`, in cargo's target folder, has one line for each test, `OUTCOME AREA::PATH`, and one for each file of vectors that a runner
 //! printed as `vectors ran: FILE…`, `vectors testdata/FILE`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
 use crate::clauses::{AREAS, promised};
+use crate::reference::{script, without_python};
 use crate::steps::{Outcome, Tree, output, succeed};
 
-fn record(tree: &Tree) -> PathBuf {
-    tree.root.join("target").join("ran.txt")
+fn record(tree: &Tree) -> Result<PathBuf> {
+    Ok(tree.target_folder()?.join("ran.txt"))
 }
 
 /// Runs every test and documentation example, shows what `cargo test` shows, and writes down what ran.
 ///
 /// All test binaries run even if one fails, so that one run shows everything.
 pub(crate) fn run_tests(tree: &Tree) -> Result<Outcome> {
-    let file = record(tree);
+    let file = record(tree)?;
     let _ = std::fs::remove_file(&file);
     let areas = areas_of_binaries(tree)?;
     let (reader, writer) = std::io::pipe().context("making a pipe")?;
@@ -92,9 +92,6 @@ impl Log {
 
     /// Takes one line; says whether it is worth showing.
     fn take(&mut self, line: &str) -> bool {
-        if let Some(files) = line.strip_prefix("vectors ran: ") {
-            self.ran.extend(files.split_whitespace().map(|file| format!("vectors testdata/{file}")));
-        }
         let trimmed = line.trim_start();
         if trimmed.starts_with("Running ") || trimmed.starts_with("Doc-tests ") {
             let binary = trimmed.rsplit_once('(').and_then(|(_, path)| path.strip_suffix(')'));
@@ -105,6 +102,10 @@ impl Log {
             self.is_printed = true;
         } else if line == "failures:" || line.starts_with("test result: ") {
             self.is_printed = false;
+        } else if self.is_printed {
+            // Only a test that passed shows what it printed there, and what it printed is no result.
+            let files = line.strip_prefix("vectors ran: ").unwrap_or_default().split_whitespace();
+            self.ran.extend(files.map(|file| format!("vectors testdata/{file}")));
         } else if let (Some(area), Some((name, outcome))) = (self.area, result_of(line)) {
             self.ran.insert(format!("{outcome} {area}::{name}"));
         }
@@ -122,7 +123,7 @@ fn result_of(line: &str) -> Option<(&str, &str)> {
 
 /// Fails with every test and vector that the text names and that did not run in the last run of the tests.
 pub(crate) fn check(tree: &Tree) -> Result<Outcome> {
-    let file = record(tree);
+    let file = record(tree)?;
     let text = std::fs::read_to_string(&file)
         .with_context(|| format!("{} is missing: run the step `tests`", file.display()))?;
     let ran: BTreeSet<&str> = text.lines().collect();
@@ -138,23 +139,15 @@ pub(crate) fn check(tree: &Tree) -> Result<Outcome> {
         bail!("{faults} tests or vectors are named and did not run");
     }
     println!("{} tests and vectors are named, and ran", promised.len());
-    reference(tree)
+    second_reader(tree)
 }
 
 /// The second reader runs the same vectors: an expected value that only one reader has is no fact.
-fn reference(tree: &Tree) -> Result<Outcome> {
-    let mut command = Command::new("python3");
-    command.current_dir(&tree.root).arg("testdata/reference/vectors.py");
-    match succeed(command) {
-        Err(error) if !tree.ci && is_missing(&error) => {
-            Ok(Outcome::Skipped("the vectors on the reference need python3".to_owned()))
-        }
-        outcome => outcome,
+fn second_reader(tree: &Tree) -> Result<Outcome> {
+    match without_python(tree)? {
+        Some(outcome) => Ok(outcome),
+        None => succeed(script(tree, "vectors.py", &[])),
     }
-}
-
-fn is_missing(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::NotFound)
 }
 
 /// Why a name does not stand for something that ran and passed.
@@ -168,14 +161,12 @@ fn fault(name: &str, ran: &BTreeSet<&str>) -> Option<&'static str> {
         let (of, module) = ran.split_once("::")?;
         (of == area && module.rsplit("::").next() == Some(function)).then_some(outcome)
     });
+    // Of several tests of one name every one is meant.
     let Some(first) = outcomes.next() else { return Some("did not run") };
-    let outcomes: Vec<_> = outcomes.chain([first]).collect();
-    if outcomes.contains(&"ok") {
-        None
-    } else if outcomes.contains(&"ignored") {
-        Some("was ignored")
-    } else {
-        Some("failed")
+    match outcomes.chain([first]).find(|outcome| *outcome != "ok") {
+        None => None,
+        Some("ignored") => Some("was ignored"),
+        Some(_) => Some("failed"),
     }
 }
 
@@ -189,10 +180,17 @@ test exits::a ... ok
 test exits::b - should panic ... ok
 test exits::c ... ignored, too slow
 test exits::d ... FAILED
+test first::twice ... ok
+test second::twice ... FAILED
+test third::twice ... ok
+vectors ran: x/uncaptured.jsonl
 successes:
 ---- vectors::e stdout ----
 vectors ran: x/lines.jsonl x/cases.jsonl
-test exits::printed ... no
+test exits::printed ... ok
+failures:
+---- vectors::f stdout ----
+vectors ran: x/failed.jsonl
 test result: ok. 4 passed
      Running unittests src/main.rs (target/debug/deps/other-2)
 test a ... ok
@@ -213,14 +211,17 @@ test src/lib.rs - (line 3) ... ok";
             ran,
             [
                 "FAILED eval::exits::d",
+                "FAILED eval::second::twice",
                 "ignored eval::exits::c",
                 "ok eval::exits::a",
                 "ok eval::exits::b",
+                "ok eval::first::twice",
+                "ok eval::third::twice",
                 "vectors testdata/x/cases.jsonl",
                 "vectors testdata/x/lines.jsonl",
             ]
         );
-        assert!(!shown.iter().any(|line| line.contains("stdout") || line.starts_with("vectors")));
+        assert!(!shown.iter().any(|line| line.contains("vectors::e") || line.contains("x/lines.jsonl")));
         assert!(shown.contains(&"test exits::a ... ok") && shown.contains(&"test result: ok. 4 passed"));
     }
 
@@ -234,9 +235,12 @@ test src/lib.rs - (line 3) ... ok";
             ("eval::c", Some("was ignored")),
             ("eval::d", Some("failed")),
             ("eval::e", Some("did not run")),
+            ("eval::printed", Some("did not run")),
+            ("eval::twice", Some("failed")),
             ("model::a", Some("did not run")),
             ("testdata/x/cases.jsonl", None),
             ("testdata/x/other.jsonl", Some("did not run")),
+            ("testdata/x/failed.jsonl", Some("did not run")),
         ] {
             assert_eq!(fault(name, &ran), expected, "{name}");
         }

@@ -79,6 +79,15 @@ impl Tree {
         }
         command
     }
+
+    /// Where cargo puts what it builds.
+    pub(crate) fn target_folder(&self) -> Result<PathBuf> {
+        let metadata = output(self.cargo(&["metadata", "--format-version", "1", "--no-deps"]))?;
+        let metadata: serde_json::Value =
+            serde_json::from_str(&metadata).context("reading cargo metadata")?;
+        let folder = metadata.get("target_directory").and_then(serde_json::Value::as_str);
+        folder.map(PathBuf::from).context("cargo names its folder")
+    }
 }
 
 /// Runs a command with this process's output; anything but success is an error.
