@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use flagstone_model::network::{Network, address};
+use flagstone_publisher::lower::meant_network;
 
 use crate::shape::{Choices, Shaped};
 
@@ -25,8 +26,15 @@ pub(crate) fn body(bytes: &[u8]) -> bool {
             assert_eq!(again.contains(host), network.contains(host));
         }
     }
-    if let Ok(around) = Network::around(block) {
-        Network::parse(&around.to_string()).expect("a network that is proposed is read");
+    // What is proposed for a network that is none is one, and holds what was written; one that is stays.
+    if let Ok(meant) = meant_network(block) {
+        let spelled = Block::read(&meant.to_string()).expect("a network");
+        let written = block.split_once('/').map_or(block, |(address, _)| address);
+        let differing = spelled.first.bits ^ Bits::read(written).expect("an address").bits;
+        assert_eq!(differing & mask(spelled.length), 0, "{meant} for {block:?}");
+    }
+    if let Ok(network) = network {
+        assert_eq!(meant_network(block), Ok(network));
     }
     host_read.is_some() || network.is_ok()
 }

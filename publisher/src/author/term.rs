@@ -8,7 +8,7 @@ use flagstone_model::network::{self, Network, NetworkError};
 use flagstone_model::pattern::Pattern;
 
 use super::read::Reader;
-use crate::lower::{PatternProblem, VersionProblem, lower_pattern, lower_version};
+use crate::lower::{PatternProblem, VersionProblem, lower_pattern, lower_version, meant_network};
 
 /// How much of a text that is no network is told.
 const MAX_SHOWN_CHARS: usize = 64;
@@ -55,7 +55,7 @@ impl Term {
 
     /// A network, or an address, which is a network of one (FORMAT M-4.5).
     pub fn of_network(text: &str) -> Result<Self, NetworkError> {
-        let network = if text.contains('/') { Network::parse(text) } else { Network::around(text) }?;
+        let network = if text.contains('/') { Network::parse(text) } else { meant_network(text) }?;
         Ok(Self { written: text.into(), published: network.to_string().into() })
     }
 
@@ -86,8 +86,7 @@ impl Term {
         if text.split_once('%').is_some_and(|(address, _)| network::address(address).is_some()) {
             return reader.none("an address has no zone: leave out what begins with `%`");
         }
-        let hint =
-            Network::around(text).map(|meant| format!("; did you mean `{meant}`?")).unwrap_or_default();
+        let hint = meant_network(text).map(|meant| format!("; did you mean `{meant}`?")).unwrap_or_default();
         let shown: String = text.chars().take(MAX_SHOWN_CHARS).collect();
         reader.none(format!(
             "`{shown}` is no network: write ADDRESS/BITS, all bits after those zero, such as 10.0.0.0/8 or \

@@ -10,12 +10,14 @@ pub mod rollout;
 pub mod salt;
 
 mod flag;
+mod network;
 mod pattern;
 mod segment;
 mod split;
 mod version;
 
 pub use flag::{lower_flag, reserve};
+pub use network::meant_network;
 pub use pattern::{PatternProblem, lower_pattern};
 pub use segment::{lower_environment, lower_segment};
 pub(crate) use split::take;

@@ -1,7 +1,7 @@
 //! IP addresses, and networks of them (FORMAT M-4.5, `cidr`).
 #![deny(clippy::arithmetic_side_effects)]
 
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::net::{IpAddr, Ipv4Addr};
 
 /// Reads an address as contexts carry it: IPv4 without leading zeros, or IPv6 without a zone. An IPv6 address that
 /// carries an IPv4 one, `::ffff:a.b.c.d`, is that IPv4 address.
@@ -99,24 +99,6 @@ impl core::fmt::Display for Network {
     }
 }
 
-impl Network {
-    /// The smallest network that holds the address, whose further bits may be set: for what people write.
-    pub fn around(text: &str) -> Result<Self, NetworkError> {
-        let Some((address, bits)) = text.split_once('/') else {
-            let address = self::address(text).ok_or(NetworkError)?;
-            let bits = if address.is_ipv4() { 32 } else { 128 };
-            return Ok(Self { first: address, bits });
-        };
-        let first: IpAddr = address.parse().map_err(|_| NetworkError)?;
-        let wide: u8 = bits.parse().map_err(|_| NetworkError)?;
-        let first = match first {
-            IpAddr::V4(first) => IpAddr::V4(Ipv4Addr::from_bits(first.to_bits() & mask4(wide))),
-            IpAddr::V6(first) => IpAddr::V6(Ipv6Addr::from_bits(first.to_bits() & mask6(wide))),
-        };
-        Self::parse(&format!("{first}/{bits}"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -204,22 +186,6 @@ mod tests {
             "10.0.0.0/1000",
         ] {
             assert_eq!(Network::parse(text), Err(NetworkError), "{text}");
-        }
-    }
-
-    #[test]
-    fn what_people_write_becomes_the_network_around_it() {
-        for (written, network) in [
-            ("10.1.2.3/8", "10.0.0.0/8"),
-            ("10.1.2.3", "10.1.2.3/32"),
-            ("2001:db8::1/32", "2001:db8::/32"),
-            ("::1", "::1/128"),
-            ("::ffff:10.1.2.3/112", "10.1.0.0/16"),
-        ] {
-            assert_eq!(Network::around(written).unwrap().to_string(), network);
-        }
-        for text in ["10.1.2.3/33", "10.1.2.3/08", "x/8", "10.0.0.0/"] {
-            assert_eq!(Network::around(text), Err(NetworkError), "{text}");
         }
     }
 }
