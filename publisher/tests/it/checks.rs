@@ -148,6 +148,9 @@ fn a_check_that_was_confirmed_to_break_is_left_out_and_asked_about_no_more() {
     project.segment("staff", r#"{"description":"nobody","include":["u-1"]}"#);
     let all = project.try_segment("staff", r#"{"rules":[{"if":[]}]}"#).unwrap_err().to_string();
     assert!(all.starts_with("check 1 of") && !all.contains("check 2 of"), "{all}");
+    // A copy of the environment has it as it is.
+    let copy = json(r#"{"id":"copy","copy_from":"production"}"#);
+    assert!(change::create_environment(&project.state, &copy, &crate::project::salt()).is_ok());
     // Whoever writes the targeting mends it.
     let put = project.try_put("cart", &cart(&checks).replace("DE", "AT"));
     assert_eq!(told(put), [(FAILED, "/checks/1".into())]);

@@ -188,3 +188,40 @@ async fn a_change_that_reaches_more_than_half_of_many_flags_needs_confirmation_a
     world.expect(StatusCode::OK, post(&format!("{on}?confirm=true"), "")).await;
     world.expect(StatusCode::OK, post(&format!("{E}/flags/payments/off"), "")).await;
 }
+
+#[tokio::test]
+async fn a_change_that_breaks_a_check_of_another_targeting_asks_and_confirmed_is_made() {
+    let world = World::with_flags().await;
+    let check = |expect: &str| {
+        format!(
+            r#"{{"at":"2026-12-02T12:00:00Z","context":{{"email":"a@example.com"}},"expect":{{"variation":"{expect}"}}}}"#
+        )
+    };
+    let targeting = |expect: &str| {
+        format!(
+            r#"{{"on":true,"off":"off","rules":[{{"id":"beta","if":[{{"segment":["beta"]}}],"serve":"on"}}],"fallthrough":{{"serve":"off"}},"checks":[{}]}}"#,
+            check(expect)
+        )
+    };
+    let flag = format!("{E}/flags/new-checkout");
+    let good = world.expect(StatusCode::OK, put(&flag, &targeting("on"))).await;
+    let seq = good.json().member("seq").and_then(Json::as_integer).unwrap();
+    let own = world.ask(put(&flag, &targeting("off"))).await;
+    assert_eq!((own.status, own.code().as_str()), (StatusCode::BAD_REQUEST, "check-failed"));
+    let (segment, restore) = (format!("{E}/segments/beta"), format!("{E}/restore"));
+    let (nobody, back) = (put(&segment, "{}"), format!(r#"{{"seq":{seq}}}"#));
+    let before = world.log_head().await;
+    let asked = world.ask(nobody).await;
+    assert_eq!((asked.status, asked.code().as_str()), (StatusCode::CONFLICT, "needs-confirmation"));
+    let told = asked.text();
+    assert!(told.contains("check 1 of flag `new-checkout` in environment `production`"), "{told}");
+    assert_eq!(world.log_head().await, before);
+    world.expect(StatusCode::OK, put(&format!("{segment}?confirm=true"), "{}")).await;
+    let broken = world.log_head().await.unwrap();
+    // It was as it should be, and comes back so without a question; back to where it was broken is a question again.
+    world.expect(StatusCode::OK, post(&restore, &back)).await;
+    let broken = format!(r#"{{"seq":{broken}}}"#);
+    let asked = world.ask(post(&restore, &broken)).await;
+    assert_eq!((asked.status, asked.code().as_str()), (StatusCode::CONFLICT, "needs-confirmation"));
+    world.expect(StatusCode::OK, post(&format!("{restore}?confirm=true"), &broken)).await;
+}
