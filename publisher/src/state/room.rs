@@ -1,17 +1,18 @@
 //! How much room an environment takes in its snapshots, and whether there is any left (FORMAT M-11.1, T-3.2).
 //!
 //! What is written and can not be published would hold up everything after it, kill switches too. So growth past a
-//! limit is refused when it is written, while what takes no more than it took, as switching off does, always passes.
+//! limit is refused when it is written, while what takes no more than it took, as switching off does, always passes: that
+//! is seen in what changed, without a look at the rest.
 
 use core::fmt;
 use std::sync::Arc;
 
 use flagstone_bundle::container::encode_zstd_level;
-use flagstone_model::key::{EnvironmentId, ProjectId, ViewId};
+use flagstone_model::key::{EnvironmentId, FlagKey, ListKey, ProjectId, SegmentKey, ViewId};
 use flagstone_model::limits::{MAX_ENVIRONMENT_INSTRUCTIONS, MAX_LINES, MAX_STORED_BYTES};
 
 use super::State;
-use super::entity::EnvironmentState;
+use super::entity::{EnvironmentState, FlagInEnvironment, ListState, SegmentState};
 use crate::author::{Segment, ViewDefinition};
 
 /// Most raw bytes of an environment's keyed views; a reader takes 32 MiB.
@@ -52,14 +53,91 @@ impl Limit {
         }
     }
 
-    fn of(self, environment: &EnvironmentState, project: &ProjectId) -> usize {
+    /// What a flag takes.
+    fn of_flag(self, environment: &EnvironmentState, key: &FlagKey, flag: &FlagInEnvironment) -> usize {
+        let line = match self {
+            _ if flag.is_archived() => return 0,
+            Self::Lines => return flag.targeting.authored.checks.len().saturating_add(1),
+            Self::Instructions => return flag.targeting.authored.instructions(),
+            Self::Public if !flag.flag.definition.client_visible => return 0,
+            Self::Public => match flag.redacted(environment.redactor()) {
+                Ok(line) => line,
+                Err(_) => return 0,
+            },
+            Self::Keyed | Self::Packed => flag.line(),
+        };
+        let keys = key.as_str().len().saturating_mul(2);
+        let checks = flag.targeting.authored.checks.len().saturating_mul(keys);
+        let checks = checks.saturating_add(flag.targeting.check_bytes);
+        flag.size_of(line).saturating_add(checks).saturating_add(1)
+    }
+
+    /// What a segment takes.
+    fn of_segment(self, environment: &EnvironmentState, key: &SegmentKey, segment: &SegmentState) -> usize {
+        let Some(line) = segment.line(key) else { return 0 };
         match self {
-            Self::Lines => environment.line_count(),
-            Self::Instructions => environment.instructions(),
-            Self::Keyed => environment.keyed_bytes(project),
-            Self::Public => environment.public_bytes(project),
-            Self::Packed => environment.packed_bytes(project),
+            Self::Lines => 1,
+            Self::Instructions => segment.segment.as_ref().map_or(0, Segment::instructions),
+            Self::Public => {
+                let redacted = segment.redacted(key, environment.redactor()).and_then(Result::ok);
+                redacted.map_or(0, |line| line.len().saturating_add(1))
+            }
+            Self::Keyed | Self::Packed => line.len().saturating_add(1),
         }
+    }
+
+    /// What a list takes.
+    fn of_list(self, key: &ListKey, list: &ListState) -> usize {
+        match (self, list.line(key)) {
+            (Self::Instructions | Self::Public, _) | (_, None) => 0,
+            (Self::Lines, Some(_)) => 1,
+            (Self::Keyed | Self::Packed, Some(line)) => line.len().saturating_add(1),
+        }
+    }
+
+    /// What the line of the environment itself takes.
+    fn of_own(self, environment: &EnvironmentState, project: &ProjectId) -> usize {
+        match self {
+            Self::Lines => 1,
+            Self::Instructions => 0,
+            Self::Keyed | Self::Public | Self::Packed => {
+                environment.own_line(project, &ViewId::server()).len().saturating_add(1)
+            }
+        }
+    }
+
+    /// What an environment takes by what it does not share with another one.
+    fn apart(self, environment: &EnvironmentState, other: &EnvironmentState, project: &ProjectId) -> usize {
+        let flags = environment.flags.iter_apart(&other.flags);
+        let flags = flags.map(|(key, flag)| self.of_flag(environment, key, flag));
+        let segments = environment.segments.iter_apart(&other.segments);
+        let segments = segments.map(|(key, segment)| self.of_segment(environment, key, segment));
+        let lists = environment.lists.iter_apart(&other.lists).map(|(key, list)| self.of_list(key, list));
+        let own = self.of_own(environment, project);
+        flags.chain(segments).chain(lists).chain([own]).fold(0, usize::saturating_add)
+    }
+
+    /// What an environment takes in all.
+    fn all(self, environment: &EnvironmentState, project: &ProjectId) -> usize {
+        let is_visible = |flag: &Arc<FlagInEnvironment>| flag.flag.definition.client_visible;
+        if self == Self::Public && !environment.flags.values().any(is_visible) {
+            return 0;
+        }
+        let flags = environment.flags.iter().map(|(key, flag)| self.of_flag(environment, key, flag));
+        let segments =
+            environment.segments.iter().map(|(key, segment)| self.of_segment(environment, key, segment));
+        let lists = environment.lists.iter().map(|(key, list)| self.of_list(key, list));
+        let own = self.of_own(environment, project);
+        let all = flags.chain(segments).chain(lists).chain([own]).fold(0, usize::saturating_add);
+        if self != Self::Public || all <= self.max() {
+            return all;
+        }
+        // Perhaps no client gets to some of the segments. Of all public views `client` has every line.
+        let reached = environment.reached(&ViewDefinition::CLIENT);
+        let flags = reached.flags.into_iter().map(|(key, flag)| self.of_flag(environment, key, flag));
+        let segments = reached.segments.into_iter();
+        let segments = segments.map(|(key, segment)| self.of_segment(environment, key, segment));
+        flags.chain(segments).chain([own]).fold(0, usize::saturating_add)
     }
 }
 
@@ -111,78 +189,28 @@ impl State {
 }
 
 impl EnvironmentState {
-    /// How many lines it has in its largest view, the checks aside that are made for it: those give way.
-    pub(super) fn line_count(&self) -> usize {
-        let flags = self.live_flags().map(|(_, flag)| flag.targeting.authored.checks.len().saturating_add(1));
-        let others = [self.live_segments().count(), self.live_lists().count(), 1];
-        flags.chain(others).fold(0, usize::saturating_add)
-    }
-
-    /// How many instructions its expressions have together (FORMAT M-4.7).
-    fn instructions(&self) -> usize {
-        let flags = self.live_flags().map(|(_, flag)| flag.targeting.authored.instructions());
-        let segments = self.live_segments().filter_map(|(_, segment)| segment.segment.as_ref());
-        flags.chain(segments.map(Segment::instructions)).fold(0, usize::saturating_add)
-    }
-
+    /// The limit that it is over, if it was not `then`, or by less; and what it takes of that.
     fn outgrown(&self, then: Option<&Self>, project: &ProjectId) -> Option<(Limit, usize)> {
-        let has_grown = |what: Limit, size: usize| then.is_none_or(|then| what.of(then, project) < size);
+        let has_grown = |what: Limit| {
+            then.is_none_or(|then| what.apart(then, self, project) < what.apart(self, then, project))
+        };
         for what in [Limit::Lines, Limit::Instructions, Limit::Keyed, Limit::Public] {
-            let size = what.of(self, project);
-            if size > what.max() && has_grown(what, size) {
+            if !has_grown(what) {
+                continue;
+            }
+            let size = what.all(self, project);
+            if size > what.max() && then.is_none_or(|then| what.all(then, project) < size) {
                 return Some((what, size));
             }
+            // What is smaller raw is no larger packed.
+            if what == Limit::Keyed && size as u64 > MAX_STORED_BYTES {
+                let packed = self.packed_bytes(project);
+                if packed > MAX_PACKED_BYTES {
+                    return Some((Limit::Packed, packed));
+                }
+            }
         }
-        // What is smaller raw is no larger packed.
-        let raw = self.keyed_bytes(project);
-        if raw as u64 <= MAX_STORED_BYTES || !has_grown(Limit::Keyed, raw) {
-            return None;
-        }
-        let size = Limit::Packed.of(self, project);
-        (size > Limit::Packed.max()).then_some((Limit::Packed, size))
-    }
-
-    /// The raw bytes of its view `server`, which has every line that a keyed view has.
-    fn keyed_bytes(&self, project: &ProjectId) -> usize {
-        let flags = self.live_flags().map(|(key, flag)| {
-            let checks = flag.targeting.authored.checks.len().saturating_mul(key.as_str().len() * 2);
-            let checks = checks.saturating_add(flag.targeting.check_bytes);
-            flag.size_of(flag.line()).saturating_add(checks)
-        });
-        let segments = self.live_segments().filter_map(|(key, segment)| Some(segment.line(key)?.len()));
-        let lists = self.live_lists().filter_map(|(key, list)| Some(list.line(key)?.len()));
-        let own = self.own_line(project, &ViewId::server()).len();
-        let ends = self.line_count();
-        flags.chain(segments).chain(lists).chain([own, ends]).fold(0, usize::saturating_add)
-    }
-
-    /// The raw bytes of its view `client`, which has every line that a public view has; not less, at least.
-    fn public_bytes(&self, project: &ProjectId) -> usize {
-        if !self.live_flags().any(|(_, flag)| flag.flag.definition.client_visible) {
-            return 0;
-        }
-        let redactor = self.redactor();
-        let flag = |(_, flag): (_, &Arc<super::FlagInEnvironment>)| {
-            let line = flag.redacted(redactor).ok()?;
-            Some(flag.size_of(line).saturating_add(flag.targeting.check_bytes).saturating_add(1))
-        };
-        let segment = |(key, segment): (_, &Arc<super::SegmentState>)| {
-            Some(segment.redacted(key, redactor)?.ok()?.len().saturating_add(1))
-        };
-        let own = self.own_line(project, &ViewId::client()).len().saturating_add(1);
-        let visible = self.live_flags().filter(|(_, flag)| flag.flag.definition.client_visible);
-        let parts = visible.filter_map(flag).chain(self.live_segments().filter_map(segment));
-        let most = parts.chain([own]).fold(0, usize::saturating_add);
-        if most <= MAX_PUBLIC_BYTES {
-            return most;
-        }
-        // Perhaps no client gets to some of the segments.
-        let reached = self.reached(&ViewDefinition::CLIENT);
-        let flags = reached.flags.into_iter().filter_map(flag);
-        flags
-            .chain(reached.segments.into_iter().filter_map(segment))
-            .chain([own])
-            .fold(0, usize::saturating_add)
+        None
     }
 
     /// How large its view `server` is when it is packed; without a compressor, the worst.
