@@ -8,11 +8,11 @@ use flagstone_model::key::{FlagKey, SegmentKey, VariationKey};
 use flagstone_model::limits;
 
 use super::bucket::{Bucket, Window};
+use super::leaf::AttributeTest;
 use super::moment::Moment;
 use super::operand::{self, Operand};
 use super::read::{Members, Reader};
 use super::targeting::Target;
-use super::test::AttributeTest;
 
 /// One truth about a context (FORMAT M-4).
 #[derive(Debug, Clone, PartialEq)]

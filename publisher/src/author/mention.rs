@@ -4,13 +4,14 @@ use flagstone_model::key::{ListKey, SegmentKey, VariationKey};
 
 use super::bucket::{Ramp, Share, Window};
 use super::condition::{Condition, FlagTest};
+use super::leaf::AttributeTest;
 use super::moment::Moment;
 use super::problem::push_pointer;
 use super::rule::{Fallthrough, RampTo, Rollout, Served, Then};
 use super::segment::Segment;
 use super::targeting::Targeting;
 use super::term::Term;
-use super::test::{AttributeTest, Test};
+use super::test::Test;
 
 /// One mention of something outside of the document, and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,7 +8,9 @@
 //! Parts of the authored form that cannot be lowered yet are refused as `unsupported-test`, by name; they are never
 //! dropped, for a condition left out would change who is served.
 
+mod advice;
 mod attributes;
+mod between;
 mod bucket;
 mod changes;
 mod check;
@@ -16,6 +18,7 @@ mod condition;
 mod environment;
 mod experiment;
 mod flag;
+mod leaf;
 mod mention;
 mod moment;
 mod note;
@@ -36,6 +39,7 @@ pub mod words;
 mod zones;
 
 pub use attributes::{Attributes, MAX_ATTRIBUTES, Visibility};
+pub use between::{Between, Edge};
 pub use bucket::{Bucket, By, Ramp, Share, Window};
 pub use changes::{Change, MAX_CHANGES, Wish};
 pub use check::{Check, Expect, MAX_CHECK_CONTEXT_BYTES, MAX_CHECK_CONTEXT_DEPTH, MAX_CHECKS};
@@ -47,6 +51,7 @@ pub(crate) use flag::value_json;
 pub use flag::{
     FlagDefinition, FlagKind, MAX_DESCRIPTION_BYTES, MAX_LABEL_BYTES, MAX_META, MAX_META_BYTES, MAX_TAGS,
 };
+pub use leaf::{AttributeTest, Turned};
 pub use mention::{Mention, Mentioned};
 pub use moment::{Day, Instants, Moment};
 pub use note::Note;
@@ -59,7 +64,7 @@ pub use suggest::closest;
 pub(crate) use suggest::did_you_mean;
 pub use targeting::{Keys, Off, Target, Targeting};
 pub use term::Term;
-pub use test::{AttributeTest, Between, Edge, Test, Turned};
+pub use test::Test;
 pub use token::{MAX_TOKEN_NAME_CHARS, Role, SdkKey, Token};
 pub use view::{Audience, Include, ViewDefinition};
 pub use weight::Weight;

@@ -1,47 +1,18 @@
-//! Tests of one attribute: those of the wire, and what is sugar for them (FORMAT M-4.5, M-4.10).
+//! One test of an attribute: those of the wire, and what is sugar for them (FORMAT M-4.5, M-4.10).
 
 use std::sync::Arc;
 
-use flagstone_model::context::Context;
 use flagstone_model::instant::Instant;
 use flagstone_model::json::Json;
 use flagstone_model::key::ListKey;
-use flagstone_model::path::Path;
 
+use super::between::Between;
+use super::leaf::Turned;
 use super::moment::{Day, Moment};
 use super::operand::{self, Operand, number_json};
 use super::problem::code;
-use super::read::{Advice, Members, Reader};
+use super::read::Reader;
 use super::term::Term;
-use super::zones::Zone;
-
-/// Tests of one attribute; all must hold of the same value.
-#[derive(Debug, Clone, PartialEq)]
-pub struct AttributeTest {
-    /// The attribute.
-    pub path: Path,
-    /// What its value is turned into first; the member `as`.
-    pub turned: Option<Turned>,
-    /// Whether `A`–`Z` count as `a`–`z`; the member `fold`.
-    pub folded: bool,
-    /// Tests that must hold, in the order of [`Test::NAMES`], each once.
-    pub tests: Vec<Test>,
-    /// Tests that must not hold, written `not_…`, in the order of [`Test::NEGATED`], each once.
-    pub not: Vec<Test>,
-    /// The time zone of its local times and days, if it names one.
-    pub time_zone: Option<Zone>,
-    /// The result in place of unknown: the attribute is missing or of the wrong type.
-    pub absent: Option<bool>,
-}
-
-/// What a value is turned into before it is tested.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Turned {
-    /// A string that is a JSON number becomes that number.
-    Number,
-    /// An integral number or a boolean becomes its text.
-    String,
-}
 
 /// One test.
 #[derive(Debug, Clone, PartialEq)]
@@ -82,64 +53,6 @@ pub enum Test {
     Cidr(Vec<Term>),
     /// A key of this list.
     Listed(ListKey),
-}
-
-/// Two ends, both inside.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Between {
-    /// Of numbers.
-    Numbers(f64, f64),
-    /// Of times.
-    Times(Edge, Edge),
-}
-
-/// An end of a span of time.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Edge {
-    /// A point in time.
-    At(Moment),
-    /// A whole day.
-    On(Day),
-}
-
-impl Edge {
-    fn parse(reader: &mut Reader, json: &Json<'_>) -> Option<Self> {
-        if Day::is_written(json) {
-            Day::parse(reader, json).map(Self::On)
-        } else {
-            Moment::parse(reader, json).map(Self::At)
-        }
-    }
-
-    fn to_json(&self) -> Json<'static> {
-        match self {
-            Self::At(moment) => moment.to_json(),
-            Self::On(day) => day.to_json(),
-        }
-    }
-
-    /// Its first instant.
-    pub fn first(&self) -> Instant {
-        match self {
-            Self::At(moment) => moment.at(),
-            Self::On(day) => day.first().at(),
-        }
-    }
-
-    /// The first instant after it: times are compared in whole milliseconds.
-    pub fn after(&self) -> Instant {
-        match self {
-            Self::At(moment) => Instant::from_millis(moment.at().millis().saturating_add(1)),
-            Self::On(day) => day.next().at(),
-        }
-    }
-
-    fn moments(&self) -> Vec<&Moment> {
-        match self {
-            Self::At(moment) => vec![moment],
-            Self::On(day) => vec![day.first(), day.next()],
-        }
-    }
 }
 
 impl Test {
@@ -183,7 +96,7 @@ impl Test {
         }
     }
 
-    fn parse(reader: &mut Reader, name: &str, json: &Json<'_>) -> Option<Self> {
+    pub(super) fn parse(reader: &mut Reader, name: &str, json: &Json<'_>) -> Option<Self> {
         let operands = |reader: &mut Reader| operand::set(reader, json, Operand::parse);
         let texts = |reader: &mut Reader| operand::set(reader, json, operand::string);
         Some(match name {
@@ -209,7 +122,7 @@ impl Test {
         })
     }
 
-    fn to_json(&self) -> Json<'_> {
+    pub(super) fn to_json(&self) -> Json<'_> {
         match self {
             Self::Exists(truth) => Json::from(*truth),
             Self::In(set) | Self::HasAll(set) => set.iter().map(Operand::to_json).collect(),
@@ -229,7 +142,7 @@ impl Test {
     }
 
     /// The tests that the wire has for it, by their place in the order of the wire.
-    fn lower(&self, folded: bool) -> Vec<(usize, &'static str, Json<'_>)> {
+    pub(super) fn lower(&self, folded: bool) -> Vec<(usize, &'static str, Json<'_>)> {
         let instant = |at: Instant| Json::from(at.to_string());
         let lowered = match self {
             Self::In(set) | Self::HasAll(set) if folded => {
@@ -259,7 +172,7 @@ impl Test {
     }
 
     /// What it stands for on the wire, if it is sugar for two tests.
-    const fn pair(&self) -> Option<[&'static str; 2]> {
+    pub(super) const fn pair(&self) -> Option<[&'static str; 2]> {
         match self {
             Self::Between(Between::Numbers(..)) => Some(["gte", "lte"]),
             Self::Between(Between::Times(..)) | Self::On(_) => Some(["since", "before"]),
@@ -268,12 +181,12 @@ impl Test {
     }
 
     /// Whether `fold` says something about it.
-    const fn folds(&self) -> bool {
+    pub(super) const fn folds(&self) -> bool {
         matches!(self, Self::In(_) | Self::HasAll(_) | Self::Starts(_) | Self::Ends(_) | Self::Contains(_))
     }
 
     /// Whether it can ever hold of what a value is turned into.
-    const fn is_for(&self, turned: Turned) -> bool {
+    pub(super) const fn is_for(&self, turned: Turned) -> bool {
         match self {
             Self::Starts(_)
             | Self::Ends(_)
@@ -306,309 +219,6 @@ impl Test {
             _ => &[],
         }
     }
-}
-
-impl Between {
-    fn parse(reader: &mut Reader, json: &Json<'_>) -> Option<Self> {
-        let Some([low, high]) = json.as_array() else {
-            return reader.none("`between` has two ends, both inside: [18, 65]");
-        };
-        let between = match (low, high) {
-            (Json::Number(_), Json::Number(_)) => {
-                let low = reader.within("0", |reader| operand::number(reader, low));
-                let high = reader.within("1", |reader| operand::number(reader, high));
-                Self::Numbers(low?, high?)
-            }
-            (Json::String(_), Json::String(_)) => {
-                let low = reader.within("0", |reader| Edge::parse(reader, low));
-                let high = reader.within("1", |reader| Edge::parse(reader, high));
-                Self::Times(low?, high?)
-            }
-            _ => return reader.none("`between` has two numbers, or two times: [18, 65]"),
-        };
-        let runs = match &between {
-            Self::Numbers(low, high) => low <= high,
-            Self::Times(low, high) => low.first() < high.after(),
-        };
-        if runs { Some(between) } else { reader.none("the first end of `between` is not above the second") }
-    }
-
-    fn to_json(&self) -> Json<'static> {
-        let ends = match self {
-            Self::Numbers(low, high) => [number_json(*low), number_json(*high)],
-            Self::Times(low, high) => [low.to_json(), high.to_json()],
-        };
-        ends.into_iter().collect()
-    }
-}
-
-impl AttributeTest {
-    pub(super) fn parse(reader: &mut Reader, json: &Json<'_>) -> Option<Self> {
-        reader.object_advised(json, ATTRIBUTE, ADVICE)?;
-        let path = reader.optional(json, "attr", operand::path);
-        let turned = reader.optional(json, "as", turned);
-        let folded = reader.optional(json, "fold", fold).unwrap_or(false);
-        let absent = reader.optional(json, "absent", Reader::boolean);
-        let (tests, not, time_zone) = reader.in_zone_of(json, |reader, zone| {
-            let mut read = |written: &'static str, name| {
-                reader.optional(json, written, |reader, json| Test::parse(reader, name, json))
-            };
-            let tests: Vec<Test> = Test::NAMES.into_iter().filter_map(|name| read(name, name)).collect();
-            let not: Vec<Test> =
-                Test::NEGATED.into_iter().filter_map(|(written, name)| read(written, name)).collect();
-            Some((tests, not, zone))
-        })?;
-        let mut names = json.as_object().into_iter().flatten().map(|(name, _)| &**name);
-        if names.all(|name| MODIFIERS.contains(&name)) {
-            return reader.none("a test of an attribute has at least one test, such as `in`");
-        }
-        let test = Self { path: path?, turned, folded, tests, not, time_zone, absent };
-        test.check(reader);
-        Some(test)
-    }
-
-    /// What does not go together.
-    fn check(&self, reader: &mut Reader) {
-        for test in &self.tests {
-            let name = test.name();
-            let Some(pair) = test.pair() else { continue };
-            let beside =
-                |other: &Test| other.name() != name && other.pair().unwrap_or([other.name(); 2]) == pair;
-            let twice = self.tests.iter().any(|other| pair.contains(&other.name()) || beside(other));
-            if twice {
-                let [first, second] = pair;
-                let detail =
-                    format!("`{name}` stands for `{first}` and `{second}`: write those, or it alone");
-                reader.within(name, |reader| reader.refuse(detail));
-            }
-        }
-        if self.folded
-            && let Some((name, _)) = self.named().find(|(_, test)| !test.folds())
-        {
-            let instead = if name.ends_with("matches") {
-                "begin the expression with `(?i)`"
-            } else {
-                "write two conditions, one of them without `fold`"
-            };
-            let detail = format!("`fold` says nothing of `{name}`: {instead}");
-            reader.within("fold", |reader| reader.refuse(detail));
-        }
-        if let Some(turned) = self.turned
-            && let Some((name, _)) = self.named().find(|(_, test)| !test.is_for(turned))
-        {
-            let kind = turned.as_str();
-            let detail = format!("`{name}` never holds of a {kind}, which `as` turns the attribute into");
-            reader.within("as", |reader| reader.refuse(detail));
-        }
-    }
-
-    /// Its tests by the names they are written with, in the order of the normal form.
-    pub fn named(&self) -> impl Iterator<Item = (&'static str, &Test)> {
-        let not = self.not.iter().filter_map(|test| {
-            let (written, _) = Test::NEGATED.iter().find(|(_, name)| *name == test.name())?;
-            Some((*written, test))
-        });
-        self.tests.iter().map(|test| (test.name(), test)).chain(not)
-    }
-
-    /// The authored form, normal.
-    pub(super) fn to_json(&self) -> Json<'_> {
-        let mut members: Vec<(&'static str, Json<'_>)> = self.head();
-        members.extend(self.named().map(|(name, test)| (name, test.to_json())));
-        members.extend(self.time_zone.as_ref().map(|zone| ("time_zone", Json::from(zone.as_str()))));
-        members.extend(self.absent.map(|absent| ("absent", Json::from(absent))));
-        Json::object(members)
-    }
-
-    /// What the wire has for it.
-    ///
-    /// A `not_…` becomes a `not` of its own beside the others, so that of an array it says that no element meets it.
-    /// `absent` is turned round inside of it: together they are what it says of the whole.
-    pub(super) fn lower(&self) -> Json<'_> {
-        let mut parts = Vec::with_capacity(self.parts());
-        if !self.tests.is_empty() {
-            parts.push(self.leaf(&self.tests, self.absent));
-        }
-        for test in &self.not {
-            let inside = self.leaf(core::slice::from_ref(test), self.absent.map(|absent| !absent));
-            parts.push(Json::object([("not", inside)]));
-        }
-        match (parts.pop(), parts.is_empty()) {
-            (Some(only), true) => only,
-            (last, _) => Json::object([("all", parts.into_iter().chain(last).collect())]),
-        }
-    }
-
-    fn leaf<'t>(&self, tests: &'t [Test], absent: Option<bool>) -> Json<'t> {
-        let mut lowered: Vec<_> = tests.iter().flat_map(|test| test.lower(self.folded)).collect();
-        lowered.sort_by_key(|(rank, ..)| *rank);
-        let mut members: Vec<(&'static str, Json<'t>)> = self.head();
-        members.extend(lowered.into_iter().map(|(_, name, json)| (name, json)));
-        members.extend(absent.map(|absent| ("absent", Json::from(absent))));
-        Json::object(members)
-    }
-
-    fn head<'j>(&self) -> Vec<(&'static str, Json<'j>)> {
-        let turned = self.turned.map(|turned| ("as", Json::from(turned.as_str())));
-        let fold = self.folded.then(|| ("fold", Json::from(ASCII)));
-        let path = [("attr", Json::from(self.path.to_string()))];
-        path.into_iter().chain(turned).chain(fold).collect()
-    }
-
-    /// How many instructions its expressions have together (FORMAT M-4.7).
-    pub(super) fn instructions(&self) -> usize {
-        let of = |test: &Test| if let Test::Matches(term) = test { term.instructions() } else { 0 };
-        self.tests.iter().chain(&self.not).map(of).sum()
-    }
-
-    /// How many leaves it is on the wire.
-    pub(super) fn parts(&self) -> usize {
-        usize::from(!self.tests.is_empty()).saturating_add(self.not.len())
-    }
-
-    /// How deep `all` and `not` nest in what it is on the wire.
-    pub(super) fn nesting(&self) -> usize {
-        usize::from(!self.not.is_empty()).saturating_add(usize::from(self.parts() > 1))
-    }
-
-    /// A test that the targeting key is one of some keys, sorted.
-    pub(super) fn keys(keys: &[Operand], absent: Option<bool>) -> Self {
-        Self {
-            path: Path::of_name(Context::TARGETING_KEY),
-            turned: None,
-            folded: false,
-            tests: vec![Test::In(keys.to_vec())],
-            not: Vec::new(),
-            time_zone: None,
-            absent,
-        }
-    }
-}
-
-impl Turned {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Number => "number",
-            Self::String => "string",
-        }
-    }
-}
-
-/// The one value of `fold`.
-const ASCII: &str = "ascii";
-const MODIFIERS: [&str; 5] = ["attr", "as", "fold", "time_zone", "absent"];
-
-const ATTRIBUTE: Members = Members {
-    what: "a test of an attribute",
-    known: &[
-        "attr",
-        "as",
-        "fold",
-        "exists",
-        "in",
-        "has_all",
-        "starts",
-        "ends",
-        "contains",
-        "matches",
-        "lt",
-        "lte",
-        "gt",
-        "gte",
-        "between",
-        "semver",
-        "since",
-        "before",
-        "on",
-        "cidr",
-        "listed",
-        "not_in",
-        "not_starts",
-        "not_ends",
-        "not_contains",
-        "not_matches",
-        "not_cidr",
-        "not_listed",
-        "time_zone",
-        "absent",
-    ],
-    pending: &[],
-};
-
-/// What the model does without (FORMAT M-4.10), and other words for what it has.
-const ADVICE: &[Advice] = &[
-    said(
-        &["eq", "equals", "equal", "is", "one_of", "any_of", "has_any"],
-        r#"equality is `in`, such as {"in":["DE"]}"#,
-    ),
-    said(
-        &["ne", "neq", "not_equals", "is_not", "not_one_of", "none_of", "has_none"],
-        "it is written `not_in`",
-    ),
-    said(&["not_exists", "missing", "is_null"], r#"it is written {"exists":false}"#),
-    said(
-        &["ignore_case", "case_insensitive", "case_sensitive"],
-        r#"the case of ASCII letters is ignored with "fold":"ascii", in an expression with `(?i)`"#,
-    ),
-    said(&["regex", "regexp", "pattern"], "it is written `matches`"),
-    said(&["ip", "in_cidr", "network"], "it is written `cidr`"),
-    said(&["version"], "it is written `semver`"),
-    said(&["after"], "it is written `since`, which has its own instant inside"),
-    said(&["zone", "timezone", "tz"], "it is written `time_zone`"),
-    said(
-        &["not_has_all", "not_lt", "not_lte", "not_gt", "not_gte", "not_between", "not_semver", "not_on"],
-        r#"write {"not":{"attr":…}} around the test"#,
-    ),
-    said(&["negate", "negated", "inverted"], r#"write `not_in` and the like, or {"not":{"attr":…}}"#),
-    said(
-        &["percent", "percentage"],
-        r#"a share of all units is a condition of its own: {"bucket":{"salt":…,"percent":"10%"}}"#,
-    ),
-    never(
-        &["hashed"],
-        "the publisher makes it, for views of clients; write the operands themselves, and declare the attribute `hashed`",
-    ),
-    never(
-        &["weekday", "weekdays", "day_of_week", "hour", "hours", "time_of_day", "month"],
-        "which weekday or hour it is depends on where somebody is; put it into the context and test that with `in`",
-    ),
-    never(
-        &["mod", "modulo"],
-        r#"write {"bucket":{"salt":…,"percent":…}}, or put the remainder into the context"#,
-    ),
-    never(
-        &["size", "length", "count", "empty"],
-        "arrays and strings are not counted; put the number into the context",
-    ),
-    never(
-        &["elem_match", "$elemMatch", "some", "every", "index", "at"],
-        "elements of arrays are scalars: all tests of a condition hold of one of them; put what is meant into the context",
-    ),
-];
-
-const fn said(names: &'static [&'static str], instead: &'static str) -> Advice {
-    Advice { names, code: code::INVALID_REQUEST, instead }
-}
-
-const fn never(names: &'static [&'static str], instead: &'static str) -> Advice {
-    Advice { names, code: code::UNSUPPORTED_TEST, instead }
-}
-
-fn turned(reader: &mut Reader, json: &Json<'_>) -> Option<Turned> {
-    match json.as_str() {
-        Some("number") => Some(Turned::Number),
-        Some("string") => Some(Turned::String),
-        _ => reader.none(r#"`as` is "number" or "string""#),
-    }
-}
-
-fn fold(reader: &mut Reader, json: &Json<'_>) -> Option<bool> {
-    if json.as_str() == Some(ASCII) {
-        return Some(true);
-    }
-    reader.none(
-        r#"`fold` is "ascii": of other letters, programs differ on which are the same; leave it out to compare exactly"#,
-    )
 }
 
 /// The operand of `lt` and the like.
