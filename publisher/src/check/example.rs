@@ -148,24 +148,25 @@ impl<'r, 'l> Example<'r, 'l> {
     /// Puts a value at a path, unless one stands there or in its way.
     fn set(&mut self, path: &str, value: Json<'static>) {
         let Ok(path) = Path::parse(path) else { return };
-        let mut place = &mut self.context;
-        for segment in path.segments() {
-            let Json::Object(members) = place else { return };
-            let at = members.binary_search_by(|(name, _)| (**name).cmp(segment));
-            let at = at.unwrap_or_else(|at| {
-                members.insert(at, (segment.to_owned().into(), Json::Null));
-                at
-            });
-            let Some((_, inner)) = members.get_mut(at) else { return };
-            place = inner;
-            if matches!(place, Json::Null) {
-                *place = Json::Object(Vec::new());
-            }
-        }
-        if matches!(place, Json::Object(members) if members.is_empty()) {
-            *place = value;
-        }
+        put(&mut self.context, &path.segments().collect::<Vec<_>>(), value);
     }
+}
+
+/// Puts a value at a path into a context, unless one stands there, or something that is no object in its way.
+pub(crate) fn put(into: &mut Json<'static>, path: &[&str], value: Json<'static>) {
+    let (Json::Object(members), Some((first, rest))) = (into, path.split_first()) else { return };
+    let at = match members.binary_search_by(|(name, _)| (**name).cmp(first)) {
+        Ok(at) => return members.get_mut(at).map_or((), |(_, inner)| put(inner, rest, value)),
+        Err(at) => at,
+    };
+    let value = if rest.is_empty() {
+        value
+    } else {
+        let mut inner = Json::Object(Vec::new());
+        put(&mut inner, rest, value);
+        inner
+    };
+    members.insert(at, ((*first).to_owned().into(), value));
 }
 
 /// Whether languages could disagree on a test of an attribute (FORMAT M-1.8).

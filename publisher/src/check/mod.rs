@@ -18,6 +18,7 @@ use flagstone_model::instant::Instant;
 use flagstone_model::json::Json;
 
 pub use asking::{Asking, entity, flag_of_check};
+pub(crate) use example::put;
 pub use generate::{MAX_PUBLISHED, generate, published};
 pub use reached::{Reached, references};
 

@@ -9,6 +9,8 @@ use flagstone_model::instant::Instant;
 use flagstone_model::json::Json;
 use flagstone_model::path::Path;
 
+use crate::check::put;
+
 /// How many contexts are made unless another number is asked for.
 pub const DEFAULT_SIZE: usize = 1_000;
 /// Most values that one attribute is given.
@@ -171,8 +173,7 @@ fn context(attributes: &[(Path, Asking)], index: usize, seed: u64) -> Json<'stat
             }
         };
         if let Some(value) = value {
-            let segments: Vec<&str> = path.segments().collect();
-            set(&mut context, &segments, value);
+            put(&mut context, &path.segments().collect::<Vec<_>>(), value);
         }
     }
     context
@@ -181,22 +182,6 @@ fn context(attributes: &[(Path, Asking)], index: usize, seed: u64) -> Json<'stat
 fn pick(values: &[Json<'static>], random: &mut Random) -> Option<Json<'static>> {
     let of = u64::try_from(values.len()).ok()?;
     values.get(usize::try_from(random.below(of)).ok()?).cloned()
-}
-
-/// Sets what a path leads to, unless something that is no object is in its way.
-fn set(into: &mut Json<'static>, path: &[&str], value: Json<'static>) {
-    let (Json::Object(members), Some((first, rest))) = (into, path.split_first()) else { return };
-    let present = members.iter_mut().find(|(name, _)| name == first);
-    match present {
-        Some((_, inner)) if !rest.is_empty() => set(inner, rest, value),
-        Some(_) => {}
-        None if rest.is_empty() => members.push((first.to_string().into(), value)),
-        None => {
-            let mut inner = Json::Object(Vec::new());
-            set(&mut inner, rest, value);
-            members.push((first.to_string().into(), inner));
-        }
-    }
 }
 
 /// `SplitMix64`: small, and the same everywhere.

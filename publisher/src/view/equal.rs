@@ -9,7 +9,7 @@ use flagstone_model::json::Json;
 use flagstone_model::line::{Head, Kind};
 use flagstone_model::path::Path;
 
-use crate::check::{entity, flag_of_check, references};
+use crate::check::{entity, flag_of_check, put, references};
 
 /// Most evaluations of each view that one comparison makes.
 pub const MAX_COMPARISONS: usize = 65_536;
@@ -204,14 +204,14 @@ impl Asked {
     /// beside it.
     fn contexts(&self, flag: &str, count: usize) -> Vec<Json<'static>> {
         let context = |number: usize| {
-            let mut members = Vec::new();
+            let mut context = Json::Object(Vec::new());
             for (path, operands) in &self.operands {
                 let drawn = draw(flag, path, number);
                 if let (Some(value), Ok(path)) = (value(operands, drawn), Path::parse(path)) {
-                    put(&mut members, &path, value);
+                    put(&mut context, &path.segments().collect::<Vec<_>>(), value);
                 }
             }
-            Json::Object(members)
+            context
         };
         (0..count).map(context).collect()
     }
@@ -265,27 +265,4 @@ fn value(operands: &[Json<'static>], drawn: usize) -> Option<Json<'static>> {
 fn draw(flag: &str, path: &str, number: usize) -> usize {
     let unit = format!("{path}/{number}");
     usize::try_from(bucket(unit.as_bytes(), seed(flag), 1 << 16)).unwrap_or_default()
-}
-
-/// Puts a value at a path, unless something that is no object is in the way.
-fn put(
-    members: &mut Vec<(std::borrow::Cow<'static, str>, Json<'static>)>,
-    path: &Path,
-    value: Json<'static>,
-) {
-    let mut segments: Vec<String> = path.segments().map(str::to_owned).collect();
-    let Some(last) = segments.pop() else { return };
-    let mut place = members;
-    for segment in segments {
-        if !place.iter().any(|(name, _)| *name == segment) {
-            place.push((segment.clone().into(), Json::Object(Vec::new())));
-        }
-        let Some((_, Json::Object(inner))) = place.iter_mut().find(|(name, _)| *name == segment) else {
-            return;
-        };
-        place = inner;
-    }
-    if !place.iter().any(|(name, _)| *name == last) {
-        place.push((last.into(), value));
-    }
 }
