@@ -16,7 +16,7 @@ use super::ControlPlane;
 use super::error::ControlError;
 use super::explain::Compiled;
 use super::holes::Holes;
-use super::view::When;
+use super::moment::When;
 use crate::log::{Actor, Entity, Entry};
 use crate::state::State;
 
@@ -97,7 +97,7 @@ impl ControlPlane {
         limit: usize,
     ) -> Result<Alterations, ControlError> {
         let when = before.map_or(when, |(time, _)| When::at(Instant::from_millis(time)));
-        let (last, mut end) = self.moment(when).await?;
+        let (last, mut end) = self.state_and_time(when).await?;
         let holes = Holes::of(&*self.inner.folded.state().await?);
         let subject = Subject { control: self, environment, flag, context, holes: &holes };
         let mut items: Vec<Alteration> = Vec::new();

@@ -8,8 +8,8 @@ use flagstone_model::key::{EnvironmentId, FlagKey};
 use flagstone_model::limits::BUCKETS;
 
 use super::error::ControlError;
+use super::moment::Moment;
 use super::read::environment_of;
-use super::view::View;
 use crate::author::{
     By, ExperimentName, Fallthrough, Layer, ROLLOUT_RULE, Rollout, Rule, Served, Targeting, Then, spans_json,
 };
@@ -39,7 +39,7 @@ struct HeldOut {
     flags: Vec<Json<'static>>,
 }
 
-impl View {
+impl Moment {
     /// The experiments, holdouts, and layers of an environment, by kind and name.
     pub fn experiments(&self, environment: &EnvironmentId) -> Result<Vec<Recorded>, ControlError> {
         let mut experiments = BTreeMap::new();

@@ -10,8 +10,8 @@ use flagstone_model::key::{EnvironmentId, FlagKey};
 
 use super::ControlPlane;
 use super::error::ControlError;
+use super::moment::When;
 use super::read::environment_of;
-use super::view::When;
 use crate::state::change::Refusal;
 use crate::state::{EnvironmentState, Reach};
 
@@ -39,7 +39,7 @@ impl ControlPlane {
         context: &Context,
         when: When,
     ) -> Result<Explained, ControlError> {
-        let (state, at) = self.moment(when).await?;
+        let (state, at) = self.state_and_time(when).await?;
         let found = environment_of(&state, environment)?;
         let live = found.live_flag(flag.as_str());
         let live = live.ok_or_else(|| Refusal::no_flag(&state, flag.as_str()))?;

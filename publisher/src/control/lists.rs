@@ -10,7 +10,7 @@ use flagstone_model::key::{EnvironmentId, ListKey};
 
 use super::ControlPlane;
 use super::error::{ControlError, nothing};
-use super::view::When;
+use super::moment::When;
 use super::write::{Write, Written};
 use crate::list::{self, Base, Expanded, ListContent, ListEdits, ListFault, ListKeys, Planned};
 use crate::log::Entity;
@@ -76,8 +76,8 @@ impl ControlPlane {
         list: &ListKey,
         when: When,
     ) -> Result<(Expanded, u64), ControlError> {
-        let view = self.view(when).await?;
-        let (content, revision) = view.list_content(environment, list)?;
+        let moment = self.moment(when).await?;
+        let (content, revision) = moment.list_content(environment, list)?;
         let base = self.base_of(list, &content.base).await?;
         Ok((Expanded::new(content.clone(), base), revision))
     }

@@ -14,13 +14,13 @@ mod folded;
 mod holes;
 mod lists;
 mod mint;
+mod moment;
 mod preview;
 mod publication;
 mod read;
 mod several;
 mod source;
 mod streams;
-mod view;
 mod words;
 mod write;
 
@@ -40,11 +40,11 @@ pub use error::{ControlError, Kind};
 pub use experiments::Recorded;
 pub use explain::Explained;
 pub use mint::Minted;
+pub use moment::{Moment, When};
 pub use preview::{Asked, Contexts, Preview, Trial};
 pub use read::{Entity, Evaluated, HistoryItem, LogPage};
 pub use several::{Action, Changed, ChangedEntity, Several};
 pub use streams::StreamAge;
-pub use view::{View, When};
 pub use write::{Operation, Published, Write, Written};
 
 pub use crate::publish::PublicationState;

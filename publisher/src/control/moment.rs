@@ -51,7 +51,7 @@ impl From<Option<Instant>> for When {
 
 /// The entities of a project at one point of its log.
 #[derive(Debug, Clone)]
-pub struct View {
+pub struct Moment {
     pub(super) state: Arc<State>,
     pub(super) holes: Holes,
 }
@@ -60,18 +60,18 @@ impl ControlPlane {
     /// The entities, now or as they were. A time to come is refused: nobody knows what is there.
     ///
     /// What has been erased is refused where it is read, as [`ControlError::DataErased`].
-    pub async fn view(&self, when: When) -> Result<View, ControlError> {
+    pub async fn moment(&self, when: When) -> Result<Moment, ControlError> {
         let now = self.inner.clock.now_ms();
         if when.at.is_some_and(|at| at.millis() > now) {
             return Err(ControlError::AtInFuture);
         }
-        let (state, _) = self.moment(when).await?;
+        let (state, _) = self.state_and_time(when).await?;
         let holes = self.holes(&state).await?;
-        Ok(View { state, holes })
+        Ok(Moment { state, holes })
     }
 
     /// The state that is meant, and the time it is evaluated at.
-    pub(super) async fn moment(&self, when: When) -> Result<(Arc<State>, Instant), ControlError> {
+    pub(super) async fn state_and_time(&self, when: When) -> Result<(Arc<State>, Instant), ControlError> {
         let folded = &self.inner.folded;
         let now = Instant::from_millis(self.inner.clock.now_ms());
         let at = when.at.unwrap_or(now);
@@ -91,7 +91,7 @@ impl ControlPlane {
     }
 }
 
-impl View {
+impl Moment {
     /// The entry it stands at.
     pub fn seq(&self) -> u64 {
         self.state.seq()
@@ -206,11 +206,11 @@ impl View {
     pub fn views(&self) -> Result<Vec<Entity>, ControlError> {
         let mut views: Vec<_> = self.state.views();
         views.sort_by(|(a, _), (b, _)| a.cmp(b));
-        views.iter().map(|(id, _)| self.client_view(id)).collect()
+        views.iter().map(|(id, _)| self.view(id)).collect()
     }
 
     /// One view: who may read it, and which flags it has.
-    pub fn client_view(&self, id: &ViewId) -> Result<Entity, ControlError> {
+    pub fn view(&self, id: &ViewId) -> Result<Entity, ControlError> {
         let definition = self.state.view(id).ok_or_else(|| Refusal::no_view(&self.state, id.as_str()))?;
         let own = self.state.own_view(id);
         self.holes.check(own.map_or(0, |own| own.seq))?;

@@ -12,7 +12,7 @@ use flagstone_model::key::{EnvironmentId, FlagKey, ListKey, SegmentKey, ViewId};
 use super::ControlPlane;
 use super::difference::{Difference, differences};
 use super::error::{ControlError, nothing};
-use super::view::When;
+use super::moment::When;
 use super::words::{summary, with_phases};
 use super::write::{authored, begun};
 use crate::author::Targeting;
@@ -112,27 +112,27 @@ impl ControlPlane {
 
     /// All flags that are not archived, by key.
     pub async fn flags(&self) -> Result<Vec<Entity>, ControlError> {
-        self.view(When::NOW).await?.flags()
+        self.moment(When::NOW).await?.flags()
     }
 
     /// One flag's definition, an archived one's too.
     pub async fn flag(&self, key: &FlagKey) -> Result<Entity, ControlError> {
-        self.view(When::NOW).await?.flag(key)
+        self.moment(When::NOW).await?.flag(key)
     }
 
     /// All environments, by id.
     pub async fn environments(&self) -> Result<Vec<Entity>, ControlError> {
-        self.view(When::NOW).await?.environments()
+        self.moment(When::NOW).await?.environments()
     }
 
     /// One environment.
     pub async fn environment(&self, id: &EnvironmentId) -> Result<Entity, ControlError> {
-        self.view(When::NOW).await?.environment(id)
+        self.moment(When::NOW).await?.environment(id)
     }
 
     /// The targeting of every flag in an environment, by key.
     pub async fn targetings(&self, environment: &EnvironmentId) -> Result<Vec<Entity>, ControlError> {
-        self.view(When::NOW).await?.targetings(environment)
+        self.moment(When::NOW).await?.targetings(environment)
     }
 
     /// One flag's targeting in an environment.
@@ -141,22 +141,22 @@ impl ControlPlane {
         environment: &EnvironmentId,
         flag: &FlagKey,
     ) -> Result<Entity, ControlError> {
-        self.view(When::NOW).await?.targeting(environment, flag)
+        self.moment(When::NOW).await?.targeting(environment, flag)
     }
 
     /// The segments of an environment, by key.
     pub async fn segments(&self, environment: &EnvironmentId) -> Result<Vec<Entity>, ControlError> {
-        self.view(When::NOW).await?.segments(environment)
+        self.moment(When::NOW).await?.segments(environment)
     }
 
     /// What is declared of attributes.
     pub async fn attributes(&self) -> Result<Entity, ControlError> {
-        self.view(When::NOW).await?.attributes()
+        self.moment(When::NOW).await?.attributes()
     }
 
     /// One view of the project.
-    pub async fn client_view(&self, id: &ViewId) -> Result<Entity, ControlError> {
-        self.view(When::NOW).await?.client_view(id)
+    pub async fn view(&self, id: &ViewId) -> Result<Entity, ControlError> {
+        self.moment(When::NOW).await?.view(id)
     }
 
     /// One segment.
@@ -165,12 +165,12 @@ impl ControlPlane {
         environment: &EnvironmentId,
         key: &SegmentKey,
     ) -> Result<Entity, ControlError> {
-        self.view(When::NOW).await?.segment(environment, key)
+        self.moment(When::NOW).await?.segment(environment, key)
     }
 
     /// One list: what it is, not its keys.
     pub async fn list(&self, environment: &EnvironmentId, key: &ListKey) -> Result<Entity, ControlError> {
-        self.view(When::NOW).await?.list(environment, key)
+        self.moment(When::NOW).await?.list(environment, key)
     }
 
     /// Up to `limit` changes of a flag's definition and of its targeting in an environment, newest first, all of them
@@ -282,7 +282,7 @@ impl ControlPlane {
         context: &Context,
         when: When,
     ) -> Result<Evaluated, ControlError> {
-        let (state, now) = self.moment(when).await?;
+        let (state, now) = self.state_and_time(when).await?;
         let found = environment_of(&state, environment)?;
         let holes = self.holes(&state).await?;
         match flag {

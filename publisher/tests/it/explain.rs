@@ -245,9 +245,9 @@ async fn what_has_been_erased_is_refused_and_never_told_as_something_else() {
     let (env, a, other, s) = (production(), flag("a"), flag("other"), segment("s"));
     let control = &bench.control;
     let then = When::seq(first);
-    let view = control.view(then).await.unwrap();
-    is_erased(view.segment(&env, &s), first);
-    is_erased(view.segments(&env), first);
+    let moment = control.moment(then).await.unwrap();
+    is_erased(moment.segment(&env, &s), first);
+    is_erased(moment.segments(&env), first);
     is_erased(control.evaluate(&env, Some("a"), context, then).await, first);
     is_erased(control.evaluate(&env, None, context, then).await, first);
     is_erased(control.explain(&env, &a, context, then).await, first);
@@ -256,13 +256,13 @@ async fn what_has_been_erased_is_refused_and_never_told_as_something_else() {
         first,
     );
     // What does not depend on it is known, and so is what was there before and after.
-    assert_eq!(view.targetings(&env).unwrap().len(), 2);
-    assert_eq!(view.flags().unwrap().len(), 2);
-    assert!(view.targeting(&env, &a).is_ok() && view.flag(&a).is_ok());
+    assert_eq!(moment.targetings(&env).unwrap().len(), 2);
+    assert_eq!(moment.flags().unwrap().len(), 2);
+    assert!(moment.targeting(&env, &a).is_ok() && moment.flag(&a).is_ok());
     assert!(control.evaluate(&env, Some("other"), context, then).await.is_ok());
     assert!(control.explain(&env, &other, context, then).await.is_ok());
     for known in [When::seq(first - 1), When::seq(second), When::NOW] {
-        assert!(control.view(known).await.unwrap().segment(&env, &s).is_ok());
+        assert!(control.moment(known).await.unwrap().segment(&env, &s).is_ok());
         assert!(control.explain(&env, &a, context, known).await.is_ok());
     }
 }

@@ -15,7 +15,7 @@ pub(crate) async fn list(State(service): State<Service>, call: Call) -> Answer {
     let past = Past::of(&service, &query).await?;
     let list = past.list(&call);
     let page = query.page(&list)?;
-    Ok(answer::entities(&list, &page, None, past.view.environments()?, past.seq))
+    Ok(answer::entities(&list, &page, None, past.moment.environments()?, past.seq))
 }
 
 pub(crate) async fn create(State(service): State<Service>, call: Call) -> Answer {
@@ -37,7 +37,7 @@ pub(crate) async fn create(State(service): State<Service>, call: Call) -> Answer
 
 pub(crate) async fn read(State(service): State<Service>, call: Call) -> Answer {
     let past = Past::of_one(&service, &call).await?;
-    past.answer(&call, None, past.view.environment(&call.environment()?)?)
+    past.answer(&call, None, past.moment.environment(&call.environment()?)?)
 }
 
 pub(crate) async fn patch(State(service): State<Service>, call: Call) -> Answer {

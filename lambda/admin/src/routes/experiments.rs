@@ -14,7 +14,7 @@ pub(crate) async fn list(State(service): State<Service>, call: Call) -> Answer {
     let past = Past::of(&service, &query).await?;
     let list = past.list(&call);
     let page = query.page(&list)?;
-    let recorded = past.view.experiments(&environment)?.into_iter();
+    let recorded = past.moment.experiments(&environment)?.into_iter();
     let later = recorded.filter(|item| page.after.as_ref().is_none_or(|after| item.position > *after));
     let items = later.map(|item| (item.position, item.body)).collect();
     Ok(answer::page_at(&list, &page, items, past.seq))

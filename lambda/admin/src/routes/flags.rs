@@ -14,7 +14,7 @@ pub(crate) async fn list(State(service): State<Service>, call: Call) -> Answer {
     let past = Past::of(&service, &query).await?;
     let list = past.list(&call);
     let page = query.page(&list)?;
-    Ok(answer::entities(&list, &page, None, past.view.flags()?, past.seq))
+    Ok(answer::entities(&list, &page, None, past.moment.flags()?, past.seq))
 }
 
 pub(crate) async fn create(State(service): State<Service>, call: Call) -> Answer {
@@ -26,7 +26,7 @@ pub(crate) async fn create(State(service): State<Service>, call: Call) -> Answer
 
 pub(crate) async fn read(State(service): State<Service>, call: Call) -> Answer {
     let past = Past::of_one(&service, &call).await?;
-    past.answer(&call, None, past.view.flag(&call.flag()?)?)
+    past.answer(&call, None, past.moment.flag(&call.flag()?)?)
 }
 
 pub(crate) async fn patch(State(service): State<Service>, call: Call) -> Answer {

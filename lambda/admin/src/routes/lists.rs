@@ -21,7 +21,7 @@ pub(crate) async fn list(State(service): State<Service>, call: Call) -> Answer {
     let past = Past::of(&service, &query).await?;
     let list = past.list(&call);
     let page = query.page(&list)?;
-    let lists = past.view.lists(&environment)?;
+    let lists = past.moment.lists(&environment)?;
     Ok(answer::entities(&list, &page, Some(&environment), lists, past.seq))
 }
 
@@ -30,7 +30,7 @@ pub(crate) async fn read(State(service): State<Service>, call: Call) -> Answer {
     let (environment, list) = (call.environment()?, call.list()?);
     let query = call.query(&["key", "at", "seq"])?;
     let past = Past::of(&service, &query).await?;
-    let mut found = past.view.list(&environment, &list)?;
+    let mut found = past.moment.list(&environment, &list)?;
     if let Some(key) = query.text("key") {
         let when = past.seq.map_or(When::NOW, When::seq);
         let (expanded, revision) = service.control.list_keys(&environment, &list, when).await?;

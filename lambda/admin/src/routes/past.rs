@@ -4,7 +4,7 @@ use axum::response::Response;
 use flagstone_model::instant::Instant;
 use flagstone_model::json::Json;
 use flagstone_model::key::EnvironmentId;
-use flagstone_publisher::control::{ControlError, Entity, View, When};
+use flagstone_publisher::control::{ControlError, Entity, Moment, When};
 
 use crate::call::Call;
 use crate::problem::Problem;
@@ -16,7 +16,7 @@ const PARAMETERS: [&str; 2] = ["at", "seq"];
 
 /// What the query string says of when, and what was there.
 pub(crate) struct Past {
-    pub(crate) view: View,
+    pub(crate) moment: Moment,
     /// The entry the state stands at, unless it is the newest state that was asked for.
     pub(crate) seq: Option<u64>,
 }
@@ -28,9 +28,9 @@ impl Past {
         if when.at.is_some() && when.seq.is_some() {
             return Err(Problem::parameter("seq", "`at` and `seq` exclude each other"));
         }
-        let view = service.control.view(when).await.map_err(parameter)?;
-        let seq = (!when.is_now()).then(|| view.seq());
-        Ok(Self { view, seq })
+        let moment = service.control.moment(when).await.map_err(parameter)?;
+        let seq = (!when.is_now()).then(|| moment.seq());
+        Ok(Self { moment, seq })
     }
 
     /// The same for a read of one entity, with no other parameters.

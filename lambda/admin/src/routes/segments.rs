@@ -15,14 +15,14 @@ pub(crate) async fn list(State(service): State<Service>, call: Call) -> Answer {
     let past = Past::of(&service, &query).await?;
     let list = past.list(&call);
     let page = query.page(&list)?;
-    let segments = past.view.segments(&environment)?;
+    let segments = past.moment.segments(&environment)?;
     Ok(answer::entities(&list, &page, Some(&environment), segments, past.seq))
 }
 
 pub(crate) async fn read(State(service): State<Service>, call: Call) -> Answer {
     let environment = call.environment()?;
     let past = Past::of_one(&service, &call).await?;
-    past.answer(&call, Some(&environment), past.view.segment(&environment, &call.segment()?)?)
+    past.answer(&call, Some(&environment), past.moment.segment(&environment, &call.segment()?)?)
 }
 
 pub(crate) async fn put(State(service): State<Service>, call: Call) -> Answer {

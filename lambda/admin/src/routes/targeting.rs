@@ -22,14 +22,14 @@ pub(crate) async fn list(State(service): State<Service>, call: Call) -> Answer {
     let past = Past::of(&service, &query).await?;
     let list = past.list(&call);
     let page = query.page(&list)?;
-    let targetings = past.view.targetings(&environment)?;
+    let targetings = past.moment.targetings(&environment)?;
     Ok(answer::entities(&list, &page, Some(&environment), targetings, past.seq))
 }
 
 pub(crate) async fn read(State(service): State<Service>, call: Call) -> Answer {
     let environment = call.environment()?;
     let past = Past::of_one(&service, &call).await?;
-    past.answer(&call, Some(&environment), past.view.targeting(&environment, &call.flag()?)?)
+    past.answer(&call, Some(&environment), past.moment.targeting(&environment, &call.flag()?)?)
 }
 
 pub(crate) async fn put(State(service): State<Service>, call: Call) -> Answer {

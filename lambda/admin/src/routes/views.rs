@@ -14,7 +14,7 @@ const ATTRIBUTES: Subject<'static> = Subject { key: "attributes", environment: N
 
 pub(crate) async fn attributes(State(service): State<Service>, call: Call) -> Answer {
     let past = Past::of_one(&service, &call).await?;
-    past.answer(&call, None, past.view.attributes()?)
+    past.answer(&call, None, past.moment.attributes()?)
 }
 
 pub(crate) async fn declare(State(service): State<Service>, call: Call) -> Answer {
@@ -28,26 +28,26 @@ pub(crate) async fn list(State(service): State<Service>, call: Call) -> Answer {
     let past = Past::of(&service, &query).await?;
     let list = past.list(&call);
     let page = query.page(&list)?;
-    Ok(answer::entities(&list, &page, None, past.view.views()?, past.seq))
+    Ok(answer::entities(&list, &page, None, past.moment.views()?, past.seq))
 }
 
 pub(crate) async fn read(State(service): State<Service>, call: Call) -> Answer {
     let past = Past::of_one(&service, &call).await?;
-    past.answer(&call, None, past.view.client_view(&call.view()?)?)
+    past.answer(&call, None, past.moment.view(&call.view()?)?)
 }
 
 pub(crate) async fn put(State(service): State<Service>, call: Call) -> Answer {
     let view = call.view()?;
     let subject = Subject { key: view.as_str(), environment: None };
     let body = authored(call.json(Media::Json)?, subject)?;
-    let terms = call.write(None, async { revision(service.control.client_view(&view).await) }).await?;
+    let terms = call.write(None, async { revision(service.control.view(&view).await) }).await?;
     write(&service, Operation::PutView(view.clone(), body), terms, subject).await
 }
 
 pub(crate) async fn delete(State(service): State<Service>, call: Call) -> Answer {
     let view = call.view()?;
     let subject = Subject { key: view.as_str(), environment: None };
-    let terms = call.write(None, async { revision(service.control.client_view(&view).await) }).await?;
+    let terms = call.write(None, async { revision(service.control.view(&view).await) }).await?;
     let mut response = write(&service, Operation::DeleteView(view.clone()), terms, subject).await?;
     // What is gone has no state that a tag could name.
     response.headers_mut().remove(ETAG);
