@@ -220,7 +220,13 @@ impl Writer<'_> {
         };
         let copies = copies.saturating_mul(count.max(1));
         if copies > MAX_PATTERN_COPIES {
-            return refuse(at, TOO_MANY_COPIES);
+            return refuse(
+                at,
+                format!(
+                    "a count within a count makes at most {MAX_PATTERN_COPIES} copies, more are refused by some engines: \
+                     write them beside each other, such as `(?:x{{100}}){{10}}x{{100}}`"
+                ),
+            );
         }
         let sign = match repetition.op.kind {
             RepetitionKind::ZeroOrOne => "?".to_owned(),
@@ -235,8 +241,6 @@ impl Writer<'_> {
     }
 }
 
-const TOO_MANY_COPIES: &str = "a count within a count makes at most 1,000 copies, more are refused by some engines: write them \
-                               beside each other, such as `(?:x{100}){10}x{100}`";
 const UNICODE_CLASS: &str =
     "Unicode classes are not supported: their tables differ between engines; write the characters or ranges";
 const NOT_ASCII: &str =
