@@ -238,6 +238,16 @@ mod tests {
     }
 
     #[test]
+    fn a_cycle_is_a_cycle_however_many_are_on_it() {
+        let entity = |n: u32| Entity::Flag(format!("f{n:06}").into());
+        let length = MAX_REFERENCE_DEPTH * 3;
+        let links = Links::new((0..length).map(|n| (entity(n), [entity((n + 1) % length)].into())).collect());
+        for n in 0..length {
+            assert_eq!(links.severs(&entity(n), &entity((n + 1) % length)), Some("cycle"), "{n}");
+        }
+    }
+
+    #[test]
     fn two_cycles_that_touch_in_one_direction_stay_two() {
         let links = links(&[("a", &["b"]), ("b", &["a", "c"]), ("c", &["d"]), ("d", &["c"])]);
         assert_eq!(severs(&links, "b", "c"), None);
@@ -270,6 +280,14 @@ mod tests {
         };
         assert!(Links::new(edges(15)).are_sound());
         assert!(!Links::new(edges(40)).are_sound());
+    }
+
+    #[test]
+    fn as_many_references_as_are_followed_are_sound_and_one_more_is_not() {
+        let leaves = |count: u32| (0..count).map(|_| Entity::Flag("leaf".into())).collect();
+        let star = |count| Links::new([(Entity::Flag("star".into()), leaves(count))].into());
+        assert!(star(MAX_REFERENCE_WORK - 1).are_sound());
+        assert!(!star(MAX_REFERENCE_WORK).are_sound());
     }
 
     /// Each reference is looked at once: a round over all of them for each step would take minutes here.

@@ -151,6 +151,7 @@ mod tests {
         for key in ["", "u", "u-", "u-2", "u-100", "u-4", "z", "ñn", "\n", "u-1\nu-10"] {
             assert!(!list.contains(key.as_bytes()), "{key}");
         }
+        assert!(!list.is_empty());
         let empty = List::parse(b"".as_slice()).unwrap();
         assert!(empty.is_empty() && !empty.contains(b"") && !empty.contains(b"u"));
     }
@@ -165,6 +166,32 @@ mod tests {
                 && list.contains(b"user-0999999")
                 && !list.contains(b"user-1000000")
         );
+    }
+
+    #[test]
+    fn as_many_keys_as_a_list_may_have_are_read_and_one_more_is_not() {
+        let (mut text, mut key) = (Vec::new(), *b"aaaaaa\n");
+        for _ in 0..=MAX_LIST_KEYS {
+            text.extend_from_slice(&key);
+            let digit = key[..6].iter().rposition(|byte| *byte < b'z').unwrap();
+            key[digit] += 1;
+            key[digit + 1..6].fill(b'a');
+        }
+        assert_eq!(List::parse(text.as_slice()), Err(ListError::TooMany));
+        text.truncate(MAX_LIST_KEYS * key.len());
+        assert_eq!(List::parse(text).unwrap().len(), MAX_LIST_KEYS);
+    }
+
+    #[test]
+    fn as_many_bytes_as_a_list_may_have_are_read_and_one_more_is_not() {
+        let long = |bytes: usize| {
+            let mut key = "\u{1F3F3}".repeat(bytes / 4 - 1).into_bytes();
+            key.resize(bytes - 1, b'x');
+            key.push(b'\n');
+            List::parse(key)
+        };
+        assert_eq!(long(MAX_LIST_BYTES + 1), Err(ListError::TooLong));
+        assert_eq!(long(MAX_LIST_BYTES).unwrap().len(), 1);
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub(crate) fn without_overflow(case: &[u8]) -> Option<Vec<u8>> {
                 is_name = depth == 1;
             }
             b'}' | b']' => depth = depth.saturating_sub(1),
-            b',' if depth == 1 => is_name = true,
+            b',' => is_name = true,
             b'"' if depth == 1 && is_name => {
                 in_context = token == b"\"context\"";
                 is_name = false;
@@ -94,6 +94,7 @@ mod tests {
             r#"{"context":{},"default":1e999}"#,
             r#"{"context":{"a":1},"default":{"context":1e999}}"#,
             r#"{"default":"context","at":1e999}"#,
+            r#"{"default":{"a":1,"context":1e999}}"#,
             r#"{"context":{"a":01e999}}"#,
             r#"{"context":{"a":1e999.5}}"#,
             "1e999",

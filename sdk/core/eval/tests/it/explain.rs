@@ -10,6 +10,7 @@ use flagstone_model::context::Context;
 use flagstone_model::details::Reason;
 use flagstone_model::instant::Instant;
 use flagstone_model::json::Json;
+use flagstone_model::value::FlagType;
 use proptest::prelude::*;
 
 use super::{NOW, flag_if, generate};
@@ -193,6 +194,14 @@ fn what_the_limit_of_steps_leaves_out_is_told_where_it_is_left_out() {
     let told = world.explain("f", &Context::new(), NOW);
     assert_eq!((told.truncated, told.needs.len()), (true, 2));
     assert_eq!(told.details.need, Some(1));
+    // Behind the last one there is nothing to leave out.
+    let last = vec![r#"{"time":{}}"#; MAX_EXPLAINED_STEPS - 2].join(",");
+    let needs = format!(
+        r#"{{"flag":"f","type":"bool","rev":1,"on":true,"values":{{"on":true}},"needs":[{{"all":[{last}]}},{{"any":[]}}]}}"#
+    );
+    let world = World::of(&[needs]);
+    let told = world.explain("f", &Context::new(), NOW);
+    assert_eq!((told.truncated, told.needs.len(), told.details.need), (false, 2, Some(1)));
 }
 
 #[test]
@@ -276,6 +285,9 @@ fn every_exit_has_its_name() {
     ]);
     let context = Context::with_targeting_key("u");
     let exit = |key: &str| world.explain(key, &context, NOW).exit;
+    let lines = |_: &Entity| None;
+    let other = world.snapshot.explain("fallthrough", Some(FlagType::String), &context, NOW, &lines).exit;
+    assert_eq!((other.code(), other.step()), ("type-mismatch", 4));
     for (key, step) in [
         ("not-understood", 6),
         ("off", 7),

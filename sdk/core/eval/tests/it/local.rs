@@ -98,6 +98,28 @@ fn a_value_is_read_as_the_flags_type_where_its_getter_could() {
 }
 
 #[test]
+fn details_say_which_edit_decided_unless_there_is_none_to_name() {
+    let line = |rest: &str| {
+        let line =
+            r#"{"flag":"f","type":"bool","rev":7,"on":true,"values":{"off":false,"on":true},"off":"off""#;
+        compile(&[&format!("{line},{rest}}}")])
+    };
+    for rest in [
+        r#""fallthrough":"on""#,
+        r#""rules":[{"id":"r","serve":"on"}]"#,
+        r#""rules":[{"id":"r","if":[{"what":1}],"serve":"on"}]"#,
+        r#""rules":[{"id":"r","split":{"salt":"s","ranges":[[0,100000,"on"]]}}]"#,
+        r#""needs":[{"any":[]}]"#,
+        r#""rules":[]"#,
+    ] {
+        let snapshot = line(rest);
+        let details = snapshot.evaluate("f", None, &Context::new(), NOW);
+        assert_eq!(details.rev, Some(7), "{rest}: {:?}", details.reason);
+        assert_eq!(snapshot.evaluate("f", Some(FlagType::String), &Context::new(), NOW).rev, None);
+    }
+}
+
+#[test]
 fn of_variations_of_one_value_the_first_by_its_key_is_meant() {
     for values in [r#"{"b":1,"c":1,"d":2}"#, r#"{"c":1,"b":1,"d":2}"#] {
         let line =
