@@ -1,10 +1,12 @@
 //! The bundle on disk: read once at start, replaced whole, never by something older (FORMAT T-5.1).
 
+use core::time::Duration;
 use std::collections::BTreeSet;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use flagstone_bundle::manifest::Stream;
 use flagstone_bundle::root::Pin;
@@ -17,6 +19,8 @@ use crate::list_cache::{self, FOLDER};
 const NAME_DIGITS: usize = 32;
 /// What the name of a file ends in that is being written.
 const TEMPORARY: &str = ".tmp";
+/// How long a file is left alone that another process may still be writing, or may be about to name in a bundle.
+pub(crate) const SPARED: Duration = Duration::from_mins(10);
 
 /// One stream's file in the cache directory.
 #[derive(Debug, Clone)]
@@ -66,7 +70,7 @@ impl DiskCache {
     }
 
     /// Replaces the file, unless the one there is not `older` or another process is at it. Of the lists only those stay
-    /// that it names.
+    /// that it names, and those that are new.
     pub(crate) fn save(
         &self,
         bytes: &[u8],
@@ -88,8 +92,9 @@ impl DiskCache {
         {
             return Ok(Saved::NotOlder);
         }
-        write_atomically(&self.directory, &format!("{}.bundle", self.name), bytes, &*self.random)?;
-        list_cache::prune(&self.lists(), lists);
+        let name = format!("{}.bundle", self.name);
+        let written = write_atomically(&self.directory, &name, bytes, &*self.random)?;
+        list_cache::prune(&self.lists(), lists, written);
         Ok(Saved::Written)
     }
 
@@ -104,37 +109,52 @@ impl DiskCache {
 }
 
 /// Writes a file that is there whole or not at all, for its owner alone: a new one, synced and renamed, and the folder
-/// synced. It returns once it would outlast a loss of power.
+/// synced. It returns once it would outlast a loss of power, and says when the file was begun, by the clock of the disk.
 ///
-/// What killed writers left of this file goes first. Whoever writes it at the same time could lose what was begun: there
-/// is a lock around this, or everybody writes the same bytes.
+/// What killed writers left of this file goes first. What is not old may be of a writer that lives.
 pub(crate) fn write_atomically(
     folder: &Path,
     name: &str,
     bytes: &[u8],
     random: &dyn Randomness,
-) -> io::Result<()> {
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let file = entry.file_name();
-        let rest = file.to_str().and_then(|file| file.strip_prefix(name));
-        if rest.is_some_and(|rest| rest.starts_with('.') && rest.ends_with(TEMPORARY)) {
-            let _ = fs::remove_file(entry.path());
-        }
-    }
+) -> io::Result<SystemTime> {
     let temporary =
         folder.join(format!("{name}.{}-{:016x}{TEMPORARY}", std::process::id(), random.next_u64()));
     let mut options = OpenOptions::new();
     let file = private(no_follow(options.create_new(true).write(true))).open(&temporary)?;
-    let put = |mut file: File| {
+    let put = |mut file: File| -> io::Result<SystemTime> {
+        let begun = file.metadata()?.modified()?;
+        remove_leftovers(folder, name, begun);
         file.write_all(bytes)?;
         file.sync_all()?;
         drop(file);
-        fs::rename(&temporary, folder.join(name))
+        fs::rename(&temporary, folder.join(name))?;
+        Ok(begun)
     };
-    put(file).inspect_err(|_| {
+    let begun = put(file).inspect_err(|_| {
         let _ = fs::remove_file(&temporary);
     })?;
-    sync_directory(folder)
+    sync_directory(folder)?;
+    Ok(begun)
+}
+
+/// Removes what was begun of a file and never renamed.
+fn remove_leftovers(folder: &Path, name: &str, now: SystemTime) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let file = entry.file_name();
+        let rest = file.to_str().and_then(|file| file.strip_prefix(name));
+        if rest.is_some_and(|rest| rest.starts_with('.') && rest.ends_with(TEMPORARY))
+            && entry.metadata().is_ok_and(|file| is_old(&file, now))
+        {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// Whether a file was written so long before `now`, by the clock of its disk, that no process is still at it.
+pub(crate) fn is_old(file: &Metadata, now: SystemTime) -> bool {
+    let age = file.modified().ok().and_then(|modified| now.duration_since(modified).ok());
+    age.is_some_and(|age| age >= SPARED)
 }
 
 /// All of a regular file within the limit of a bundle.
@@ -199,6 +219,8 @@ fn sync_directory(_: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
     use crate::clock::SystemRandomness;
+    use crate::list_cache::ListCache;
+    use flagstone_bundle::container::encode_zstd;
     use flagstone_model::key::{EnvironmentId, ProjectId, ViewId};
 
     fn cache_in(directory: &Path, environment: &str) -> DiskCache {
@@ -213,6 +235,12 @@ mod tests {
 
     fn cache(directory: &Path) -> DiskCache {
         cache_in(directory, "production")
+    }
+
+    /// As if it had been written so long ago.
+    fn age(file: &Path, age: Duration) {
+        let modified = fs::metadata(file).unwrap().modified().unwrap();
+        OpenOptions::new().write(true).open(file).unwrap().set_modified(modified - age).unwrap();
     }
 
     fn names(directory: &Path) -> Vec<String> {
@@ -270,8 +298,22 @@ mod tests {
         lock.unlock().unwrap();
         cache.save(b"next", &[digest].into(), |_| true).unwrap();
         assert!(list.exists());
+        age(&list, SPARED);
         cache.save(b"last", &BTreeSet::new(), |_| true).unwrap();
         assert!(!list.exists());
+    }
+
+    /// A process with older content may save while another still waits for its other lists.
+    #[test]
+    fn a_list_that_was_fetched_for_the_next_bundle_stays_when_the_one_before_is_written_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = cache(directory.path());
+        let lists = ListCache::default().kept_in(cache.lists(), Arc::new(SystemRandomness));
+        let (bytes, object) = encode_zstd(b"u-1\n").unwrap();
+        lists.keep(&object, &bytes);
+        cache.save(b"one", &BTreeSet::new(), |_| true).unwrap();
+        cache.save(b"two", &[object.sha256].into(), |_| true).unwrap();
+        assert_eq!(lists.find(&object), Some(bytes));
     }
 
     #[test]
@@ -340,6 +382,8 @@ mod tests {
         let foreign = directory.path().join("other.tmp");
         fs::write(&leftover, b"torn").unwrap();
         fs::write(&foreign, b"kept").unwrap();
+        age(&leftover, SPARED);
+        age(&foreign, SPARED);
         cache.save(b"one", &BTreeSet::new(), |_| true).unwrap();
         assert!(!leftover.exists());
         assert!(foreign.exists());

@@ -231,7 +231,7 @@ async fn a_restart_needs_no_download_of_lists() {
     let newest = object(&["u-2"], "").path;
     let stored = folder.join(newest.rsplit('/').next().unwrap());
     fs::write(&stored, b"altered").unwrap();
-    assert_eq!(files(folder, ""), [stored], "those that were named before are gone");
+    assert_eq!(files(folder, "").len(), 3, "those that were named before stay for a while");
     let client = world.builder().cache_dir(place.path()).build().unwrap();
     assert!(is_undecided(&client));
     tokio::time::sleep(Duration::from_mins(1)).await;
