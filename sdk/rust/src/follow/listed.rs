@@ -8,7 +8,7 @@ use super::objects::off_thread;
 use super::{Applied, Follower, mark};
 use crate::failure::Object;
 use crate::lists::{LISTS_DEADLINE, Sources};
-use crate::shared::Cost;
+use crate::shared::{Cost, Shared};
 use crate::status::FailedCheck;
 
 impl Follower {
@@ -18,11 +18,9 @@ impl Follower {
         self.lists.turn_to(&snapshot);
         let clock = Arc::clone(&self.shared.clock);
         self.lists.fetch(&snapshot, &self.sources(), LISTS_DEADLINE, clock.monotonic());
-        // What was asked was answered, and nobody is asked while this waits.
-        let waits_until = clock.monotonic().saturating_add(LISTS_DEADLINE);
-        self.shared.board().freshness.answered_at(waits_until);
+        let waiting = Waiting::of(&self.shared);
         self.lists.wait(|| clock.monotonic()).await;
-        self.shared.board().freshness.answered_at(clock.monotonic());
+        drop(waiting);
         snapshot.with_lists(&self.lists.arrived())
     }
 
@@ -52,12 +50,13 @@ impl Follower {
     }
 
     /// Runs all checks once something is served for the first time: there is nothing to hold back. Whoever stops waiting
-    /// for a poll leaves them to the next one.
+    /// for a poll leaves them to the next one, and so do checks that break off.
     pub(super) async fn run_checks_that_are_due(&mut self) {
         let Some(applied) = self.applied.as_ref().filter(|applied| applied.are_checks_due) else { return };
         let loaded = applied.loaded.clone();
-        let failed = off_thread(Object::Snapshot, move || Ok(loaded.all_failed_checks())).await;
-        self.note_failed_checks(failed.unwrap_or_default());
+        if let Ok(failed) = off_thread(Object::Snapshot, move || Ok(loaded.all_failed_checks())).await {
+            self.note_failed_checks(failed);
+        }
     }
 
     pub(super) fn note_failed_checks(&mut self, failed: Arc<[FailedCheck]>) {
@@ -71,5 +70,22 @@ impl Follower {
         let (before, from) = self.bases.split_at(self.base.min(self.bases.len()));
         let bases = from.iter().chain(before).cloned().collect();
         Arc::new(Sources { fetcher: Arc::clone(&self.fetcher), bases, paths: Arc::clone(&self.paths) })
+    }
+}
+
+/// A wait for lists. What was asked was answered, and nobody is asked meanwhile: that is no silence, however it ends.
+struct Waiting<'a>(&'a Shared);
+
+impl<'a> Waiting<'a> {
+    fn of(shared: &'a Shared) -> Self {
+        let until = shared.clock.monotonic().saturating_add(LISTS_DEADLINE);
+        shared.board().freshness.answered_at(until);
+        Self(shared)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.board().freshness.answered_at(self.0.clock.monotonic());
     }
 }

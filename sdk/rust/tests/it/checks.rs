@@ -1,8 +1,12 @@
 //! Checks: a flag that this SDK evaluates otherwise than its author expects is held back, and nothing else is.
 
+use std::future::Future as _;
+use std::time::Duration;
+
 use flagstone::{Client, Context, EventKind, Events, Refreshed};
 
 use crate::world::World;
+use crate::world::cdn::Reply;
 use crate::world::publisher::flag;
 
 /// A check of the flag `cart`, which serves `on` to everybody.
@@ -97,6 +101,16 @@ async fn a_flag_that_reaches_one_that_is_held_back_is_not_held_back() {
     assert_eq!(shelf(), "empty", "its new line sees the cart that serves");
 }
 
+/// The first poll, left once something is served: its checks are still run.
+async fn served_and_left(client: &Client) {
+    let mut events = client.events();
+    tokio::select! {
+        biased;
+        ready = events.next() => assert_eq!(ready.unwrap().kind, EventKind::Ready),
+        refreshed = client.refresh() => assert!(refreshed.is_ok()),
+    }
+}
+
 /// A function may run out of time in the middle of anything.
 #[tokio::test(start_paused = true)]
 async fn checks_of_the_first_load_are_told_though_nobody_waited_for_them() {
@@ -106,14 +120,41 @@ async fn checks_of_the_first_load_are_told_though_nobody_waited_for_them() {
     let first = world.next();
     world.upload(&first);
     let client = world.builder().manual().unwrap();
-    let mut events = client.events();
-    tokio::select! {
-        biased;
-        // It is served, and its checks are still run.
-        ready = events.next() => assert_eq!(ready.unwrap().kind, EventKind::Ready),
-        refreshed = client.refresh() => assert!(refreshed.is_ok()),
-    }
+    served_and_left(&client).await;
     assert_eq!(cart(&client), "v1");
+    assert_eq!(client.refresh().await.unwrap(), Refreshed::Unchanged);
+    assert_eq!((bits(&client).as_str(), failing(&client)), ("check-failed", of_cart()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn checks_of_the_first_load_that_break_off_are_run_by_the_next_poll() {
+    let mut world = World::new();
+    world.publisher.set_line("cart", &flag("cart", "v1"));
+    world.publisher.set_line("check", &check("off"));
+    let first = world.next();
+    world.upload(&first);
+    let client = loop {
+        let client = world.builder().manual().unwrap();
+        served_and_left(&client).await;
+        // They may have been quicker than who left.
+        if failing(&client).is_empty() {
+            break client;
+        }
+    };
+    // What is begun in a runtime that has ended is cancelled at once. The answer that nothing is new comes late, and so
+    // the checks are the only such thing.
+    let ended = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let handle = ended.handle().clone();
+    ended.shutdown_background();
+    world.cdn.attack("a.example", |_| Some(Reply::Later(Duration::from_secs(1))));
+    let mut poll = std::pin::pin!(client.refresh());
+    assert!(tokio::time::timeout(Duration::from_millis(500), &mut poll).await.is_err());
+    let broken_off = std::future::poll_fn(|cx| {
+        let _ended = handle.enter();
+        poll.as_mut().poll(cx)
+    });
+    assert_eq!(broken_off.await.unwrap(), Refreshed::Unchanged);
+    assert_eq!((bits(&client), failing(&client)), (String::new(), Vec::new()));
     assert_eq!(client.refresh().await.unwrap(), Refreshed::Unchanged);
     assert_eq!((bits(&client).as_str(), failing(&client)), ("check-failed", of_cart()));
 }

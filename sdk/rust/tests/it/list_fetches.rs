@@ -146,6 +146,23 @@ async fn whoever_stops_waiting_for_a_swap_gets_it_with_its_list_later() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn silence_begins_when_somebody_stops_waiting_for_a_list() {
+    let mut world = World::new();
+    let client = world.builder().manual().unwrap();
+    client.refresh().await.unwrap();
+    world.cdn.attack("a.example", |path| path.contains("/k/").then_some(Reply::Hang));
+    name(&mut world, &object(&["u-1"], "").line);
+    let update = world.next();
+    world.upload(&update);
+    assert!(tokio::time::timeout(2 * SECOND, client.refresh()).await.is_err());
+    world.cdn.attack("a.example", |_| Some(Reply::Refused));
+    tokio::time::sleep(29 * SECOND).await;
+    assert_eq!(bits(&client), "");
+    tokio::time::sleep(2 * SECOND).await;
+    assert_eq!(bits(&client), "unreachable");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_list_whose_line_is_gone_is_not_fetched_on() {
     let mut world = World::new();
     let client = world.client().await;
