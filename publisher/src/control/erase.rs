@@ -150,19 +150,20 @@ impl ControlPlane {
     /// Deletes the private objects that no entry but these names; and what a crash left behind, after a while.
     async fn forget_objects(&self, erased: &[u64]) -> Result<(), ControlError> {
         let (objects, project) = (&self.inner.objects, self.project());
-        // Whoever writes a list between its keys and its entry is waited for, or waits.
-        let _forgetting = self.inner.keeping.write().await;
-        let now_ms = self.inner.clock.now_ms();
-        let all = objects.all(project).await?;
-        if all.is_empty() {
+        if objects.all(project).await?.is_empty() {
             return Ok(());
         }
         let (mut named, mut doomed) = (BTreeSet::new(), BTreeSet::new());
-        self.each_entry(|entry| {
+        let mut look = |entry: &Entry| {
             let of = if erased.contains(&entry.seq()) { &mut doomed } else { &mut named };
             of.extend(lists_in(entry).into_iter().map(|(_, content)| content.base.sha256));
-        })
-        .await?;
+        };
+        let read = self.each_entry_after(0, &mut look).await?;
+        // Whoever writes a list between its keys and its entry is waited for, or waits: for the last entries only.
+        let _forgetting = self.inner.keeping.write().await;
+        let now_ms = self.inner.clock.now_ms();
+        let all = objects.all(project).await?;
+        self.each_entry_after(read, &mut look).await?;
         for (sha256, _) in all.iter().filter(|(sha256, _)| !named.contains(sha256)) {
             let is_erased = doomed.contains(sha256);
             // Another process may keep the same keys again meanwhile, for an entry that was not read here.
@@ -253,12 +254,20 @@ impl ControlPlane {
     }
 
     /// Shows every entry, in order, with a page of them in memory.
-    async fn each_entry(&self, mut show: impl FnMut(&Entry) + Send) -> Result<(), ControlError> {
+    async fn each_entry(&self, show: impl FnMut(&Entry) + Send) -> Result<(), ControlError> {
+        self.each_entry_after(0, show).await.map(|_| ())
+    }
+
+    /// Shows the entries after one; returns which is the last.
+    async fn each_entry_after(
+        &self,
+        mut after: u64,
+        mut show: impl FnMut(&Entry) + Send,
+    ) -> Result<u64, ControlError> {
         let folded = &self.inner.folded;
-        let mut after = 0;
         loop {
             let page = folded.log().read(folded.project(), after, PAGE).await?;
-            let Some(last) = page.last() else { return Ok(()) };
+            let Some(last) = page.last() else { return Ok(after) };
             after = last.seq();
             page.iter().for_each(&mut show);
         }

@@ -22,6 +22,8 @@ use crate::view::ClientSalt;
 const BUDGET: Duration = Duration::from_millis(2_500);
 /// How long the sweep of one stream may take.
 const SWEEP_LIMIT: Duration = Duration::from_secs(30);
+/// How long a sweep may take for finishing erasures: with what else it does, less than a heartbeat is apart.
+const ERASURES_LIMIT: Duration = Duration::from_mins(2);
 
 impl ControlPlane {
     /// Publishes an environment up to the head of the log, each view, and waits for it within the budget.
@@ -165,9 +167,6 @@ impl ControlPlane {
     /// is returned.
     pub async fn sweep(&self) -> Result<(), ControlError> {
         self.inner.publisher.watch_root();
-        if let Err(error) = self.finish_erasures().await {
-            tracing::error!(code = error.code(), %error, "an erasure is not finished");
-        }
         if let Err(error) = self.add_client_salts().await {
             tracing::error!(code = error.code(), %error, "an environment has no salt for public views");
         }
@@ -190,6 +189,12 @@ impl ControlPlane {
             if let Err(error) = swept.unwrap_or(Err(PublishError::Stopped)) {
                 result = Err(error.into());
             }
+        }
+        // Last, for they wait for whoever writes a list.
+        match tokio::time::timeout(ERASURES_LIMIT, self.finish_erasures()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(code = error.code(), %error, "an erasure is not finished"),
+            Err(_) => tracing::error!("erasures are not finished in time; the next sweep goes on"),
         }
         result
     }

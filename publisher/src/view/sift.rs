@@ -14,7 +14,7 @@ use crate::check::{Asking, flag_of_check};
 use crate::publish::{Fault, Withheld};
 use crate::state::EnvironmentState;
 
-/// The lines of a public view that were announced last, and the environment that they were made of.
+/// The lines of a public view that were built last, and the environment that they were made of.
 #[derive(Debug, Clone, Copy)]
 pub struct Before<'b> {
     /// The environment.
