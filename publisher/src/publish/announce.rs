@@ -37,6 +37,8 @@ pub(super) struct Present {
 pub(super) enum Announced {
     /// Clients see it, or a newer one.
     Yes,
+    /// What was claimed before is what this comes to: there is nothing new to announce.
+    Before,
     /// Another publisher claimed a later serial before this one was announced.
     Overtaken,
 }

@@ -11,9 +11,9 @@ use flagstone_bundle::manifest::Stream;
 use flagstone_eval::{BrokenReference, Entity, Problem, Snapshot};
 use flagstone_model::json::Json;
 
-use super::checked::{Failed, failed, holding_back, leaving_out, of_checks};
+use super::checked::{Failed, failed, holding_back, leaving_out, may_wait, of_checks, without};
 use super::packing::Packing;
-use super::withheld::{Fault, Withheld};
+use super::withheld::Withheld;
 
 /// Most faults that are told one by one.
 const TOLD: usize = 10;
@@ -140,7 +140,7 @@ fn named(entity: &Entity) -> String {
 pub(super) struct Proven {
     pub(super) content: Content,
     snapshot: Snapshot,
-    /// The flags that are not in it as they were built.
+    /// What is not in it as it was built.
     pub(super) withheld: Withheld,
 }
 
@@ -152,7 +152,7 @@ impl Proven {
             return Err(Refusal::not_understood(&report.problems, report.headless_lines));
         }
         let flags = snapshot.flag_keys().cloned().collect();
-        Self::checked(stream, content, snapshot, &flags, None)
+        Self::checked(stream, content, snapshot, flags, None)
     }
 
     /// A content that was announced: whoever did so has proved it. None if this release does not understand it.
@@ -169,50 +169,55 @@ impl Proven {
         change: &DeltaLines,
     ) -> Result<Self, Refusal> {
         let (snapshot, flags) = updated(&self.snapshot, change)?;
-        Self::checked(stream, content, snapshot, &flags, Some(&self.content))
+        Self::checked(stream, content, snapshot, flags, Some(&self.content))
     }
 
     /// The rest of the proof; `flags` are those whose answers may be others than before.
     ///
-    /// A flag of which a check does not hold is what it was `before`. If that does not do it is left out, and so is all
-    /// that asks for it. Only if that does not do either is the content refused: nothing is withheld from others.
+    /// A flag that is off, or whose line is what it was `before`, loses the checks that do not hold, and nothing else:
+    /// what is switched off waits for no check. Any other one is what it was before; and if that does not do it is left
+    /// out with all that asks for it. Only if that does not do either is the content refused.
     fn checked(
         stream: &Stream,
         content: Content,
         snapshot: Snapshot,
-        flags: &BTreeSet<Arc<str>>,
+        flags: BTreeSet<Arc<str>>,
         before: Option<&Content>,
     ) -> Result<Self, Refusal> {
-        let built = Self { content, snapshot, withheld: Withheld::default() };
-        built.refer_well(stream)?;
-        let failures = failed(&built.content, &built.snapshot, flags);
-        let Some(first) = failures.first() else { return Ok(built) };
-        let refusal = Refusal::Check { flag: first.flag.to_string(), check: first.check.clone() };
-        let flags: BTreeSet<Arc<str>> = failures.iter().map(|failed| Arc::clone(&failed.flag)).collect();
-        let detail =
-            |failed: &Failed| format!("the check `{}` of flag `{}` does not hold", failed.check, failed.flag);
-        let fault = |failed: &Failed| Fault { code: refusal.code(), detail: detail(failed) };
-        let faults: Vec<Fault> = failures.iter().map(fault).collect();
-        let held = before.map(|before| (holding_back(&built.content, before, &flags), flags.clone()));
-        for (change, flags) in held.into_iter().chain([leaving_out(&built.content, &flags)?]) {
-            let flags = flags.iter().map(ToString::to_string).collect();
-            let withheld = Withheld { flags, faults: faults.clone() };
-            if let Ok(proven) = built.with(stream, &change, withheld) {
+        let mut proven = Self { content, snapshot, withheld: Withheld::default() };
+        proven.refer_well(stream)?;
+        let mut flags = flags;
+        // Each round takes flags out of those that are others than before.
+        loop {
+            let failures = failed(&proven.content, &proven.snapshot, &flags);
+            if failures.is_empty() {
                 return Ok(proven);
             }
+            let (waiting, free): (Vec<_>, Vec<_>) =
+                failures.into_iter().partition(|failed| may_wait(&failed.flag, &proven.content, before));
+            proven.withheld.faults.extend(waiting.iter().chain(&free).map(Failed::fault));
+            proven = proven.with(&without(&free)?)?.0;
+            let Some(first) = waiting.first() else { return Ok(proven) };
+            let refusal = Refusal::Check { flag: first.flag.to_string(), check: first.check.clone() };
+            let waiting: BTreeSet<Arc<str>> = waiting.into_iter().map(|failed| failed.flag).collect();
+            let held =
+                before.map(|before| (holding_back(&proven.content, before, &waiting), waiting.clone()));
+            let left_out = leaving_out(&proven.content, &waiting)?;
+            let next = held.into_iter().chain([left_out]).find_map(|(change, withheld)| {
+                let (mut next, flags) = proven.with(&change).ok()?;
+                next.refer_well(stream).ok()?;
+                next.withheld.flags.extend(withheld.iter().map(ToString::to_string));
+                Some((next, flags))
+            });
+            (proven, flags) = next.ok_or(refusal)?;
         }
-        Err(refusal)
     }
 
-    /// The same with another change, if all of that holds.
-    fn with(&self, stream: &Stream, change: &DeltaLines, withheld: Withheld) -> Result<Self, Refusal> {
+    /// The same with another change, and the flags whose answers or checks may be others.
+    fn with(&self, change: &DeltaLines) -> Result<(Self, BTreeSet<Arc<str>>), Refusal> {
         let (snapshot, flags) = updated(&self.snapshot, change)?;
-        let next = Self { content: self.content.apply(change)?.0, snapshot, withheld };
-        next.refer_well(stream)?;
-        match failed(&next.content, &next.snapshot, &flags).into_iter().next() {
-            None => Ok(next),
-            Some(Failed { flag, check }) => Err(Refusal::Check { flag: flag.to_string(), check }),
-        }
+        let (content, _) = self.content.apply(change)?;
+        Ok((Self { content, snapshot, withheld: self.withheld.clone() }, flags))
     }
 
     /// Whether every reference leads somewhere, and the lines are those of this stream.

@@ -41,7 +41,12 @@ enum Next {
 }
 
 impl Publisher {
-    pub(super) async fn run(&self, stream: &Stream, known: &mut Known, ask: Ask) -> Result<(), PublishError> {
+    pub(super) async fn run(
+        &self,
+        stream: &Stream,
+        known: &mut Known,
+        mut ask: Ask,
+    ) -> Result<(), PublishError> {
         for _ in 0..TRIES {
             // The manifest first: a claim comes before its announcement, so one above the item is never a race.
             let bucket = self.inner.bucket(stream).await?;
@@ -54,8 +59,11 @@ impl Publisher {
                 Next::SameContent => self.announce_again(stream, known, &item, bucket).await?,
                 Next::NewContent(built) => self.publish_content(stream, known, &item, bucket, built).await?,
             };
-            if done == Announced::Yes {
-                return Ok(());
+            match done {
+                Announced::Yes => return Ok(()),
+                // It is built; what was left undone before, and a heartbeat, may still be to do.
+                Announced::Before if ask == Ask::Rebuild => ask = Ask::Changes,
+                Announced::Before | Announced::Overtaken => {}
             }
         }
         Err(PublishError::Contended)
@@ -99,7 +107,7 @@ impl Publisher {
         if before.is_some_and(|claim| claim.content == content) {
             // All that changed is withheld.
             let is_covered = inner.publications.cover(stream, item.serial(), covered).await?;
-            return Ok(if is_covered { Announced::Yes } else { Announced::Overtaken });
+            return Ok(if is_covered { Announced::Before } else { Announced::Overtaken });
         }
         let layout = inner.layout(stream);
         let snapshot_path = layout.snapshot(&object)?;
@@ -109,7 +117,7 @@ impl Publisher {
                 inner.upload_delta(layout, chosen.first()),
                 inner.upload_delta(layout, chosen.get(1)),
                 async {
-                    inner.upload_lists(stream, &proven.content, named_before.as_deref()).await;
+                    self.upload_lists(stream, &proven.content, named_before.as_deref()).await;
                     Ok(())
                 },
             )
@@ -153,15 +161,17 @@ impl Publisher {
         claim.serial = before.serial.saturating_add(1);
         claim.issued_ms = inner.issue(item, &bucket);
         self.keep_stored(stream, known, &mut claim, covered).await?;
-        if let Some(previous) = inner.previous(stream, known, &claim).await? {
-            inner.upload_lists(stream, previous.content(), None).await;
-        }
         let inline = inner.stored_deltas(stream, &mut claim).await?;
         let claiming = inner.publications.claim(stream, before.serial, &claim, covered);
         if !inner.watch.stage(Stage::Claim, claiming).await? {
             return Ok(Announced::Overtaken);
         }
-        inner.announce(stream, &claim, covered, inline.as_deref(), bucket.expect).await
+        let done = inner.announce(stream, &claim, covered, inline.as_deref(), bucket.expect).await?;
+        // What is announced already waits for no list.
+        if let Some(previous) = inner.previous(stream, known, &claim).await? {
+            self.upload_lists(stream, previous.content(), None).await;
+        }
+        Ok(done)
     }
 
     /// Step 5 for refs that are used again: what is announced must be there, and is stored anew if it is not.

@@ -43,7 +43,7 @@ impl Inner {
     pub(super) fn withhold(&self, stream: &Stream, withheld: &Withheld) {
         for Fault { code, detail } in &withheld.faults {
             self.watch.failed(code);
-            tracing::error!(%stream, code, detail, "a flag is not announced as it was written");
+            tracing::error!(%stream, code, detail, "a flag is not announced as it was built, or without a check");
         }
         let mut told = self.withheld.0.lock().unwrap_or_else(PoisonError::into_inner);
         told.entry(stream.clone()).or_default().extend(withheld.flags.iter().cloned());

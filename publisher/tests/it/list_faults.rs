@@ -172,6 +172,13 @@ struct Gate {
     opened: Notify,
 }
 
+impl Gate {
+    fn over(inner: Arc<MemoryObjects>) -> Arc<Self> {
+        let (is_shut, kept, opened) = Default::default();
+        Arc::new(Self { inner, is_shut, kept, opened })
+    }
+}
+
 #[async_trait]
 impl PrivateObjects for Gate {
     async fn keep(
@@ -205,12 +212,7 @@ impl PrivateObjects for Gate {
 #[tokio::test(start_paused = true)]
 async fn an_erasure_that_meets_a_writer_of_equal_keys_leaves_the_list_whole() {
     let mut bench = Bench::new().await;
-    let gate = Arc::new(Gate {
-        inner: bench.objects.clone(),
-        is_shut: AtomicBool::new(false),
-        kept: Notify::new(),
-        opened: Notify::new(),
-    });
+    let gate = Gate::over(bench.objects.clone());
     bench.ports.objects = gate.clone();
     let bench = Arc::new(bench.restarted());
     let first = bench.put_anew("a\nb\n").await.seq;
@@ -239,24 +241,33 @@ async fn an_erasure_that_meets_a_writer_of_equal_keys_leaves_the_list_whole() {
     assert_eq!(bench.restarted().expanded().await.unwrap().to_text(), "a\nb\n");
 }
 
-/// A store that can be told to take no keys of lists, and tells which it was asked for.
+/// A store that can be told to take no keys of lists, or not to answer where they are, and tells which it was asked for.
 struct Picky {
     inner: Arc<dyn ObjectStore>,
     refuses: AtomicBool,
+    hangs: AtomicBool,
     asked: Mutex<BTreeSet<ObjectPath>>,
 }
 
 impl Picky {
-    fn look(&self, path: &ObjectPath) -> bool {
+    fn over(inner: Arc<dyn ObjectStore>) -> Arc<Self> {
+        let (refuses, hangs, asked) = Default::default();
+        Arc::new(Self { inner, refuses, hangs, asked })
+    }
+
+    async fn look(&self, path: &ObjectPath) -> bool {
         let is_list = path.as_str().contains("/k/");
         if is_list {
             self.asked.lock().unwrap().insert(path.clone());
+            if self.hangs.load(Ordering::SeqCst) {
+                std::future::pending::<()>().await;
+            }
         }
         is_list
     }
 
-    fn may_put(&self, path: &ObjectPath) -> Result<(), StoreError> {
-        if self.look(path) && self.refuses.load(Ordering::SeqCst) {
+    async fn may_put(&self, path: &ObjectPath) -> Result<(), StoreError> {
+        if self.look(path).await && self.refuses.load(Ordering::SeqCst) {
             let location = path.to_string();
             return Err(StoreError::Unavailable { action: "write", location, source: "refused".into() });
         }
@@ -264,25 +275,29 @@ impl Picky {
     }
 }
 
+fn is_announced(written: &Written) -> bool {
+    written.publication[&production()].values().all(|view| view.state == PublicationState::Announced)
+}
+
 #[async_trait]
 impl ObjectStore for Picky {
     async fn get(&self, path: &ObjectPath) -> Result<Option<Object>, StoreError> {
-        self.look(path);
+        self.look(path).await;
         self.inner.get(path).await
     }
 
     async fn head(&self, path: &ObjectPath) -> Result<Option<ObjectHead>, StoreError> {
-        self.look(path);
+        self.look(path).await;
         self.inner.head(path).await
     }
 
     async fn put_new(&self, path: &ObjectPath, bytes: &[u8]) -> Result<PutNew, StoreError> {
-        self.may_put(path)?;
+        self.may_put(path).await?;
         self.inner.put_new(path, bytes).await
     }
 
     async fn put_if(&self, path: &ObjectPath, bytes: &[u8], expect: &Expect) -> Result<PutIf, StoreError> {
-        self.may_put(path)?;
+        self.may_put(path).await?;
         self.inner.put_if(path, bytes, expect).await
     }
 }
@@ -290,13 +305,10 @@ impl ObjectStore for Picky {
 #[tokio::test]
 async fn a_store_that_takes_no_lists_holds_up_no_change_and_gets_them_later() {
     let mut bench = Bench::new().await;
-    let (refuses, asked) = (AtomicBool::new(true), Mutex::default());
-    let picky = Arc::new(Picky { inner: bench.store.clone(), refuses, asked });
+    let picky = Picky::over(bench.store.clone());
+    picky.refuses.store(true, Ordering::SeqCst);
     bench.ports.store = picky.clone();
     let bench = bench.restarted();
-    let is_announced = |written: &Written| {
-        written.publication[&production()].values().all(|view| view.state == PublicationState::Announced)
-    };
     bench.create("a").await;
     bench.put(&lines(0..100)).await.unwrap();
     assert!(is_announced(&bench.name_it().await));
@@ -318,4 +330,64 @@ async fn a_store_that_takes_no_lists_holds_up_no_change_and_gets_them_later() {
         assert_eq!(bench.published().await.is_some(), is_there);
     }
     assert!(bench.base().await.is(&bench.published().await.unwrap()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_hangs_where_lists_are_holds_up_neither_a_change_nor_a_heartbeat() {
+    let mut bench = Bench::new().await;
+    let picky = Picky::over(bench.store.clone());
+    bench.ports.store = picky.clone();
+    let bench = bench.restarted();
+    bench.create("a").await;
+    bench.put(&lines(0..100)).await.unwrap();
+    picky.hangs.store(true, Ordering::SeqCst);
+    // It waits for the list that it brings, longer than the answer does, and then goes on without.
+    assert!(!is_announced(&bench.name_it().await));
+    let published = async || bench.control.publish(&production()).await.unwrap();
+    published().await;
+    assert!(published().await.values().all(|view| view.state == PublicationState::Announced));
+    assert_eq!(bench.published().await, None);
+    assert!(is_announced(&bench.write(Operation::Switch(production(), flag("a"), true)).await.unwrap()));
+
+    // A heartbeat of a process that has seen no list is out before it looks.
+    let bench = bench.restarted();
+    for (hangs, is_there) in [(true, false), (false, true)] {
+        picky.hangs.store(hangs, Ordering::SeqCst);
+        let before = bench.manifest().await;
+        bench.clock.advance(300_000);
+        bench.control.sweep().await.unwrap();
+        assert!(bench.manifest().await.serial() > before.serial());
+        assert_eq!(bench.published().await.is_some(), is_there);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sweep_that_waits_for_a_writer_of_a_list_has_swept_the_streams() {
+    let mut bench = Bench::new().await;
+    let gate = Gate::over(bench.objects.clone());
+    bench.ports.objects = gate.clone();
+    let bench = Arc::new(bench.restarted());
+    let first = bench.put_anew("a\n").await.seq;
+    bench.put_anew("b\n").await;
+    gate.is_shut.store(true, Ordering::SeqCst);
+    let spawned = Arc::clone(&bench);
+    let writer = tokio::spawn(async move { spawned.put_anew("c\n").await });
+    gate.kept.notified().await;
+    let what = Erasure::Entries([first].into());
+    let erasing = bench.control.erase(&what, request(None, ""));
+    tokio::time::timeout(Duration::from_secs(1), erasing).await.unwrap_err();
+    let before = bench.manifest().await;
+    bench.clock.advance(300_000);
+    let swept = tokio::time::timeout(Duration::from_hours(1), bench.control.sweep()).await;
+    swept.expect("it waits for no writer without end").unwrap();
+    assert!(bench.manifest().await.serial() > before.serial());
+    let has_data = async || {
+        let entry = bench.log.entry(&shop(), first).await.unwrap().unwrap();
+        entry.data.is_some()
+    };
+    assert!(has_data().await);
+    gate.opened.notify_one();
+    writer.await.unwrap();
+    bench.control.sweep().await.unwrap();
+    assert!(!has_data().await);
 }

@@ -6,22 +6,32 @@ use std::time::Duration;
 use async_trait::async_trait;
 use flagstone_bundle::Content;
 use flagstone_bundle::manifest::Stream;
+use flagstone_model::line::Head;
 use flagstone_publisher::observe::{Append, Observer, Stage};
 use flagstone_publisher::publish::{Built, LineSource, Ports, Publisher, SourceError};
 
-use super::world::{Folding, World, flag, stream};
+use super::world::{Folding, World, flag, manifest_path, stream};
 
-/// Expects something of `b` that no line of it does.
-const CHECK: &str = r#"{"check":"b/1","flag":"b","at":"2026-01-01T00:00:00Z","expect":{"variation":"gone","reason":"STATIC"}}"#;
+/// The flags of which a check does not hold.
+const DOUBTFUL: [&str; 2] = ["b-2", "b"];
 
-/// Builds right, and adds a check that does not hold.
+/// Expects something of a flag that no line of it does.
+fn check(flag: &str) -> String {
+    format!(
+        r#"{{"check":"{flag}/1","flag":"{flag}","at":"2026-01-01T00:00:00Z","expect":{{"variation":"gone","reason":"STATIC"}}}}"#
+    )
+}
+
+/// Builds right, and adds checks that do not hold.
 struct Doubtful(Folding);
 
 #[async_trait]
 impl LineSource for Doubtful {
     async fn build(&self, stream: &Stream, seq: u64) -> Result<Built, SourceError> {
         let built = self.0.build(stream, seq).await?;
-        let lines = [CHECK.as_bytes()].into_iter().chain(built.content.lines());
+        let is_there = |key: &&str| built.content.line(Head { name: "flag", key }).is_some();
+        let checks: Vec<String> = DOUBTFUL.into_iter().filter(is_there).map(check).collect();
+        let lines = checks.iter().map(String::as_bytes).chain(built.content.lines());
         let content = Content::from_lines(lines).unwrap();
         Ok(Built { content, ..built })
     }
@@ -66,7 +76,7 @@ async fn a_flag_whose_check_does_not_hold_is_held_back_and_every_other_line_is_a
     let world = World::announced().await;
     let (publisher, failures) = (doubtful(&world), Arc::new(Failures::default()));
     assert!(publisher.observe(failures.clone()));
-    world.append([("b", Some(flag("b", 2, false))), ("c", Some(flag("c", 2, false)))]).await;
+    world.append([("b", Some(flag("b", 2, true))), ("c", Some(flag("c", 2, false)))]).await;
     world.publish(&publisher).await.unwrap();
     let held = [begun("a", 1, true), begun("b", 1, true), begun("c", 2, false)];
     assert_eq!(flags(&world).await, held);
@@ -76,7 +86,7 @@ async fn a_flag_whose_check_does_not_hold_is_held_back_and_every_other_line_is_a
     // Where nothing else has changed there is no other version; and one that remembers nothing does the same.
     let before = world.manifest_bytes().await;
     for (rev, publisher) in [(3, publisher), (4, doubtful(&world))] {
-        world.append([("b", Some(flag("b", rev, false)))]).await;
+        world.append([("b", Some(flag("b", rev, true)))]).await;
         world.publish(&publisher).await.unwrap();
         assert_eq!(world.manifest_bytes().await, before);
         assert_eq!(publisher.withheld(&stream()), ["b".to_owned()].into());
@@ -88,6 +98,68 @@ async fn a_flag_whose_check_does_not_hold_is_held_back_and_every_other_line_is_a
     world.publish(&publisher).await.unwrap();
     world.assert_current().await;
     assert!(publisher.withheld(&stream()).is_empty());
+}
+
+#[tokio::test]
+async fn what_is_off_or_was_announced_already_waits_for_no_check_and_is_announced_without_it() {
+    // The line is another one than before, and off.
+    let world = World::announced().await;
+    let (publisher, failures) = (doubtful(&world), Arc::new(Failures::default()));
+    assert!(publisher.observe(failures.clone()));
+    world.append([("b", Some(flag("b", 2, false)))]).await;
+    world.publish(&publisher).await.unwrap();
+    assert_eq!(flags(&world).await, [begun("a", 1, true), begun("b", 2, false), begun("c", 1, true)]);
+    assert_eq!(*failures.0.lock().unwrap(), ["check-failed"]);
+    assert!(publisher.withheld(&stream()).is_empty());
+
+    // Only the check is new, and what asks for the flag.
+    let world = World::announced().await;
+    let publisher = doubtful(&world);
+    world.append([("y", Some(needing("y", "b")))]).await;
+    world.publish(&publisher).await.unwrap();
+    let all = [begun("a", 1, true), begun("b", 1, true), begun("c", 1, true), begun("y", 1, true)];
+    assert_eq!(flags(&world).await, all);
+    assert!(publisher.withheld(&stream()).is_empty());
+
+    // There is nothing before, and there are several.
+    let world = World::new().await;
+    let lines = [("a", true), ("b", false), ("b-2", false)];
+    world.append(lines.map(|(key, on)| (key, Some(flag(key, 1, on))))).await;
+    world.publish(&doubtful(&world)).await.unwrap();
+    let mut wanted = lines.map(|(key, on)| begun(key, 1, on));
+    wanted.sort();
+    assert_eq!(flags(&world).await, wanted);
+
+    // It was held back when it was on.
+    let world = World::announced().await;
+    let publisher = doubtful(&world);
+    for (rev, on) in [(2, true), (3, false)] {
+        world.append([("b", Some(flag("b", rev, on)))]).await;
+        world.publish(&publisher).await.unwrap();
+        assert_eq!(publisher.withheld(&stream()).is_empty(), !on);
+    }
+    assert_eq!(flags(&world).await, [begun("a", 1, true), begun("b", 3, false), begun("c", 1, true)]);
+}
+
+#[tokio::test]
+async fn a_run_of_which_all_is_withheld_announces_what_was_claimed_before() {
+    for is_rebuilt in [false, true] {
+        let world = World::announced().await;
+        let before = world.manifest_bytes().await;
+        world.append([("c", Some(flag("c", 2, false)))]).await;
+        world.publish(&world.publisher()).await.unwrap();
+        // As it is where a publisher stops between the claim and the manifest.
+        world.memory.overwrite(&manifest_path(), Some(before));
+        world.append([("b", Some(flag("b", 2, true)))]).await;
+        let publisher = doubtful(&world);
+        if is_rebuilt {
+            publisher.rebuild(&stream()).await.unwrap();
+        } else {
+            world.publish(&publisher).await.unwrap();
+        }
+        assert_eq!(publisher.withheld(&stream()), ["b".to_owned()].into());
+        assert_eq!(flags(&world).await, [begun("a", 1, true), begun("b", 1, true), begun("c", 2, false)]);
+    }
 }
 
 #[tokio::test]
