@@ -5,6 +5,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 use std::sync::Arc;
 
+use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout_at};
 
 use crate::failure::{Failure, Object, Rewriting};
@@ -20,6 +21,10 @@ const OBJECT_TOTAL: Duration = Duration::from_secs(30);
 const GRACE: Duration = Duration::from_secs(5);
 /// Least rate of an object, in bytes a second.
 const LEAST_RATE: u32 = 10_000;
+/// Time before the fair rate is asked of what somebody else may have.
+const FAIR_GRACE: Duration = Duration::from_secs(10);
+/// Rate in bytes a second below which somebody else is asked first.
+const FAIR_RATE: u32 = 100_000;
 
 /// An SDK key: it opens closed streams, and is never written anywhere.
 #[derive(Clone)]
@@ -65,6 +70,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) keyed: bool,
     pub(crate) etag: Option<&'a str>,
     pub(crate) max_bytes: usize,
+    /// Whether somebody else can be asked instead: then what comes below the fair rate is given up.
+    pub(crate) elsewhere: bool,
 }
 
 /// What came.
@@ -86,11 +93,13 @@ pub(crate) enum Answer {
 pub(crate) struct FetchError {
     pub(crate) failure: Failure,
     pub(crate) retry_after: Option<Duration>,
+    /// Whether it was only given up because somebody else can be asked.
+    pub(crate) is_slow: bool,
 }
 
 impl From<Failure> for FetchError {
     fn from(failure: Failure) -> Self {
-        Self { failure, retry_after: None }
+        Self { failure, retry_after: None, is_slow: false }
     }
 }
 
@@ -99,7 +108,7 @@ impl FetchError {
     pub(crate) fn or(self, other: Self) -> Self {
         let retry_after = self.retry_after.max(other.retry_after);
         let failure = if other.failure.is_silence() { self.failure } else { other.failure };
-        Self { failure, retry_after }
+        Self { failure, retry_after, is_slow: false }
     }
 }
 
@@ -126,7 +135,7 @@ impl Fetcher {
         let start = Instant::now();
         let total = match wanted.object {
             // Nobody waits for all of a list: it may take as long as the least rate allows.
-            Object::List => OBJECT_TOTAL.max(longest(wanted.max_bytes)),
+            Object::List => OBJECT_TOTAL.max(longest(wanted.max_bytes, LEAST_RATE)),
             object if object.is_large() => OBJECT_TOTAL,
             _ => TOTAL,
         };
@@ -141,15 +150,21 @@ impl Fetcher {
         let request = Request { url: wanted.url, headers: &headers };
         let object = wanted.object;
         self.traffic.requests.fetch_add(1, Ordering::Relaxed);
-        let late = |_| Failure::Timeout { object };
-        let mut response = timeout_at(deadline.min(start + OBJECT_TOTAL), self.transport.get(request))
+        // By when something has to come, sooner if somebody else can be asked; and what it is if it does not.
+        let until = |least: Instant, fair: Duration| {
+            let by = if wanted.elsewhere { least.min(start + fair) } else { least };
+            let is_slow = by < least;
+            (by, move |_: Elapsed| FetchError { is_slow, ..Failure::Timeout { object }.into() })
+        };
+        let (by, given_up) = until(deadline.min(start + OBJECT_TOTAL), FAIR_GRACE);
+        let mut response = timeout_at(by, self.transport.get(request))
             .await
-            .map_err(late)?
+            .map_err(given_up)?
             .map_err(|error| lost(object, error))?;
 
         let status = response.status();
         let retry_after = response.header("retry-after").and_then(seconds);
-        let refused = |failure| FetchError { failure, retry_after };
+        let refused = |failure| FetchError { failure, retry_after, is_slow: false };
         match status {
             200 => {}
             304 if wanted.etag.is_some() => return Ok(Answer::NotModified),
@@ -174,9 +189,11 @@ impl Fetcher {
 
         let mut bytes = Vec::new();
         loop {
-            let next = timeout_at(deadline.min(start + longest(bytes.len())), response.body().chunk())
+            let least = deadline.min(start + longest(bytes.len(), LEAST_RATE));
+            let (by, given_up) = until(least, FAIR_GRACE.max(longest(bytes.len(), FAIR_RATE)));
+            let next = timeout_at(by, response.body().chunk())
                 .await
-                .map_err(late)?
+                .map_err(given_up)?
                 .map_err(|error| lost(object, error))?;
             let Some(chunk) = next else { break };
             if chunk.is_empty() {
@@ -203,9 +220,9 @@ impl Fetcher {
     }
 }
 
-/// How long so many bytes may take at the least rate.
-fn longest(bytes: usize) -> Duration {
-    GRACE + Duration::from_secs(1) * u32::try_from(bytes).unwrap_or(u32::MAX) / LEAST_RATE
+/// How long so many bytes may take at a rate.
+fn longest(bytes: usize, rate: u32) -> Duration {
+    GRACE + Duration::from_secs(1) * u32::try_from(bytes).unwrap_or(u32::MAX) / rate
 }
 
 /// Whether it is one entity tag and no more. Sent back, `*` would match whatever is published next, and a list might.

@@ -198,6 +198,7 @@ impl Follower {
             keyed: self.paths.are_closed(),
             etag,
             max_bytes: MAX_FILE_BYTES,
+            elsewhere: false,
         };
         let answer = match self.fetcher.get(wanted).await {
             Ok(answer) => answer,
@@ -298,8 +299,14 @@ impl Follower {
             return Ok(Arc::clone(root));
         }
         let url = self.url(&self.paths.root(self.pin.root));
-        let wanted =
-            Wanted { object: Object::Root, url: &url, keyed: false, etag: None, max_bytes: MAX_FILE_BYTES };
+        let wanted = Wanted {
+            object: Object::Root,
+            url: &url,
+            keyed: false,
+            etag: None,
+            max_bytes: MAX_FILE_BYTES,
+            elsewhere: false,
+        };
         let Answer::Body { bytes, .. } = self.fetcher.get(wanted).await? else {
             return Err(Failure::BrokenOff { object: Object::Root }.into());
         };

@@ -4,8 +4,9 @@
 //! up to [`LISTS_DEADLINE`]; what comes later is put in by a later poll, and no other swap waits. So a list never holds
 //! up a kill switch for longer than that, however long it takes to come.
 
+use core::pin::pin;
 use core::time::Duration;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use flagstone_bundle::container::{Caps, Encoding, StoredObject};
@@ -13,7 +14,7 @@ use flagstone_eval::{List, Snapshot, WantedList};
 use flagstone_model::digest::Digest;
 use tokio::sync::Semaphore;
 use tokio::task::{self, AbortHandle, JoinError, JoinSet};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::backoff::LONGEST_RETRY_AFTER;
 use crate::failure::{Failure, Object};
@@ -29,6 +30,8 @@ pub const MAX_LISTS_BYTES: u64 = 1024 * 1024 * 1024;
 pub(crate) const LISTS_DEADLINE: Duration = Duration::from_secs(30);
 /// How many lists are fetched at once; each may have 64 MiB stored and 128 MiB unpacked.
 const AT_ONCE: usize = 4;
+/// How many are fetched beside them that take longer than [`LISTS_DEADLINE`].
+const SLOW_AT_ONCE: usize = 4;
 /// How long a list rests that could not be had; each time twice as long as before.
 const FIRST_REST: Duration = Duration::from_secs(15);
 /// The longest rest, unless a server asks for a longer one.
@@ -37,7 +40,7 @@ const LONGEST_REST: Duration = Duration::from_mins(10);
 /// The lists of one stream that lines name and that are not in the snapshot.
 pub(crate) struct Lists {
     cache: ListCache,
-    permits: Arc<Semaphore>,
+    places: Arc<Places>,
     fetching: JoinSet<(Digest, Result<Arc<List>, FetchError>)>,
     missing: BTreeMap<Digest, Missing>,
 }
@@ -58,6 +61,31 @@ impl Missing {
     }
 }
 
+/// The places of lists that are fetched.
+struct Places {
+    quick: Semaphore,
+    slow: Semaphore,
+}
+
+impl Places {
+    /// Does it in a place. What takes long leaves that to others as soon as there is one among the slow.
+    async fn take_for<T>(&self, work: impl Future<Output = T>) -> T {
+        // They are never closed; a list that got no place would be fetched all the same.
+        let place = self.quick.acquire().await;
+        let mut work = pin!(work);
+        if let Ok(done) = timeout(LISTS_DEADLINE, &mut work).await {
+            return done;
+        }
+        let _slow = tokio::select! {
+            biased;
+            done = &mut work => return done,
+            slow = self.slow.acquire() => slow,
+        };
+        drop(place);
+        work.await
+    }
+}
+
 /// Where lists are fetched.
 pub(crate) struct Sources {
     pub(crate) fetcher: Arc<Fetcher>,
@@ -68,8 +96,8 @@ pub(crate) struct Sources {
 
 impl Lists {
     pub(crate) fn new(cache: ListCache) -> Self {
-        let permits = Arc::new(Semaphore::new(AT_ONCE));
-        Self { cache, permits, fetching: JoinSet::new(), missing: BTreeMap::new() }
+        let places = Places { quick: Semaphore::new(AT_ONCE), slow: Semaphore::new(SLOW_AT_ONCE) };
+        Self { cache, places: Arc::new(places), fetching: JoinSet::new(), missing: BTreeMap::new() }
     }
 
     /// Another snapshot is to be served: a list that it does not want is not fetched any more, nor kept.
@@ -101,12 +129,10 @@ impl Lists {
                 Some(Missing::Resting { times, until }) if *until <= now => (*times, moment),
                 Some(_) => continue,
             };
-            let (cache, permits, sources) =
-                (self.cache.clone(), Arc::clone(&self.permits), Arc::clone(sources));
+            let (cache, places, sources) =
+                (self.cache.clone(), Arc::clone(&self.places), Arc::clone(sources));
             let task = self.fetching.spawn(async move {
-                // It is never closed; a list that got no permit would be fetched all the same.
-                let _permit = permits.acquire().await;
-                let fetched = fetched(object(&wanted), cache, &sources).await;
+                let fetched = places.take_for(fetched(object(&wanted), cache, &sources)).await;
                 (digest, fetched)
             });
             self.missing.insert(digest, Missing::Fetching { task, until, times });
@@ -158,7 +184,7 @@ impl Lists {
         let Missing::Fetching { times, .. } = *missing else { return None };
         *missing = match fetched {
             Ok(list) => Missing::Arrived(list),
-            Err(FetchError { failure, retry_after }) => {
+            Err(FetchError { failure, retry_after, .. }) => {
                 tracing::warn!(code = failure.code(), %failure, "a list is missing");
                 let pause = FIRST_REST.saturating_mul(1 << times.min(16)).min(LONGEST_REST);
                 let asked = retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER);
@@ -222,7 +248,7 @@ fn open(object: &StoredObject, stored: &[u8]) -> Result<Arc<List>, Failure> {
     Ok(Arc::new(list))
 }
 
-/// A list from the disk, else from the first base URL that has it.
+/// A list from the disk, else from the first base URL that has it: one that is slow is asked again after the others.
 async fn fetched(object: StoredObject, cache: ListCache, sources: &Sources) -> Result<Arc<List>, FetchError> {
     let broken = |_| Failure::BrokenOff { object: Object::List };
     let local = cache.clone();
@@ -234,9 +260,12 @@ async fn fetched(object: StoredObject, cache: ListCache, sources: &Sources) -> R
     let path = sources.paths.list(object.sha256);
     let max_bytes = usize::try_from(object.size).unwrap_or(usize::MAX);
     let mut trouble: Option<FetchError> = None;
-    for base in &sources.bases {
+    let mut bases: VecDeque<_> = sources.bases.iter().map(|base| (base, false)).collect();
+    while let Some((base, is_slow)) = bases.pop_front() {
         let url = format!("{base}{path}");
-        let wanted = Wanted { object: Object::List, url: &url, keyed: true, etag: None, max_bytes };
+        let elsewhere = !is_slow && !bases.is_empty();
+        let wanted =
+            Wanted { object: Object::List, url: &url, keyed: true, etag: None, max_bytes, elsewhere };
         let error = match sources.fetcher.get(wanted).await {
             Ok(Answer::Body { bytes, .. }) => {
                 let cache = cache.clone();
@@ -253,6 +282,9 @@ async fn fetched(object: StoredObject, cache: ListCache, sources: &Sources) -> R
             Ok(Answer::NotModified) => Failure::BrokenOff { object: Object::List }.into(),
             Err(error) => error,
         };
+        if error.is_slow {
+            bases.push_back((base, true));
+        }
         trouble = Some(match trouble {
             Some(before) => before.or(error),
             None => error,

@@ -153,7 +153,8 @@ impl Follower {
         let url = self.bases.get(base).map(|base| format!("{base}{path}")).unwrap_or_default();
         let max_bytes = usize::try_from(stored.size).unwrap_or(usize::MAX);
         let keyed = self.paths.are_closed();
-        match self.fetcher.get(Wanted { object, url: &url, keyed, etag: None, max_bytes }).await? {
+        let wanted = Wanted { object, url: &url, keyed, etag: None, max_bytes, elsewhere: false };
+        match self.fetcher.get(wanted).await? {
             Answer::Body { bytes, .. } => Ok(bytes),
             Answer::NotModified => Err(Failure::BrokenOff { object }.into()),
         }

@@ -19,11 +19,16 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// An object with the key `u-1` that takes so many seconds, and the rate at which it does: above the least one.
 fn lasting(seconds: usize) -> (Object, usize) {
+    lasting_of("vip-keys", "u-1", seconds)
+}
+
+/// The same for a list of that key, which has the key `user`.
+fn lasting_of(key: &str, user: &str, seconds: usize) -> (Object, usize) {
     let mut keys: Vec<String> =
-        (0..seconds * 500).map(|n| Digest::of(&n.to_le_bytes()).to_string()).collect();
-    keys.push("u-1".to_owned());
+        (0..seconds * 500).map(|n| Digest::of(format!("{user} {n}").as_bytes()).to_string()).collect();
+    keys.push(user.to_owned());
     keys.sort();
-    let object = object(&keys.iter().map(String::as_str).collect::<Vec<_>>(), "");
+    let object = object_of(key, &keys.iter().map(String::as_str).collect::<Vec<_>>(), "");
     let rate = object.bytes.len().div_ceil(seconds);
     assert!(rate > 12_000, "{rate}");
     (object, rate)
@@ -90,6 +95,78 @@ async fn a_list_below_the_least_rate_is_given_up() {
     assert_eq!(lists_asked(&world), 1);
     tokio::time::sleep(40 * SECOND).await;
     assert_eq!((lists_asked(&world), bits(&client)), (1, "lists-incomplete".to_owned()));
+}
+
+/// The hosts that were asked for lists since the last look.
+fn hosts_asked(world: &World) -> Vec<String> {
+    let seen = world.cdn.take_seen().into_iter().filter(|seen| seen.path.contains("/k/"));
+    seen.map(|seen| seen.host).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_is_slow_at_one_url_is_fetched_from_the_next() {
+    // More than a megabyte, at the rate and at half of it.
+    for (rate, asked) in [(100_000, &["a.example"][..]), (50_000, &["a.example", "b.example"])] {
+        let mut world = World::with_hosts(&["a.example", "b.example"]);
+        let client = world.client().await;
+        let (vip, _) = lasting(75);
+        assert!(vip.bytes.len() > 1_100_000, "{}", vip.bytes.len());
+        at_rate(&world, &vip, rate);
+        name(&mut world, &vip.line);
+        world.legitimate_update(&client).await;
+        assert_eq!(hosts_asked(&world), asked, "{rate}");
+        assert!(is_in(&client, "u-1") && !is_in(&client, "u-2"));
+        assert_eq!(bits(&client), "");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_url_that_hangs_keeps_no_swap_from_its_list() {
+    let mut world = World::with_hosts(&["a.example", "b.example"]);
+    let client = world.client().await;
+    world.cdn.attack("a.example", |path| path.contains("/k/").then_some(Reply::Hang));
+    with_list(&mut world, &client, &object(&["u-1"], "")).await;
+    assert_eq!(hosts_asked(&world), ["a.example", "b.example"]);
+    assert!(is_in(&client, "u-1"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_url_is_asked_again_for_a_list_that_no_other_one_has() {
+    let mut world = World::with_hosts(&["a.example", "b.example"]);
+    let client = world.client().await;
+    let (vip, rate) = lasting(50);
+    at_rate(&world, &vip, rate);
+    world.cdn.attack("b.example", |path| path.contains("/k/").then_some(Reply::Refused));
+    name(&mut world, &vip.line);
+    world.legitimate_update(&client).await;
+    assert_eq!(hosts_asked(&world), ["a.example", "b.example", "a.example"]);
+    tokio::time::sleep(45 * SECOND).await;
+    assert!(is_in(&client, "u-1"));
+    assert_eq!((lists_asked(&world), bits(&client)), (0, String::new()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn four_lists_that_take_long_hold_up_no_fifth() {
+    let mut world = World::new();
+    let client = world.client().await;
+    let slow: Vec<_> = (0..4).map(|n| lasting_of(&format!("k-{n}"), &format!("s-{n}"), 60)).collect();
+    for (n, (object, _)) in slow.iter().enumerate() {
+        world.cdn.put_everywhere(&object.path, &object.bytes);
+        world.publisher.set_line(&format!("list k-{n}"), &object.line);
+    }
+    let vip = object(&["u-1"], "");
+    world.cdn.put_everywhere(&vip.path, &vip.bytes);
+    name(&mut world, &vip.line);
+    let rates: Vec<_> = slow.iter().map(|(object, rate)| (object.path.clone(), *rate)).collect();
+    world.cdn.attack("a.example", move |asked| {
+        rates.iter().find(|(path, _)| path == asked).map(|(_, rate)| Reply::AtRate(*rate))
+    });
+    world.legitimate_update(&client).await;
+    tokio::time::sleep(15 * SECOND).await;
+    assert!(is_in(&client, "u-1"));
+    assert_eq!((lists_asked(&world), client.status().missing_lists.len()), (5, 4));
+    tokio::time::sleep(30 * SECOND).await;
+    assert_eq!((lists_asked(&world), bits(&client)), (0, String::new()));
 }
 
 #[tokio::test(start_paused = true)]
