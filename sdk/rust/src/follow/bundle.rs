@@ -7,7 +7,8 @@ use std::sync::Arc;
 use flagstone_bundle::manifest::{Outcome, order};
 
 use super::objects::off_thread;
-use super::{Applied, Follower, Refreshed, announced};
+use super::serving::announced;
+use super::{Applied, Follower, Refreshed};
 use crate::failure::{Failure, Object};
 use crate::list_cache::ListCache;
 use crate::lists::local;

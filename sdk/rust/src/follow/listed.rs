@@ -5,7 +5,8 @@ use std::sync::Arc;
 use flagstone_eval::Snapshot;
 
 use super::objects::off_thread;
-use super::{Applied, Follower, mark};
+use super::serving::mark;
+use super::{Applied, Follower};
 use crate::failure::Object;
 use crate::lists::{LISTS_DEADLINE, Sources};
 use crate::shared::{Cost, Shared};
