@@ -282,9 +282,9 @@ impl FlagTest {
     }
 }
 
-/// Refuses what has more expressions than its line may have (FORMAT M-1.15).
+/// Refuses what has more expressions than its line may have, if it is new: an older log may have it (FORMAT M-1.15).
 pub(super) fn check_instructions(reader: &mut Reader, what: &str, instructions: usize) {
-    if instructions > limits::MAX_LINE_INSTRUCTIONS {
+    if reader.is_new() && instructions > limits::MAX_LINE_INSTRUCTIONS {
         reader.refuse(format!(
             "the regular expressions of a {what} have at most {} instructions together, repeats written out, these \
              {instructions}; count less, or test with `in`, `starts`, `ends`, or a list",

@@ -8,11 +8,13 @@ use flagstone_model::instant::Instant;
 use flagstone_model::json::Json;
 use flagstone_model::limits;
 use flagstone_publisher::author::{Condition, Problem, Targeting, Test};
+use flagstone_publisher::state::State;
+use flagstone_publisher::state::change::{self, Terms};
 
 use proptest::prelude::*;
 
 use crate::authoring::instructions;
-use crate::project::{Project, json, told};
+use crate::project::{Project, flag, json, production, told};
 
 const INVALID: &str = "invalid-request";
 const UNSUPPORTED: &str = "unsupported-test";
@@ -532,4 +534,46 @@ fn the_expressions_of_an_environment_have_a_limit_together() {
     // What takes something out goes through, and makes room.
     project.put("f0", &targeting(line - 2));
     project.put("last", &targeting(1));
+}
+
+#[test]
+fn expressions_over_a_limit_that_is_newer_than_the_log_are_read_and_can_be_switched_off() {
+    let mut project = Project::new();
+    project.create(r#"{"key":"x","type":"bool"}"#);
+    let limit = limits::MAX_LINE_INSTRUCTIONS;
+    let of =
+        |condition: &str| format!(r#"{{"rules":[{{"id":"r","if":[{condition}],"serve":"on"}}],"on":true}}"#);
+    let copies = r#"{"attr":"a","matches":"(?:a{60}){60}"}"#;
+    let many = instructions(limit + 1);
+    for condition in [copies, &many] {
+        // As an entry has it that a release without the limit wrote.
+        let fine = project.try_put("x", &of(r#"{"attr":"a","matches":"b"}"#)).unwrap();
+        let old = fine.into_iter().map(|mut edit| {
+            let state = edit.state.to_string().replace(r#"{"attr":"a","matches":"b"}"#, condition);
+            edit.state = json(&state);
+            edit
+        });
+        let old = old.collect();
+        project.record(old);
+        let segment = |conditions: &str| format!(r#"{{"rules":[{{"if":[{conditions}]}}]}}"#);
+        let fine = project.try_segment("s", &segment(r#"{"attr":"a","matches":"b"}"#)).unwrap();
+        let old = fine.into_iter().map(|mut edit| {
+            edit.state = json(&edit.state.to_string().replace(r#"{"attr":"a","matches":"b"}"#, condition));
+            edit
+        });
+        let old = old.collect();
+        project.record(old);
+        let state = project.refolded();
+        assert_eq!(state.to_lines(), project.state.to_lines());
+        let lines = state.to_lines().unwrap();
+        assert_eq!(State::from_lines(state.id(), &lines).unwrap().to_lines(), Some(lines));
+        // Its line has it as it was written, it can be switched off, and is not taken again.
+        let expression = if condition == copies { "(?:a{60}){60}" } else { r#""matches":"# };
+        assert!(project.line(r#"{"flag":"x""#).contains(expression));
+        let off = change::switch(&project.state, &production(), &flag("x"), false, Terms::default()).unwrap();
+        project.record(off);
+        assert!(project.line(r#"{"flag":"x""#).contains(r#""on":false"#));
+        assert_eq!(told(project.try_put("x", &of(condition)))[0].0, INVALID);
+        assert_eq!(told(project.try_segment("s", &segment(condition)))[0].0, INVALID);
+    }
 }
