@@ -151,9 +151,21 @@ fn a_check_that_was_confirmed_to_break_is_left_out_and_asked_about_no_more() {
     // A copy of the environment has it as it is.
     let copy = json(r#"{"id":"copy","copy_from":"production"}"#);
     assert!(change::create_environment(&project.state, &copy, &crate::project::salt()).is_ok());
-    // Whoever writes the targeting mends it.
-    let put = project.try_put("cart", &cart(&checks).replace("DE", "AT"));
-    assert_eq!(told(put), [(FAILED, "/checks/1".into())]);
+    // Whoever writes the targeting is asked about it, and refused a check that is new.
+    let again = cart(&checks).replace("DE", "AT");
+    let put = project.try_put("cart", &again).unwrap_err();
+    assert_eq!(put.code(), ASKED);
+    assert!(
+        put.to_string()
+            .starts_with("check 2 of flag `cart` in environment `production` still does not hold: "),
+        "{put}"
+    );
+    let several =
+        project.try_several(&format!(r#"{{"flag":"cart","environment":"production","targeting":{again}}}"#));
+    assert_eq!(several.unwrap_err().code(), ASKED);
+    assert!(project.try_put_with("cart", &again, CONFIRMED).is_ok());
+    let other = cart(&checks).replace("a@acme.com", "b@acme.com");
+    assert_eq!(told(project.try_put_with("cart", &other, CONFIRMED)), [(FAILED, "/checks/1".into())]);
 }
 
 #[test]

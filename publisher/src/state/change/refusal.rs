@@ -150,8 +150,8 @@ pub enum Refusal {
         /// The share of these that would stay.
         to: String,
     },
-    /// Checks of targetings that the request does not write would not hold any more, and nobody has said that they may
-    /// be left out.
+    /// Checks of targetings that the request does not write would not hold any more, or those of one that it writes still
+    /// do not, and nobody has said that they may be left out.
     #[error("{}; confirm that {} left out", told.join("; "), if told.len() == 1 { "it may be" } else { "they may be" })]
     ChecksBreak {
         /// Each of them, with what was expected and what came.
@@ -221,9 +221,9 @@ impl Refusal {
         next.overfull(before).map_or(Ok(()), |overfull| Err(Self::invalid(pointer, overfull.to_string())))
     }
 
-    /// Refuses a change after which checks of authors do not hold. `place` says where the request has the targeting of a
-    /// flag, if it has it: there the check can be mended. Of any other check, it is asked whether it may be left out, so
-    /// that none stands in the way of an incident.
+    /// Refuses a change after which checks of authors do not hold that held. `place` says where the request has the
+    /// targeting of a flag, if it has it: there the check can be mended. Of any other check, and of one that did not hold
+    /// before, it is asked whether it may be left out, so that none stands in the way of an incident.
     pub(super) fn unless_checked(
         before: &State,
         next: &State,
@@ -232,18 +232,17 @@ impl Refusal {
     ) -> Result<(), Self> {
         let (mut problems, mut breaking) = (Vec::new(), Vec::new());
         for Failure { environment, flag, index, detail, is_new } in next.failures(before) {
+            let told = |how: &str| {
+                let number = index.saturating_add(1);
+                format!("check {number} of flag `{flag}` in environment `{environment}` {how}: {detail}")
+            };
             match place(&environment, &flag) {
-                Some(pointer) => {
+                Some(pointer) if is_new => {
                     let pointer = format!("{pointer}/checks/{index}");
                     problems.push(Problem::new(code::CHECK_FAILED, pointer, detail));
                 }
-                None if is_new => {
-                    let number = index.saturating_add(1);
-                    breaking.push(format!(
-                        "check {number} of flag `{flag}` in environment `{environment}` would not hold any more: \
-                         {detail}"
-                    ));
-                }
+                Some(_) => breaking.push(told("still does not hold")),
+                None if is_new => breaking.push(told("would not hold any more")),
                 None => {}
             }
         }
