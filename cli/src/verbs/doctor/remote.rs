@@ -152,7 +152,8 @@ fn stream(name: &str, published: &Json<'_>, checks: &mut Checks) {
         checks.warn(
             "stream",
             format!("{name}: clients do not get the client-visible flag {flags}"),
-            "`flagstone attribute set` declares what its rules test, or `flagstone flag edit FLAG              --client-visible=false` says so",
+            "`flagstone attribute set` declares what its rules test, or `flagstone flag edit FLAG \
+             --client-visible=false` says so",
         );
     }
     let age = told::number(published, "issued_ms").map(|issued| now_ms().saturating_sub(issued));
