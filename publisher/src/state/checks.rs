@@ -43,6 +43,15 @@ pub struct Numbered {
     pub line: Arc<str>,
 }
 
+/// Lines of checks, in no order.
+#[derive(Debug, Default)]
+pub(super) struct CheckLines {
+    /// Those that authors wrote.
+    pub(super) written: Vec<Arc<str>>,
+    /// Those that were made for the environment.
+    pub(super) made: Vec<Arc<str>>,
+}
+
 /// A check that does not hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Failure {
@@ -89,15 +98,19 @@ impl EnvironmentState {
         checks
     }
 
-    /// The lines of all checks that could be published, in no order.
-    pub(super) fn check_lines(&self) -> Vec<Arc<str>> {
+    /// The lines of all checks that could be published.
+    pub(super) fn check_lines(&self) -> CheckLines {
         let delicate = self.delicate_segments();
-        let mut lines = Vec::new();
+        let mut lines = CheckLines::default();
         for (key, flag) in self.live_flags() {
-            if flag.targeting.authored.checks.is_empty() && !flag.is_delicate(&delicate) {
+            let written = flag.targeting.authored.checks.len();
+            if written == 0 && !flag.is_delicate(&delicate) {
                 continue;
             }
-            lines.extend(self.checks(key).iter().map(|numbered| Arc::clone(&numbered.line)));
+            for Numbered { number, line, .. } in &*self.checks(key) {
+                let lines = if *number <= written { &mut lines.written } else { &mut lines.made };
+                lines.push(Arc::clone(line));
+            }
         }
         lines
     }
@@ -123,6 +136,19 @@ impl EnvironmentState {
 }
 
 impl FlagInEnvironment {
+    /// The lines of all checks of its author as they would be if they held.
+    pub(super) fn written_checks<'f>(&'f self, key: &'f FlagKey) -> impl Iterator<Item = String> + 'f {
+        self.targeting.authored.checks.iter().zip(1..).map(|(check, number)| {
+            let author::Check { at, context, expect } = check;
+            let outcome = Outcome {
+                variation: expect.variation.iter().flatten().map(ToString::to_string).next(),
+                reason: expect.reason.unwrap_or(Reason::TargetingMatch),
+                rule: expect.rule.clone().flatten(),
+            };
+            Check { at: at.at(), context: context.clone(), outcome }.line(key.as_str(), number)
+        })
+    }
+
     fn is_delicate(&self, segments: &HashSet<&str>) -> bool {
         *self.checks.is_delicate.get_or_init(|| seems_delicate(self.line()))
             || names_one(&self.targeting.references, segments)

@@ -8,8 +8,9 @@ use flagstone_model::limits::MAX_LINES;
 use flagstone_model::line::Head;
 
 use super::State;
+use super::checks::CheckLines;
 use super::entity::{EnvironmentState, FlagInEnvironment, ListState, Reference, SegmentState};
-use super::room::{MAX_KEYED_BYTES, MAX_PUBLIC_BYTES};
+use super::room::{MAX_KEYED_BYTES, MAX_MADE_BYTES, MAX_PACKED_BYTES, MAX_PUBLIC_BYTES};
 use crate::author::{Attributes, Audience, Include, ViewDefinition};
 use crate::lower::lower_environment;
 use crate::view::{ANY_SALT, Redactor, Unfit};
@@ -94,25 +95,41 @@ impl State {
     }
 }
 
-/// Checks stand before everything else, and are sorted as lines: by text, so that 10 comes before 2. There are as many
-/// as there is room for beside what is served, `bytes` in all.
-fn after_checks(
-    mut checks: Vec<Arc<str>>,
-    others: impl Iterator<Item = Arc<str>>,
+/// Room for checks, beside what is served.
+struct Room {
+    lines: usize,
     bytes: usize,
-) -> Vec<Arc<str>> {
-    let others: Vec<Arc<str>> = others.collect();
-    let size = |line: &Arc<str>| line.len().saturating_add(1);
-    let mut bytes = bytes.saturating_sub(others.iter().map(size).sum());
-    checks.sort_unstable();
-    checks.truncate(MAX_LINES.saturating_sub(others.len()));
-    checks.retain(|check| {
-        let left = bytes.checked_sub(size(check));
-        bytes = left.unwrap_or(bytes);
-        left.is_some()
-    });
-    checks.extend(others);
-    checks
+}
+
+impl Room {
+    /// As many of some lines as there is room for, the first by text before the others.
+    fn fill(&mut self, mut lines: Vec<Arc<str>>) -> Vec<Arc<str>> {
+        lines.sort_unstable();
+        lines.truncate(self.lines);
+        lines.retain(|line| {
+            let left = self.bytes.checked_sub(line.len().saturating_add(1));
+            self.bytes = left.unwrap_or(self.bytes);
+            left.is_some()
+        });
+        self.lines = self.lines.saturating_sub(lines.len());
+        lines
+    }
+}
+
+/// Checks stand before everything else, and are sorted as lines: by text, so that 10 comes before 2. There are as many
+/// as there is room for beside what is served, `bytes` in all; those that were made come last, and in what is too large
+/// to be sure of how it packs only [`MAX_MADE_BYTES`] of them (FORMAT M-1.15).
+fn after_checks(checks: CheckLines, others: Vec<Arc<str>>, bytes: usize) -> Vec<Arc<str>> {
+    let served: usize = others.iter().map(|line| line.len().saturating_add(1)).sum();
+    let mut room =
+        Room { lines: MAX_LINES.saturating_sub(others.len()), bytes: bytes.saturating_sub(served) };
+    let mut all = room.fill(checks.written);
+    let taken = bytes.saturating_sub(room.bytes);
+    room.bytes = room.bytes.min(MAX_PACKED_BYTES.saturating_sub(taken).max(MAX_MADE_BYTES));
+    all.extend(room.fill(checks.made));
+    all.sort_unstable();
+    all.extend(others);
+    all
 }
 
 /// The flags of a view, and the segments that they reach.
@@ -166,23 +183,30 @@ impl EnvironmentState {
     /// The lines of its snapshot in the view `server`, sorted. A list that no flag and no segment names is in no
     /// snapshot.
     pub fn lines(&self, project: &ProjectId, view: &ViewId) -> Vec<Arc<str>> {
+        after_checks(self.check_lines(), self.lines_but_checks(project, view), MAX_KEYED_BYTES)
+    }
+
+    /// The same, without checks.
+    pub(super) fn lines_but_checks(&self, project: &ProjectId, view: &ViewId) -> Vec<Arc<str>> {
         let head = self.own_line(project, view).into();
         let flags = self.live_flags().map(|(_, flag)| Arc::clone(flag.line()));
         let named = if self.lists.is_empty() { BTreeSet::new() } else { self.named_lists() };
         let lists = self.lists.iter().filter(|(key, _)| named.contains(key));
         let lists = lists.filter_map(|(key, list)| list.line(key).cloned());
         let segments = self.segments.iter().filter_map(|(key, segment)| segment.line(key).cloned());
-        let others = [head].into_iter().chain(flags).chain(lists).chain(segments);
-        after_checks(self.check_lines(), others, MAX_KEYED_BYTES)
+        [head].into_iter().chain(flags).chain(lists).chain(segments).collect()
     }
 
     /// The lines of the checks of some flags.
-    fn checks_of(&self, flags: &BTreeMap<&FlagKey, &Arc<FlagInEnvironment>>) -> Vec<Arc<str>> {
+    fn checks_of(&self, flags: &BTreeMap<&FlagKey, &Arc<FlagInEnvironment>>) -> CheckLines {
         let is_of_one = |line: &Arc<str>| {
             let of = Head::parse(line.as_bytes()).and_then(|head| head.key.rsplit_once('/'));
             of.and_then(|(flag, _)| FlagKey::parse(flag).ok()).is_some_and(|flag| flags.contains_key(&flag))
         };
-        self.check_lines().into_iter().filter(is_of_one).collect()
+        let mut lines = self.check_lines();
+        lines.written.retain(is_of_one);
+        lines.made.retain(is_of_one);
+        lines
     }
 
     /// The lines of its snapshot in a view, sorted; `None` if the view is public and the environment has no salt yet.
@@ -208,7 +232,7 @@ impl EnvironmentState {
         let lists = lists.into_iter().filter_map(|(key, list)| list.line(key).cloned());
         let segments = segments.into_iter().filter_map(|(key, segment)| segment.line(key).cloned());
         let others = [head].into_iter().chain(flags).chain(lists).chain(segments);
-        after_checks(checks, others, MAX_KEYED_BYTES)
+        after_checks(checks, others.collect(), MAX_KEYED_BYTES)
     }
 
     fn public_lines(
@@ -219,16 +243,28 @@ impl EnvironmentState {
     ) -> Option<Vec<Arc<str>>> {
         self.client_salt.as_ref()?;
         let redactor = self.redactor();
-        let Reached { flags, segments, .. } = self.reached(definition);
-        let mut checks = self.checks_of(&flags);
-        checks.retain(|check| redactor.shows_check(check));
+        let reached = self.reached(definition);
+        let mut checks = self.checks_of(&reached.flags);
+        checks.written.retain(|check| redactor.shows_check(check));
+        checks.made.retain(|check| redactor.shows_check(check));
+        Some(after_checks(checks, self.redacted_lines(project, view, reached)?, MAX_PUBLIC_BYTES))
+    }
+
+    /// The lines of a public view, without checks.
+    pub(super) fn redacted_lines(
+        &self,
+        project: &ProjectId,
+        view: &ViewId,
+        Reached { flags, segments, .. }: Reached<'_>,
+    ) -> Option<Vec<Arc<str>>> {
+        let redactor = self.redactor();
         let head = redactor.environment(&self.own_line(project, view)).ok()?.into();
         let flags = flags.into_values().filter_map(|flag| flag.redacted(redactor).ok().cloned());
         let segments =
             segments.into_iter().filter_map(|(key, segment)| segment.redacted(key, redactor)?.ok());
         // Opaque keys are in another order than those they stand for.
         let segments: BTreeSet<Arc<str>> = segments.collect();
-        Some(after_checks(checks, [head].into_iter().chain(flags).chain(segments), MAX_PUBLIC_BYTES))
+        Some([head].into_iter().chain(flags).chain(segments).collect())
     }
 
     /// The flags of a view that have nothing in their way, and what they reach.
@@ -250,7 +286,7 @@ impl EnvironmentState {
     }
 
     /// Client-visible flags that can not be in a public view, each with what is in the way. A change that would make
-    /// one is refused, so there are only those that were made by a release without public views.
+    /// one is refused, so there are only those that are older than public views, or than a rule of what they can show.
     pub fn unfit(&self) -> BTreeMap<&FlagKey, BTreeSet<Obstacle>> {
         let visible = self.live_flags().filter(|(_, flag)| flag.flag.definition.client_visible);
         let obstacles = visible.map(|(key, flag)| (key, self.obstacles(key, flag)));
@@ -311,5 +347,35 @@ impl EnvironmentState {
         let segments = self.segments.iter();
         self.segments =
             segments.map(|(key, segment)| (key.clone(), Arc::new(segment.unredacted()))).collect();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(head: &str, count: usize, bytes: usize) -> Vec<Arc<str>> {
+        (0..count)
+            .map(|number| format!("{head}{number:0>width$}", width = bytes - head.len() - 1).into())
+            .collect()
+    }
+
+    #[test]
+    fn checks_that_are_made_fill_what_those_that_were_written_leave() {
+        const KIB: usize = 1024;
+        let kept = |written: usize, others: usize, max: usize| {
+            let checks = CheckLines { written: lines("z", written, KIB), made: lines("a", 20 * KIB, KIB) };
+            let all = after_checks(checks, lines("{", others, KIB), max);
+            let of = |head: &str| all.iter().filter(|line| line.starts_with(head)).count();
+            assert_eq!(of("{"), others);
+            (of("z"), of("a"))
+        };
+        // Small: up to what packs for sure. Large: what a reader has room for besides. Full: nothing, and what was written
+        // stays, though it comes later by text.
+        assert_eq!(kept(KIB, KIB, MAX_KEYED_BYTES), (KIB, MAX_PACKED_BYTES / KIB - 2 * KIB));
+        assert_eq!(kept(KIB, 6 * KIB + 512, MAX_KEYED_BYTES), (KIB, MAX_MADE_BYTES / KIB));
+        assert_eq!(kept(KIB, 10 * KIB, MAX_KEYED_BYTES), (KIB, MAX_MADE_BYTES / KIB));
+        assert_eq!(kept(2 * KIB, 12 * KIB, MAX_PUBLIC_BYTES), (2 * KIB, 0));
+        assert_eq!(kept(2 * KIB, 12 * KIB - 1, MAX_PUBLIC_BYTES), (2 * KIB, 1));
     }
 }

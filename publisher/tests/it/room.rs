@@ -91,18 +91,23 @@ fn the_lines_of_an_environment_have_a_limit_of_bytes_which_switching_off_and_shr
     assert!(put(&off.with(&archived).unwrap(), "z", rule).is_ok());
 }
 
-#[test]
-fn what_does_not_pack_is_refused_before_it_is_too_large_to_be_stored() {
-    const VALUE: usize = 60_000;
-    // Any printable byte but those that are escaped, by a generator of full period (Knuth's MMIX).
+/// Values of so many bytes that do not pack: of any printable byte but those that are escaped, by a generator of full
+/// period (Knuth's MMIX).
+fn noise(bytes: usize) -> impl FnMut(usize) -> String {
     let mut random = 1u64;
-    let mut noise = |_| {
+    move |_| {
         let byte = || {
             random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             char::from(b"!#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[]^_`abcdefghijklmnopqrstuvwxyz{|}~"[(random >> 33) as usize % 92])
         };
-        core::iter::repeat_with(byte).take(VALUE).collect()
-    };
+        core::iter::repeat_with(byte).take(bytes).collect()
+    }
+}
+
+#[test]
+fn what_does_not_pack_is_refused_before_it_is_too_large_to_be_stored() {
+    const VALUE: usize = 60_000;
+    let mut noise = noise(VALUE);
     // Of 92 equally frequent bytes each holds 6.52 bits, and a packer spends little more.
     let fits = MAX_PACKED_BYTES * 8 * 100 / 652 / VALUE;
     let state = filled(fits - fits / 40, &mut noise);
@@ -112,6 +117,94 @@ fn what_does_not_pack_is_refused_before_it_is_too_large_to_be_stored() {
     assert!(refused.to_string().contains("when they are packed"), "{refused}");
     assert_eq!(told::<State>(Err(refused)), [(INVALID, String::new())]);
     assert!(switch(&state, "f-0000", true).is_ok_and(|on| switch(&on, "f-0000", false).is_ok()));
+}
+
+#[test]
+fn what_packs_worse_is_refused_though_it_is_no_longer_and_what_packs_better_passes_though_it_is() {
+    const VALUE: usize = 60_000;
+    const FLAT: usize = 8;
+    let mut noise = noise(VALUE);
+    let fits = MAX_PACKED_BYTES * 8 * 100 / 652 / VALUE;
+    let count = fits + 1;
+    // As many values of one letter come first as are too many if they were noise.
+    let flat = "v".repeat(VALUE);
+    let mut state = filled(count, |number| if number < FLAT { flat.clone() } else { noise(number) });
+    let patched = |state: &State, number: usize, value: &str| {
+        let patch = json(&format!(r#"{{"variations":{{"a":"{value}"}}}}"#));
+        change::patch_flag(state, &flag(&format!("f-{number:04}")), &patch, Terms::default())
+    };
+    let refused = (0..FLAT).find_map(|number| match patched(&state, number, &noise(number)) {
+        Ok(edits) => {
+            state = state.with(&edits).unwrap();
+            None
+        }
+        Err(refused) => Some(refused),
+    });
+    let refused = refused.unwrap();
+    assert!(refused.to_string().contains("when they are packed"), "{refused}");
+    // What was over the limit before, as by another release, may be written if it packs no larger; and be switched.
+    let over = filled(count + FLAT, &mut noise);
+    assert!(patched(&over, 0, &"v".repeat(VALUE + 1)).is_ok());
+    assert!(patched(&over, 0, &noise(0)[1_000..]).is_ok());
+    let packed = told(patched(&over, 0, &format!("{}{}", noise(0), &noise(0)[..1_000])));
+    assert_eq!(packed, [(INVALID, String::new())]);
+    let on = switch(&over, "f-0000", true).unwrap();
+    assert!(switch(&on, "f-0000", false).is_ok());
+}
+
+#[test]
+fn what_clients_get_has_a_limit_packed_too() {
+    // Digests, of which each byte that is shown holds half a byte, beside values that do not pack.
+    const OPERANDS: usize = 1_700;
+    let mut noise = noise(15_000);
+    let values = MAX_PACKED_BYTES * 3 / 4 / 45_000;
+    let mut edits = vec![first(Entity::Attributes, r#"{"attributes":{"email":"hashed"}}"#)];
+    let visible = |key: &str, values: &str| {
+        format!(r#"{{"key":"{key}","type":"string","client_visible":true,"variations":{{{values}}}}}"#)
+    };
+    edits.extend((0..values).map(|number| {
+        let key = format!("v-{number:04}");
+        let values = ["a", "b", "c"].map(|name| format!(r#""{name}":"{}""#, noise(number))).join(",");
+        first(Entity::Flag(flag(&key)), &visible(&key, &values))
+    }));
+    let targeting = |from: usize, operands: usize| {
+        let rule = |id: &str, from: usize, to: usize| {
+            let operands = (from..to).map(|operand| format!(r#""{operand}""#)).collect::<Vec<_>>().join(",");
+            format!(r#"{{"id":"{id}","if":[{{"attr":"email","in":[{operands}]}}],"serve":"a"}}"#)
+        };
+        let half = from + operands / 2;
+        format!(
+            r#"{{"on":true,"off":null,"rules":[{},{}]}}"#,
+            rule("r", from, half),
+            rule("s", half, from + operands)
+        )
+    };
+    let mut flags = 0;
+    let mut add = |edits: &mut Vec<Edit>| {
+        let key = flag(&format!("f-{flags:04}"));
+        edits.push(first(Entity::Flag(key.clone()), &visible(key.as_str(), r#""a":"v""#)));
+        let authored = json(&targeting(flags * OPERANDS, OPERANDS));
+        let settled = SettledTargeting::new(Targeting::parse(&authored).unwrap(), Splits::default());
+        let mut edit = first(Entity::Targeting(production(), key), &settled.to_json().to_string());
+        edit.change.revision = (1, 2);
+        edits.push(edit);
+        flags += 1;
+    };
+    // 32 digits, quotes, and a comma for each operand: over what a reader takes packed, and not over the raw limit.
+    let digests = (MAX_PUBLIC_BYTES - values * 45_500) / (OPERANDS * 35 + 700);
+    (0..digests).for_each(|_| add(&mut edits));
+    let state = Project::new().state.with(&edits).unwrap();
+    let size = raw(&state, &ViewId::client());
+    assert!(size < MAX_PUBLIC_BYTES && size > MAX_PUBLIC_BYTES * 9 / 10, "{size}");
+    let key = "f-0000";
+    let refused = put(&state, key, &targeting(1_000_000, OPERANDS + 10)).unwrap_err();
+    assert!(
+        refused.to_string().contains("that clients get") && refused.to_string().contains("packed"),
+        "{refused}"
+    );
+    assert_eq!(told::<State>(Err(refused)), [(INVALID, String::new())]);
+    assert!(put(&state, key, &targeting(0, OPERANDS / 2)).is_ok());
+    assert!(switch(&state, key, false).is_ok());
 }
 
 #[test]
@@ -132,6 +225,7 @@ fn the_lines_that_clients_get_have_a_limit_of_their_own() {
         let entity = Entity::Segment(production(), segment(&format!("s-{number}")));
         first(entity, &format!(r#"{{"include":[{keys}]}}"#))
     }));
+    edits.push(first(Entity::Segment(production(), segment("s-9")), "{}"));
     edits.extend((0..count).map(|number| {
         let key = format!("f-{number:04}");
         first(Entity::Flag(flag(&key)), &visible(&key, VALUE))
@@ -156,6 +250,11 @@ fn the_lines_that_clients_get_have_a_limit_of_their_own() {
         Terms::default(),
     );
     assert_eq!(told(shown), [(INVALID, String::new())]);
+    // Nor may one that they see exchange a segment for another that is as long to name.
+    let naming =
+        |key| format!(r#"{{"on":true,"rules":[{{"id":"r","if":[{{"segment":["{key}"]}}],"serve":"a"}}]}}"#);
+    let small = state.with(&put(&state, "f-0000", &naming("s-9")).unwrap()).unwrap();
+    assert_eq!(told(put(&small, "f-0000", &naming("s-0"))), [(INVALID, String::new())]);
 }
 
 #[test]
@@ -167,13 +266,20 @@ fn lines_are_counted_in_one_way_whatever_adds_one() {
     let with = (MAX_LINES - 2) / (CHECKS + 1);
     let without = MAX_LINES - 2 - with * (CHECKS + 1);
     let state = filled(with + without, |_| "v".into());
+    // Checks are made for the first, and one of them has room while the last line is left.
+    let delicate = r#""rules":[{"id":"r","if":[{"attr":"v","semver":">=1.0.0"}],"serve":"a"}]"#;
+    let body = format!(r#"{{"on":true,{delicate},"checks":[{checks}]}}"#);
+    let first_one = json(&body);
+    let first_one = SettledTargeting::new(Targeting::parse(&first_one).unwrap(), Splits::default());
+    let first_one = first_one.to_json().to_string();
     let body = format!(r#"{{"on":true,"checks":[{checks}]}}"#);
     let targeting = json(&body);
     let targeting = Targeting::parse(&targeting).unwrap();
     let settled = SettledTargeting::new(targeting, Splits::default());
     let settled = settled.to_json().to_string();
     let targeted = (0..with).map(|number| {
-        let mut edit = first(Entity::Targeting(production(), flag(&format!("f-{number:04}"))), &settled);
+        let settled = if number == 0 { &first_one } else { &settled };
+        let mut edit = first(Entity::Targeting(production(), flag(&format!("f-{number:04}"))), settled);
         edit.change.revision = (1, 2);
         edit
     });
@@ -181,6 +287,12 @@ fn lines_are_counted_in_one_way_whatever_adds_one() {
     let last = created(&state, "last", 1).unwrap();
     assert_eq!(last.environment("production").unwrap().live_flags().count(), with + without + 1);
     assert_eq!(told(created(&last, "more", 1).map(drop)), [(INVALID, String::new())]);
+    for (state, made) in [(&state, 1), (&last, 0)] {
+        let lines = build(state, &production(), &ViewId::server()).unwrap();
+        let checks = lines.iter().filter(|line| line.starts_with(r#"{"check":"#)).count();
+        assert_eq!((lines.len(), checks), (MAX_LINES, with * CHECKS + made));
+        assert!(lines.is_sorted());
+    }
     let segment_of = |state: &State| {
         change::put_segment(state, &production(), &segment("s"), &json("{}"), Terms::default())
     };

@@ -24,7 +24,7 @@ pub fn create_flag(state: &State, body: &Json<'_>) -> Result<Vec<Edit>, Refusal>
     }
     let edit = Edit::of(state, Entity::Flag(definition.key.clone()), &definition.to_json());
     let next = state.with([&edit])?;
-    check_lines(state, &next, &definition.key)?;
+    unless_long(state, &next, &definition.key)?;
     Refusal::unless_none(client::check(state, &next, &Spoken::of(Entity::Flag(definition.key.clone()))))?;
     Refusal::unless_room(state, &next, "")?;
     Ok(vec![edit])
@@ -89,7 +89,7 @@ fn redefine(state: &State, definition: &FlagDefinition, terms: Terms) -> Result<
         problems.extend(check(environment, Node::Flag(key.as_str()), &[]).err().unwrap_or_default());
     }
     Refusal::unless_none(problems)?;
-    check_lines(state, &next, key)?;
+    unless_long(state, &next, key)?;
     Refusal::unless_checked(state, &next, terms.confirmation, |_, _| None)?;
     Refusal::unless_none(client::check(state, &next, &Spoken::of(Entity::Flag(key.clone()))))?;
     Refusal::unless_room(state, &next, "")?;
@@ -99,8 +99,8 @@ fn redefine(state: &State, definition: &FlagDefinition, terms: Terms) -> Result<
     Ok(vec![edit])
 }
 
-/// A flag's line is not too long in any environment.
-pub(super) fn check_lines(before: &State, next: &State, key: &FlagKey) -> Result<(), Refusal> {
+/// Refuses a flag whose line would be too long in an environment.
+pub(super) fn unless_long(before: &State, next: &State, key: &FlagKey) -> Result<(), Refusal> {
     let told = next.environments().find_map(|(id, _)| long_line(before, next, id, key));
     told.map_or(Ok(()), |detail| Err(Refusal::invalid("", detail)))
 }

@@ -7,7 +7,7 @@ use flagstone_model::json::Json;
 use flagstone_model::key::{EnvironmentId, FlagKey, VariationKey};
 
 use super::client::{self, Spoken};
-use super::flag::{check_lines, live};
+use super::flag::{live, unless_long};
 use super::schedule::{ask_before_shrinking, past};
 use super::{Confirmation, Edit, Refusal, Terms};
 use crate::author::{Problem, Targeting, Weight, code, did_you_mean};
@@ -162,7 +162,7 @@ impl<'a> Place<'a> {
             problems.extend(experiments::check(environment, &BTreeMap::from([(self.key, at)])));
         }
         Refusal::unless_none(problems)?;
-        check_lines(self.state, &next, self.key)?;
+        unless_long(self.state, &next, self.key)?;
         let own = |id: &EnvironmentId, key: &FlagKey| {
             (self.is_whole && id == self.id && key == self.key).then(String::new)
         };
