@@ -100,9 +100,9 @@ impl Order {
     pub(super) fn prepare(self, source: &dyn LineSource) -> Result<Prepared, Refusal> {
         let Self { stream, version, at_ms, content, previous, history, known, packing } = self;
         // After a start nothing is proven, and a change does not wait until all of it is: only until it is compiled.
-        let before = previous.as_ref().and_then(|previous| {
-            let announced = || Proven::announced((*previous.content).clone()).map(Arc::new);
-            previous.proven.clone().or_else(announced)
+        let before = previous.as_ref().map(|previous| {
+            let announced = || Arc::new(Proven::announced((*previous.content).clone()));
+            previous.proven.clone().unwrap_or_else(announced)
         });
         let proven = match &before {
             Some(before) => {

@@ -8,10 +8,10 @@ use flagstone_bundle::container::{Caps, ContainerError, StoredObject};
 use flagstone_bundle::content::{Content, ContentError};
 use flagstone_bundle::delta::DeltaLines;
 use flagstone_bundle::manifest::Stream;
-use flagstone_eval::{BrokenReference, Entity, Problem, Snapshot};
+use flagstone_eval::{BrokenReference, Entity, Problem, Report, Snapshot, Update};
 use flagstone_model::json::Json;
 
-use super::checked::{Failed, failed, holding_back, leaving_out, may_wait, of_checks, without};
+use super::checked::{failed, holding_back, key, leaving_out, may_wait, not_understood, of_checks, without};
 use super::packing::Packing;
 use super::withheld::Withheld;
 
@@ -148,17 +148,18 @@ impl Proven {
     /// Proves a content from its first line.
     pub(super) fn whole(stream: &Stream, content: Content) -> Result<Self, Refusal> {
         let (snapshot, report) = Snapshot::compile(content.lines());
-        if !report.is_clean() {
-            return Err(Refusal::not_understood(&report.problems, report.headless_lines));
-        }
         let flags = snapshot.flag_keys().cloned().collect();
-        Self::checked(stream, content, snapshot, flags, None)
+        Self { content, snapshot, withheld: Withheld::default() }.checked(
+            stream,
+            Changed { flags, report },
+            None,
+        )
     }
 
-    /// A content that was announced: whoever did so has proved it. None if this release does not understand it.
-    pub(super) fn announced(content: Content) -> Option<Self> {
-        let (snapshot, report) = Snapshot::compile(content.lines());
-        report.is_clean().then(|| Self { content, snapshot, withheld: Withheld::default() })
+    /// A content that was announced: whoever did so has proved it. What this release does not understand of it stays.
+    pub(super) fn announced(content: Content) -> Self {
+        let (snapshot, _) = Snapshot::compile(content.lines());
+        Self { content, snapshot, withheld: Withheld::default() }
     }
 
     /// Proves the next content from what changed, on the SDK's own path of an update: cost follows the change.
@@ -168,56 +169,66 @@ impl Proven {
         content: Content,
         change: &DeltaLines,
     ) -> Result<Self, Refusal> {
-        let (snapshot, flags) = updated(&self.snapshot, change)?;
-        Self::checked(stream, content, snapshot, flags, Some(&self.content))
+        let (snapshot, changed) = updated(&self.snapshot, change);
+        let built = Self { content, snapshot, withheld: Withheld::default() };
+        built.checked(stream, changed, Some(&self.content))
     }
 
-    /// The rest of the proof; `flags` are those whose answers may be others than before.
+    /// The rest of the proof.
     ///
     /// A flag that is off, or whose line is what it was `before`, loses the checks that do not hold, and nothing else:
-    /// what is switched off waits for no check. Any other one is what it was before; and if that does not do it is left
-    /// out with all that asks for it. Only if that does not do either is the content refused.
+    /// what is switched off waits for no check. Any other one is what it was before, and so is a line that is not
+    /// understood; and if that does not do it is left out with all that asks for it. Only if that does not do either is
+    /// the content refused.
     fn checked(
+        self,
         stream: &Stream,
-        content: Content,
-        snapshot: Snapshot,
-        flags: BTreeSet<Arc<str>>,
+        mut changed: Changed,
         before: Option<&Content>,
     ) -> Result<Self, Refusal> {
-        let mut proven = Self { content, snapshot, withheld: Withheld::default() };
+        let mut proven = self;
         proven.refer_well(stream)?;
-        let mut flags = flags;
-        // Each round takes flags out of those that are others than before.
+        // Each round takes flags and segments out of those that are others than before.
         loop {
-            let failures = failed(&proven.content, &proven.snapshot, &flags);
-            if failures.is_empty() {
+            let Changed { flags, report } = &changed;
+            let refusal = || Refusal::not_understood(&report.problems, report.headless_lines);
+            if report.headless_lines > 0 {
+                return Err(refusal());
+            }
+            let mut failures = not_understood(report).ok_or_else(refusal)?;
+            failures.extend(failed(&proven.content, &proven.snapshot, flags));
+            let Some(first) = failures.first() else { return Ok(proven) };
+            let refusal = match &first.check {
+                Some(check) => Refusal::Check { flag: key(&first.of).to_owned(), check: check.clone() },
+                None => refusal(),
+            };
+            let (waiting, free): (Vec<_>, Vec<_>) =
+                failures.into_iter().partition(|failed| may_wait(&failed.of, &proven.content, before));
+            proven.withheld.faults.extend(waiting.iter().chain(&free).map(|failed| failed.fault.clone()));
+            proven = proven.with(&without(&free)?)?.0;
+            if waiting.is_empty() {
                 return Ok(proven);
             }
-            let (waiting, free): (Vec<_>, Vec<_>) =
-                failures.into_iter().partition(|failed| may_wait(&failed.flag, &proven.content, before));
-            proven.withheld.faults.extend(waiting.iter().chain(&free).map(Failed::fault));
-            proven = proven.with(&without(&free)?)?.0;
-            let Some(first) = waiting.first() else { return Ok(proven) };
-            let refusal = Refusal::Check { flag: first.flag.to_string(), check: first.check.clone() };
-            let waiting: BTreeSet<Arc<str>> = waiting.into_iter().map(|failed| failed.flag).collect();
+            let waiting: BTreeSet<Entity> = waiting.into_iter().map(|failed| failed.of).collect();
             let held =
                 before.map(|before| (holding_back(&proven.content, before, &waiting), waiting.clone()));
-            let left_out = leaving_out(&proven.content, &waiting)?;
+            let left_out = leaving_out(&proven.content, waiting)?;
             let next = held.into_iter().chain([left_out]).find_map(|(change, withheld)| {
-                let (mut next, flags) = proven.with(&change).ok()?;
+                let (mut next, changed) = proven.with(&change).ok()?;
                 next.refer_well(stream).ok()?;
-                next.withheld.flags.extend(withheld.iter().map(ToString::to_string));
-                Some((next, flags))
+                let flags = withheld.iter().filter(|entity| matches!(entity, Entity::Flag(_)));
+                next.withheld.flags.extend(flags.map(|flag| key(flag).to_owned()));
+                Some((next, changed))
             });
-            (proven, flags) = next.ok_or(refusal)?;
+            (proven, changed) = next.ok_or(refusal)?;
         }
     }
 
-    /// The same with another change, and the flags whose answers or checks may be others.
-    fn with(&self, change: &DeltaLines) -> Result<(Self, BTreeSet<Arc<str>>), Refusal> {
-        let (snapshot, flags) = updated(&self.snapshot, change)?;
+    /// The same with another change.
+    fn with(&self, change: &DeltaLines) -> Result<(Self, Changed), Refusal> {
+        let (snapshot, changed) = updated(&self.snapshot, change);
         let (content, _) = self.content.apply(change)?;
-        Ok((Self { content, snapshot, withheld: self.withheld.clone() }, flags))
+        Ok((Self { content, snapshot, withheld: self.withheld.clone() }, changed))
     }
 
     /// Whether every reference leads somewhere, and the lines are those of this stream.
@@ -238,14 +249,18 @@ impl Proven {
     }
 }
 
-/// The snapshot after a change, and the flags whose answers or checks may be others.
-fn updated(snapshot: &Snapshot, change: &DeltaLines) -> Result<(Snapshot, BTreeSet<Arc<str>>), Refusal> {
-    let update = snapshot.update(change.upserts(), change.drops());
-    if !update.report.is_clean() {
-        return Err(Refusal::not_understood(&update.report.problems, update.report.headless_lines));
-    }
-    let flags = update.changed.into_iter().chain(of_checks(change.heads())).collect();
-    Ok((update.snapshot, flags))
+/// What is to be looked at after a change.
+struct Changed {
+    /// The flags whose answers or checks may be others.
+    flags: BTreeSet<Arc<str>>,
+    /// What is not understood of the lines that are new.
+    report: Report,
+}
+
+fn updated(snapshot: &Snapshot, change: &DeltaLines) -> (Snapshot, Changed) {
+    let Update { snapshot, changed, report, .. } = snapshot.update(change.upserts(), change.drops());
+    let flags = changed.into_iter().chain(of_checks(change.heads())).collect();
+    (snapshot, Changed { flags, report })
 }
 
 /// Whether there is exactly one environment line, and it names this stream.

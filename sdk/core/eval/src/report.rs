@@ -6,7 +6,7 @@ use flagstone_model::line::Head;
 
 /// Everything in compiled lines that this SDK does not understand or cannot read.
 ///
-/// A client counts it; a publisher announces nothing whose report is not clean.
+/// A client counts it; a publisher announces no new line of which it tells, unless that is off.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
     /// Each place, in the order it was met.
