@@ -90,6 +90,7 @@ fn a_value_is_read_as_the_flags_type_where_its_getter_could() {
     assert_eq!(of("float", "2", 2.into()).0, Some(Value::Float(2.0)));
     assert_eq!(of("float", "2", 2.into()).1.as_deref(), Some("a"));
     assert_eq!(of("int", "2", 2.5.into()).0, Some(Value::Float(2.5)));
+    assert_eq!(of("int", "2", 2.0.into()).0, Some(Value::Float(2.0)));
     let json = Json::parse(br#"{"b":1,"a":2}"#).unwrap().into_owned();
     assert_eq!(of("json", r#"{"a":2,"b":1}"#, json.into()).1.as_deref(), Some("a"));
     assert_eq!(of("json", "true", true.into()).1.as_deref(), Some("a"));

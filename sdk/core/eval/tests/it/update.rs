@@ -66,6 +66,22 @@ fn what_is_dropped_is_gone_and_references_to_it_dangle() {
 }
 
 #[test]
+fn a_segment_that_is_dropped_is_not_understood_where_it_is_named() {
+    let (flag, segment) = (flag_if("f", r#"{"segment":["s"]}"#), r#"{"segment":"s"}"#);
+    let before = compile(&[&flag, segment, r#"{"segment":"t","if":[{"segment":["s"]}]}"#]);
+    assert!(answer(&before, "f", "{}").contains("TARGETING_MATCH"));
+    let (after, keys) = changed(&before, &[], &[r#"{"drop":"segment","key":"s"}"#]);
+    assert_eq!(keys, ["f"]);
+    assert!(answer(&after, "f", "{}").contains("UNKNOWN"));
+    // What the dropped one named is named no more, by it.
+    let (after, _) = changed(&after, &[], &[r#"{"drop":"segment","key":"t"}"#]);
+    assert_eq!(after.broken_references().len(), 1);
+    let (back, keys) = changed(&after, &[segment], &[]);
+    assert_eq!(keys, ["f"]);
+    assert!(answer(&back, "f", "{}").contains("TARGETING_MATCH"));
+}
+
+#[test]
 fn a_cycle_comes_and_goes_with_the_line_that_closes_it() {
     let a = flag_if("a", r#"{"flag":"b","is":["on"]}"#);
     let (open, closed) = (flag_if("b", r#"{"time":{}}"#), flag_if("b", r#"{"flag":"a","is":["on"]}"#));
