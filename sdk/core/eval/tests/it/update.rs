@@ -44,6 +44,16 @@ fn what_changed_since_another_snapshot_is_what_they_do_not_share_and_what_reache
 }
 
 #[test]
+fn a_snapshot_names_its_flags_and_knows_whether_it_has_any() {
+    let (a, b) = (flag_if("a", r#"{"time":{}}"#), flag_if("b", r#"{"time":{}}"#));
+    let snapshot = compile(&[&b, &a, r#"{"segment":"s"}"#, r#"{"flag":"unreadable"}"#]);
+    let mut keys: Vec<_> = snapshot.flag_keys().map(|key| &**key).collect();
+    keys.sort_unstable();
+    assert_eq!((keys.as_slice(), snapshot.is_empty()), (["a", "b", "unreadable"].as_slice(), false));
+    assert!(compile(&[r#"{"segment":"s"}"#]).is_empty());
+}
+
+#[test]
 fn debug_shows_no_operand_value_or_salt() {
     let flag = r#"{"flag":"f","type":"string","rev":1,"on":true,"values":{"on":"canary"},"rules":[{"id":"r","if":[{"attr":"a","in":["canary"]},{"attr":"a","hashed":{"salt":"canary","in":["0123456789ab"]}}],"split":{"salt":"canary","ranges":[[0,100000,"on"]]}}]}"#;
     let segment = r#"{"segment":"s","if":[{"attr":"a","ends":["canary"]}]}"#;
