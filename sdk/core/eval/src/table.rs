@@ -160,4 +160,17 @@ mod tests {
         assert_eq!(copy.iter().count(), 1_999);
         assert!(table.shards.len() > 1);
     }
+
+    #[test]
+    fn a_change_copies_and_compares_one_shard_of_many() {
+        let keys = (0..10_000).map(|n| Arc::new(format!("k{n}")));
+        let table = Table::new(keys.collect());
+        assert_eq!(table.shards.len(), 256);
+        assert!(table.shards.iter().all(|shard| (1..SHARD_ENTRIES_MAX).contains(&shard.len())));
+        let mut copy = table.clone();
+        assert!(copy.insert(Arc::new("k7".to_owned())).is_some());
+        let shared = table.shards.iter().zip(&copy.shards).filter(|(one, other)| Arc::ptr_eq(one, other));
+        assert_eq!(shared.count(), 255);
+        assert!((1..SHARD_ENTRIES_MAX).contains(&copy.unshared(&table).count()));
+    }
 }

@@ -144,12 +144,13 @@ fn an_override_cuts_a_cycle() {
 
 #[test]
 fn decisions_are_counted_by_the_split_else_the_first_bucket() {
-    let rules = r#"[{"id":"split","if":[{"bucket":{"by":"no","salt":"s","in":[]}}],"split":{"by":"org.key","salt":"s","ranges":[]}},{"id":"bucket","if":[{"not":{"bucket":{"by":"device","salt":"s","in":[]}}},{"bucket":{"by":"other","salt":"s","in":[]}}],"serve":"a"},{"id":"default","split":{"salt":"s","ranges":[]}},{"id":"plain","serve":"a"}]"#;
+    let rules = r#"[{"id":"split","if":[{"bucket":{"by":"no","salt":"s","in":[]}}],"split":{"by":"org.key","salt":"s","ranges":[]}},{"id":"bucket","if":[{"not":{"bucket":{"by":"device","salt":"s","in":[]}}},{"bucket":{"by":"other","salt":"s","in":[]}}],"serve":"a"},{"id":"nested","if":[{"time":{}},{"all":[{"any":[{"bucket":{"by":"deep","salt":"s","in":[]}}]}]}],"serve":"a"},{"id":"default","split":{"salt":"s","ranges":[]}},{"id":"plain","serve":"a"}]"#;
     let line = format!(r#"{{"flag":"f","type":"int","rev":1,"on":true,"values":{{"a":1}},"rules":{rules}}}"#);
     let snapshot = compile(&[&line]);
     let by = |rule: &str| snapshot.unit_path("f", rule).map(ToString::to_string);
     assert_eq!(by("split").as_deref(), Some("org.key"));
     assert_eq!(by("bucket").as_deref(), Some("device"));
+    assert_eq!(by("nested").as_deref(), Some("deep"));
     assert_eq!(by("default").as_deref(), Some("targetingKey"));
     assert_eq!(by("plain"), None);
     assert_eq!(by("none"), None);
