@@ -1,7 +1,18 @@
 //! Expressions: what `matches` finds, and how large they may be (FORMAT M-4.7).
 
+use flagstone_eval::is_found;
+
 use super::attribute::{check, unreadable};
 use super::{answer, compile, flag_if};
+
+#[test]
+fn one_expression_is_asked_of_one_text() {
+    assert_eq!(is_found("^(?:beta|rc)-[0-9]{1,2}$", "rc-42"), Some(true));
+    assert_eq!(is_found("^(?:beta|rc)-[0-9]{1,2}$", "RC-42"), Some(false));
+    assert_eq!(is_found("(?=x)", "x"), None, "none of the kernel");
+    assert_eq!(is_found("x", &"x".repeat(4_096)), Some(true));
+    assert_eq!(is_found("x", &"x".repeat(4_097)), None);
+}
 
 #[test]
 fn matches_is_found_anywhere_in_a_text_of_at_most_4096_bytes() {
