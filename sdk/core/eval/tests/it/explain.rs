@@ -110,6 +110,12 @@ fn unsupported_says_why() {
         (r#"{"segment":["s"],"absent":true}"#, "unknown-member"),
         (r#"{"flag":"f","is":["on"],"absent":true}"#, "unknown-member"),
         (r#"{"flag":"f"}"#, "unreadable-operand"),
+        (r#"{"flag":"f","is":1}"#, "unreadable-operand"),
+        (r#"{"flag":"f","mood":1}"#, "unknown-member"),
+        (r#"{"all":1}"#, "unreadable-operand"),
+        (r#"{"bucket":{"salt":"s","in":[]},"mood":1}"#, "unknown-member"),
+        (r#"{"bucket":{"salt":"s","in":[[5,1]]},"absent":true}"#, "unreadable-operand"),
+        (r#"{"bucket":{"salt":"s","hash":"xxh32","in":[[5,1]]}}"#, "unreadable-operand"),
         (r#"{"bucket":{"salt":"s","hash":"murmur3","in":[]}}"#, "unknown-hash"),
         (r#"{"bucket":{"salt":"s","in":[[5,1]]}}"#, "unreadable-operand"),
         (r#"{"time":{"since":"today"}}"#, "unreadable-operand"),
@@ -126,8 +132,10 @@ fn unsupported_says_why() {
         let told = world.condition("f", r#"{"targetingKey":"u","age":3}"#);
         assert!(told.contains(&format!(r#""outcome":"unsupported","why":"{why}""#)), "{condition}: {told}");
     }
-    let deep = format!("{}{}{}", r#"{"not":"#.repeat(9), r#"{"all":[]}"#, "}".repeat(9));
-    assert!(condition(&deep, "{}").contains(r#""why":"too-deep""#));
+    for (open, close) in [(r#"{"not":"#, "}"), (r#"{"all":["#, "]}"), (r#"{"any":["#, "]}")] {
+        let deep = format!("{}{}{}", open.repeat(9), r#"{"all":[]}"#, close.repeat(9));
+        assert!(condition(&deep, "{}").contains(r#""why":"too-deep""#), "{open}");
+    }
 }
 
 #[test]
