@@ -262,6 +262,28 @@ fn buckets_and_ramps_are_told_with_what_is_in() {
 }
 
 #[test]
+fn of_a_connective_only_its_parts_are_told() {
+    for condition in [r#"{"all":[{"time":{}}]}"#, r#"{"any":[{"time":{}}]}"#, r#"{"not":{"time":{}}}"#] {
+        let world = World::of(&[flag_if("f", condition)]);
+        let told = world.explain("f", &Context::new(), NOW);
+        assert_eq!(told.rules[0].conditions[0].condition, Json::Null, "{condition}");
+    }
+}
+
+#[test]
+fn what_stands_in_for_unknown_is_told_only_where_it_decided() {
+    let bucket = r#"{"bucket":{"salt":"s","in":[[0,100000]]}"#;
+    for (condition, context, told) in [
+        (format!("{bucket},\"absent\":false}}"), r#"{"targetingKey":"u"}"#, false),
+        (format!("{bucket},\"absent\":false}}"), "{}", true),
+        (format!("{bucket}}}"), "{}", false),
+    ] {
+        let explained = self::condition(&condition, context);
+        assert_eq!(explained.contains("by_absent"), told, "{explained}");
+    }
+}
+
+#[test]
 fn a_condition_after_the_deciding_one_is_told_and_marked() {
     let told = condition(r#"{"any":[{"time":{}},{"attr":"a","in":[1]}]}"#, "{}");
     let expected = r#"{"outcome":"true","any":[{"condition":{"time":{}},"outcome":"true","now":"2026-12-02T12:00:00Z"},{"condition":{"attr":"a","in":[1]},"outcome":"unknown","why":"attribute-missing","after_decision":true,"tests":[{"test":{"in":[1]},"outcome":"unknown","why":"attribute-missing"}]}]}"#;
