@@ -262,6 +262,23 @@ fn buckets_and_ramps_are_told_with_what_is_in() {
 }
 
 #[test]
+fn a_segment_that_cannot_be_read_and_one_behind_the_deciding_one_are_told_as_such() {
+    let of = |keys: &str| {
+        let lines = [
+            flag_if("f", &format!(r#"{{"segment":[{keys}]}}"#)),
+            r#"{"segment":"bad","if":1}"#.to_owned(),
+            r#"{"segment":"all"}"#.to_owned(),
+        ];
+        World::of(&lines).condition("f", "{}")
+    };
+    let bad = of(r#""bad""#);
+    assert!(bad.contains(r#""segment":"bad","outcome":"unsupported","why":"unreadable-segment""#), "{bad}");
+    let behind = of(r#""all","nobody""#);
+    assert!(behind.contains(r#""why":"missing-segment","after_decision":true"#), "{behind}");
+    assert!(!of(r#""nobody","all""#).contains("after_decision"));
+}
+
+#[test]
 fn of_a_connective_only_its_parts_are_told() {
     for condition in [r#"{"all":[{"time":{}}]}"#, r#"{"any":[{"time":{}}]}"#, r#"{"not":{"time":{}}}"#] {
         let world = World::of(&[flag_if("f", condition)]);
