@@ -365,7 +365,8 @@ fn exit(body: &FlagBody, details: &Details<'_>, last: Option<&ExplainedRule<'_>>
     }
     match (details.reason, last) {
         (Reason::Disabled, _) => Exit::NeedNotMet,
-        (Reason::Unknown, None) if details.rule.is_none() && !body.needs.is_empty() => Exit::NeedUndecidable,
+        // Nothing but a need is undecidable before a rule was looked at.
+        (Reason::Unknown, None) => Exit::NeedUndecidable,
         (Reason::Unknown, _) => Exit::RuleUndecidable,
         (Reason::Error, _) => Exit::UnitMissing,
         (Reason::Split, _) if details.bucket.is_some() => Exit::SplitServed,
