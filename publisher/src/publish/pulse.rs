@@ -21,7 +21,8 @@ struct Pulse {
 }
 
 impl Pulses {
-    /// Notes that `serial` stands, and says how long it has been seen by `now_ms`, in milliseconds. Time that the clock was set back is left out.
+    /// Notes that `serial` stands, and says how long it has been seen by `now_ms`, in milliseconds. Time that the clock
+    /// was set back is left out.
     pub(super) fn saw(&self, stream: &Stream, serial: u64, now_ms: i64) -> u64 {
         let mut pulses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let waited_ms = pulses.get(stream).filter(|pulse| pulse.serial == serial).map_or(0, |pulse| {

@@ -167,9 +167,14 @@ impl Publisher {
             return Ok(Announced::Overtaken);
         }
         let done = inner.announce(stream, &claim, covered, inline.as_deref(), bucket.expect).await?;
-        // What is announced already waits for no list.
-        if let Some(previous) = inner.previous(stream, known, &claim).await? {
-            self.upload_lists(stream, previous.content(), None).await;
+        // What is announced already waits for no list, and is announced whatever becomes of them.
+        match inner.previous(stream, known, &claim).await {
+            Ok(Some(previous)) => self.upload_lists(stream, previous.content(), None).await,
+            Ok(None) => {}
+            Err(error) => {
+                inner.watch.failed(error.code());
+                tracing::error!(%stream, code = error.code(), %error, "the objects of lists are not looked after");
+            }
         }
         Ok(done)
     }

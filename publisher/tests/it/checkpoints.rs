@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use async_trait::async_trait;
 use flagstone_model::instant::Instant;
 use flagstone_model::key::{EnvironmentId, ProjectId, ViewId};
 use flagstone_publisher::build::build;
@@ -14,7 +13,7 @@ use flagstone_publisher::checkpoint::{
 use flagstone_publisher::clock::ManualClock;
 use flagstone_publisher::control::{ControlPlane, Ports};
 use flagstone_publisher::keys::Keys;
-use flagstone_publisher::log::{Appended, ChangeLog, Entity, EntityChange, Entry, Head, LogError, MemoryLog};
+use flagstone_publisher::log::{ChangeLog, Entity, EntityChange, Entry};
 use flagstone_publisher::private_object::MemoryObjects;
 use flagstone_publisher::publication::MemoryPublications;
 use flagstone_publisher::publish::Options;
@@ -24,6 +23,7 @@ use flagstone_publisher::state::{State, StateFault};
 use flagstone_publisher::store::MemoryStore;
 use proptest::prelude::*;
 
+use super::faulty_log::FaultyLog;
 use super::project::{Project, flag, json, salt, segment};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -232,40 +232,8 @@ fn a_checkpoint_that_is_damaged_foreign_or_of_another_release_is_refused() {
     assert_eq!(State::from_lines(&id, b"").unwrap_err(), StateFault::Line { line: 1 });
 }
 
-/// A log that counts the entries it gives out.
-#[derive(Default)]
-struct Counting {
-    log: MemoryLog,
-    read: AtomicU64,
-}
-
-#[async_trait]
-impl ChangeLog for Counting {
-    async fn append(&self, entry: &Entry) -> Result<Appended, LogError> {
-        self.log.append(entry).await
-    }
-
-    async fn read(&self, project: &ProjectId, after_seq: u64, limit: usize) -> Result<Vec<Entry>, LogError> {
-        let entries = self.log.read(project, after_seq, limit).await?;
-        self.read.fetch_add(entries.len() as u64, Ordering::SeqCst);
-        Ok(entries)
-    }
-
-    async fn head(&self, project: &ProjectId) -> Result<Option<Head>, LogError> {
-        self.log.head(project).await
-    }
-
-    async fn entry(&self, project: &ProjectId, seq: u64) -> Result<Option<Entry>, LogError> {
-        self.log.entry(project, seq).await
-    }
-
-    async fn erase(&self, project: &ProjectId, seq: u64) -> Result<(), LogError> {
-        self.log.erase(project, seq).await
-    }
-}
-
 struct Bench {
-    log: Arc<Counting>,
+    log: Arc<FaultyLog>,
     checkpoints: Arc<MemoryCheckpoints>,
     project: Project,
     keys: Keys,
@@ -317,9 +285,9 @@ impl Bench {
 
     /// What `work` reads of the log.
     async fn reads<T>(&self, work: impl Future<Output = T>) -> (u64, T) {
-        let before = self.log.read.load(Ordering::SeqCst);
+        let before = self.log.reads();
         let done = work.await;
-        (self.log.read.load(Ordering::SeqCst) - before, done)
+        (self.log.reads() - before, done)
     }
 }
 

@@ -1,7 +1,6 @@
 //! The control plane: from a request to an entry, a manifest, and an answer.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use flagstone_bundle::manifest::{Manifest, Stream, UnverifiedManifest};
@@ -23,6 +22,7 @@ use flagstone_publisher::sqlite::SqliteStore;
 use flagstone_publisher::storage::StorageError;
 use flagstone_publisher::store::{DirectoryStore, MemoryStore, ObjectStore};
 
+use super::faulty_log::{Fault, FaultyLog};
 use super::project::{flag, json, production, segment};
 
 /// 2026-12-02T12:00:00Z
@@ -207,46 +207,13 @@ async fn an_id_of_another_request_is_refused_but_not_another_actors() {
     assert!(bench.control.write(switch(false), other).await.is_ok());
 }
 
-/// Loses the answer of the next append after it was done.
-struct Deaf {
-    log: MemoryLog,
-    next: AtomicBool,
-}
-
-#[async_trait]
-impl ChangeLog for Deaf {
-    async fn append(&self, entry: &Entry) -> Result<Appended, LogError> {
-        let appended = self.log.append(entry).await?;
-        if self.next.swap(false, Ordering::SeqCst) {
-            return Err(StorageError::Unavailable { source: "connection reset".into() }.into());
-        }
-        Ok(appended)
-    }
-
-    async fn read(&self, project: &ProjectId, after_seq: u64, limit: usize) -> Result<Vec<Entry>, LogError> {
-        self.log.read(project, after_seq, limit).await
-    }
-
-    async fn head(&self, project: &ProjectId) -> Result<Option<Head>, LogError> {
-        self.log.head(project).await
-    }
-
-    async fn entry(&self, project: &ProjectId, seq: u64) -> Result<Option<Entry>, LogError> {
-        self.log.entry(project, seq).await
-    }
-
-    async fn erase(&self, project: &ProjectId, seq: u64) -> Result<(), LogError> {
-        self.log.erase(project, seq).await
-    }
-}
-
 #[tokio::test]
 async fn a_lost_answer_of_the_log_is_looked_up_so_that_nobody_retries() {
-    let log = Arc::new(Deaf { log: MemoryLog::new(), next: AtomicBool::new(false) });
+    let log = Arc::new(FaultyLog::default());
     let bench = Bench::over(log.clone()).await;
     bench.create("a").await;
     let head = bench.head().await;
-    log.next.store(true, Ordering::SeqCst);
+    log.tell(Some(Fault::Deaf));
     let written = bench.write(Operation::Switch(production(), flag("a"), true)).await.unwrap();
     assert_eq!((written.seq, bench.head().await), (head + 1, head + 1));
     let published = written.publication[&production()][&ViewId::server()];

@@ -11,7 +11,6 @@ use flagstone_model::digest::Digest;
 use flagstone_model::key::ProjectId;
 use flagstone_publisher::control::{Erasure, Operation, PublicationState, When, Written};
 use flagstone_publisher::list::{Base, ListKeys};
-use flagstone_publisher::log::{Appended, ChangeLog, Entry, Head, LogError, MemoryLog};
 use flagstone_publisher::private_object::{MemoryObjects, ORPHAN_MS, PrivateObjects};
 use flagstone_publisher::storage::StorageError;
 use flagstone_publisher::store::{
@@ -20,6 +19,7 @@ use flagstone_publisher::store::{
 use tokio::sync::Notify;
 
 use super::control::{Bench, NOW_MS, request};
+use super::faulty_log::{Fault, FaultyLog};
 use super::lists::{lines, shop, vips};
 use super::project::{flag, json, production};
 
@@ -109,49 +109,16 @@ async fn a_list_that_comes_back_is_evaluated_at_once() {
     assert!(is_on().await);
 }
 
-/// A log that can be told to lose its store.
-#[derive(Default)]
-struct Breakable {
-    inner: MemoryLog,
-    broken: AtomicBool,
-}
-
-#[async_trait]
-impl ChangeLog for Breakable {
-    async fn append(&self, entry: &Entry) -> Result<Appended, LogError> {
-        if self.broken.load(Ordering::SeqCst) {
-            return Err(StorageError::Unavailable { source: "gone".into() }.into());
-        }
-        self.inner.append(entry).await
-    }
-
-    async fn read(&self, project: &ProjectId, after_seq: u64, limit: usize) -> Result<Vec<Entry>, LogError> {
-        self.inner.read(project, after_seq, limit).await
-    }
-
-    async fn head(&self, project: &ProjectId) -> Result<Option<Head>, LogError> {
-        self.inner.head(project).await
-    }
-
-    async fn entry(&self, project: &ProjectId, seq: u64) -> Result<Option<Entry>, LogError> {
-        self.inner.entry(project, seq).await
-    }
-
-    async fn erase(&self, project: &ProjectId, seq: u64) -> Result<(), LogError> {
-        self.inner.erase(project, seq).await
-    }
-}
-
 #[tokio::test]
 async fn a_crash_between_the_object_and_its_entry_leaves_the_list_as_it_was() {
-    let log = Arc::new(Breakable::default());
+    let log = Arc::new(FaultyLog::default());
     let bench = Bench::over(log.clone()).await;
     bench.put("a\nb\n").await.unwrap();
     let head = bench.head().await;
-    log.broken.store(true, Ordering::SeqCst);
+    log.tell(Some(Fault::Down));
     let lost = bench.put(&lines(0..5_000)).await.unwrap_err();
     assert_eq!(lost.code(), "storage-unavailable");
-    log.broken.store(false, Ordering::SeqCst);
+    log.tell(None);
     assert_eq!((bench.head().await, bench.expanded().await.unwrap().to_text().as_str()), (head, "a\nb\n"));
     // What nobody names is forgotten with the next erasure, once it is old; what is named stays.
     assert_eq!(bench.objects.all(&shop()).await.unwrap().len(), 2);

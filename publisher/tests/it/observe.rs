@@ -12,16 +12,16 @@ use flagstone_publisher::checkpoint::MemoryCheckpoints;
 use flagstone_publisher::clock::ManualClock;
 use flagstone_publisher::control::{ControlPlane, Operation, Ports, Precondition, Write};
 use flagstone_publisher::keys::Keys;
-use flagstone_publisher::log::{Actor, ActorKind, Appended, ChangeLog, Entry, Head, LogError, MemoryLog};
+use flagstone_publisher::log::{Actor, ActorKind};
 use flagstone_publisher::observe::{Append, Observer, Stage};
 use flagstone_publisher::private_object::MemoryObjects;
 use flagstone_publisher::publication::MemoryPublications;
 use flagstone_publisher::publish::{Layout, Options};
-use flagstone_publisher::storage::StorageError;
 use flagstone_publisher::store::{
     Expect, MemoryStore, Object, ObjectHead, ObjectPath, ObjectStore, PutIf, PutNew, StoreError,
 };
 
+use super::faulty_log::{Fault, FaultyLog};
 use super::project::{json, production};
 
 const NOW_MS: i64 = 1_796_212_800_000;
@@ -56,48 +56,15 @@ impl Observer for Notes {
     }
 }
 
-/// A log and a store that do not always do their part.
+/// A store that may be full.
 #[derive(Default)]
-struct Faulty {
-    log: MemoryLog,
+struct Full {
     store: MemoryStore,
-    /// The next append loses against the entry that is there.
-    loses: AtomicBool,
-    is_log_down: AtomicBool,
-    is_store_full: AtomicBool,
+    is_full: AtomicBool,
 }
 
 #[async_trait]
-impl ChangeLog for Faulty {
-    async fn append(&self, entry: &Entry) -> Result<Appended, LogError> {
-        if self.is_log_down.load(Ordering::SeqCst) {
-            return Err(StorageError::Busy.into());
-        }
-        if self.loses.swap(false, Ordering::SeqCst) {
-            return Ok(Appended::Lost { existing: Box::new(entry.clone()) });
-        }
-        self.log.append(entry).await
-    }
-
-    async fn read(&self, project: &ProjectId, after_seq: u64, limit: usize) -> Result<Vec<Entry>, LogError> {
-        self.log.read(project, after_seq, limit).await
-    }
-
-    async fn head(&self, project: &ProjectId) -> Result<Option<Head>, LogError> {
-        self.log.head(project).await
-    }
-
-    async fn entry(&self, project: &ProjectId, seq: u64) -> Result<Option<Entry>, LogError> {
-        self.log.entry(project, seq).await
-    }
-
-    async fn erase(&self, project: &ProjectId, seq: u64) -> Result<(), LogError> {
-        self.log.erase(project, seq).await
-    }
-}
-
-#[async_trait]
-impl ObjectStore for Faulty {
+impl ObjectStore for Full {
     async fn get(&self, path: &ObjectPath) -> Result<Option<Object>, StoreError> {
         self.store.get(path).await
     }
@@ -107,7 +74,7 @@ impl ObjectStore for Faulty {
     }
 
     async fn put_new(&self, path: &ObjectPath, bytes: &[u8]) -> Result<PutNew, StoreError> {
-        if self.is_store_full.load(Ordering::SeqCst) {
+        if self.is_full.load(Ordering::SeqCst) {
             let source = std::io::ErrorKind::StorageFull.into();
             return Err(StoreError::Full { location: "the test".into(), source });
         }
@@ -142,13 +109,13 @@ async fn each_append_and_each_stage_is_told_with_its_outcome() {
     let project = ProjectId::parse("shop").unwrap();
     let directory = tempfile::tempdir().unwrap();
     let keys = Keys::open(directory.path(), &project, NOW_MS).await.unwrap();
-    let faulty = Arc::new(Faulty::default());
+    let (log, full) = (Arc::new(FaultyLog::default()), Arc::new(Full::default()));
     let ports = Ports {
-        log: Arc::<Faulty>::clone(&faulty),
+        log: Arc::<FaultyLog>::clone(&log),
         checkpoints: Arc::new(MemoryCheckpoints::new()),
         objects: Arc::new(MemoryObjects::new()),
         publications: Arc::new(MemoryPublications::new()),
-        store: Arc::<Faulty>::clone(&faulty),
+        store: Arc::<Full>::clone(&full),
         signer: Arc::new(keys.clone()),
         clock: Arc::new(ManualClock::at(NOW_MS)),
     };
@@ -166,16 +133,16 @@ async fn each_append_and_each_stage_is_told_with_its_outcome() {
     let all: Vec<_> = stages.map(|stage| (stage, Ok(()))).collect();
     assert_eq!(notes.take(), (vec![Append::Written], all.clone()));
 
-    faulty.loses.store(true, Ordering::SeqCst);
+    log.tell(Some(Fault::Lost));
     assert!(add(&control, flag("b")).await);
     assert_eq!(notes.take(), (vec![Append::Lost, Append::Written], all));
 
-    faulty.is_log_down.store(true, Ordering::SeqCst);
+    log.tell(Some(Fault::Down));
     assert!(!add(&control, flag("c")).await);
     assert_eq!(notes.take(), (vec![Append::Failed], vec![]));
-    faulty.is_log_down.store(false, Ordering::SeqCst);
+    log.tell(None);
 
-    faulty.is_store_full.store(true, Ordering::SeqCst);
+    full.is_full.store(true, Ordering::SeqCst);
     assert!(add(&control, flag("c")).await, "it is in the log");
     let (appends, stages) = notes.take();
     assert_eq!(appends, [Append::Written]);
@@ -188,14 +155,14 @@ async fn each_append_and_each_stage_is_told_with_its_outcome() {
     // Somebody damages the announced manifest.
     let stream = Stream { project, environment: production(), view: ViewId::server() };
     let path = Layout::of(&stream).manifest().unwrap();
-    let object = faulty.store.get(&path).await.unwrap().unwrap();
+    let object = full.store.get(&path).await.unwrap().unwrap();
     let broken = [&object.bytes[..], b"x"].concat();
-    faulty.store.put_if(&path, &broken, &Expect::Is(object.etag)).await.unwrap();
+    full.store.put_if(&path, &broken, &Expect::Is(object.etag)).await.unwrap();
     assert!(control.sweep().await.is_err());
     assert_eq!(*notes.failures.lock().unwrap(), ["store-full"], "one failure of one sweep");
     let ages = control.stream_ages().await.unwrap();
     assert_eq!((ages[0].announced_age_ms, ages[0].lag), (None, 1), "no age instead of a wrong one");
-    faulty.is_store_full.store(false, Ordering::SeqCst);
+    full.is_full.store(false, Ordering::SeqCst);
     control.sweep().await.unwrap();
 
     let ages = control.stream_ages().await.unwrap();

@@ -43,14 +43,20 @@ fn of_cart() -> Vec<(String, String)> {
     vec![("cart".to_owned(), "cart/1".to_owned())]
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_flag_whose_check_fails_stays_what_it_was_and_every_other_line_changes() {
+/// A world in which these lines are announced.
+fn announced(lines: &[(&str, &str)]) -> World {
     let mut world = World::new();
-    world.publisher.set_line("cart", &flag("cart", "v1"));
-    world.publisher.set_line("shelf", SHELF);
-    world.publisher.set_line("check", &check("on"));
+    for (name, line) in lines {
+        world.publisher.set_line(name, line);
+    }
     let first = world.next();
     world.upload(&first);
+    world
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flag_whose_check_fails_stays_what_it_was_and_every_other_line_changes() {
+    let mut world = announced(&[("cart", &flag("cart", "v1")), ("shelf", SHELF), ("check", &check("on"))]);
     let client = world.client().await;
     let mut events = client.events();
     assert_eq!((cart(&client).as_str(), bits(&client)), ("v1", String::new()));
@@ -76,12 +82,7 @@ async fn a_flag_whose_check_fails_stays_what_it_was_and_every_other_line_changes
 /// What is held back is a line, and no other line with it: another flag may see one that was not published beside it.
 #[tokio::test(start_paused = true)]
 async fn a_flag_that_reaches_one_that_is_held_back_is_not_held_back() {
-    let mut world = World::new();
-    world.publisher.set_line("cart", &flag("cart", "v1"));
-    world.publisher.set_line("shelf", SHELF);
-    world.publisher.set_line("check", &check("on"));
-    let first = world.next();
-    world.upload(&first);
+    let mut world = announced(&[("cart", &flag("cart", "v1")), ("shelf", SHELF), ("check", &check("on"))]);
     let client = world.client().await;
     let shelf = || client.string("shelf", "none", &Context::new()).to_string();
     assert_eq!(shelf(), "full");
@@ -114,11 +115,7 @@ async fn served_and_left(client: &Client) {
 /// A function may run out of time in the middle of anything.
 #[tokio::test(start_paused = true)]
 async fn checks_of_the_first_load_are_told_though_nobody_waited_for_them() {
-    let mut world = World::new();
-    world.publisher.set_line("cart", &flag("cart", "v1"));
-    world.publisher.set_line("check", &check("off"));
-    let first = world.next();
-    world.upload(&first);
+    let world = announced(&[("cart", &flag("cart", "v1")), ("check", &check("off"))]);
     let client = world.builder().manual().unwrap();
     served_and_left(&client).await;
     assert_eq!(cart(&client), "v1");
@@ -128,11 +125,7 @@ async fn checks_of_the_first_load_are_told_though_nobody_waited_for_them() {
 
 #[tokio::test(start_paused = true)]
 async fn checks_of_the_first_load_that_break_off_are_run_by_the_next_poll() {
-    let mut world = World::new();
-    world.publisher.set_line("cart", &flag("cart", "v1"));
-    world.publisher.set_line("check", &check("off"));
-    let first = world.next();
-    world.upload(&first);
+    let world = announced(&[("cart", &flag("cart", "v1")), ("check", &check("off"))]);
     let client = loop {
         let client = world.builder().manual().unwrap();
         served_and_left(&client).await;
@@ -162,11 +155,7 @@ async fn checks_of_the_first_load_that_break_off_are_run_by_the_next_poll() {
 #[tokio::test(start_paused = true)]
 async fn at_the_first_load_a_check_that_fails_is_only_told() {
     let place = tempfile::tempdir().unwrap();
-    let mut world = World::new();
-    world.publisher.set_line("cart", &flag("cart", "v1"));
-    world.publisher.set_line("check", &check("off"));
-    let first = world.next();
-    world.upload(&first);
+    let world = announced(&[("cart", &flag("cart", "v1")), ("check", &check("off"))]);
     let client = world.builder().cache_dir(place.path()).build().unwrap();
     client.wait_for_ready(std::time::Duration::from_mins(1)).await.unwrap();
     client.refresh().await.unwrap();
@@ -180,15 +169,10 @@ async fn at_the_first_load_a_check_that_fails_is_only_told() {
 
 #[tokio::test(start_paused = true)]
 async fn a_changed_segment_runs_the_checks_of_the_flags_that_reach_it() {
-    let mut world = World::new();
     let beta = r#"{"flag":"cart","type":"string","rev":1,"on":true,"values":{"off":"old","on":"new"},"off":"off","rules":[{"id":"beta","if":[{"segment":["beta"]}],"serve":"on"}],"fallthrough":"off"}"#;
     let segment = |end: &str| format!(r#"{{"segment":"beta","if":[{{"attr":"email","ends":["{end}"]}}]}}"#);
     let check = r#"{"check":"cart/1","flag":"cart","at":"2026-11-21T00:00:00Z","context":{"email":"canary@example.com"},"expect":{"variation":"on","reason":"TARGETING_MATCH","rule":"beta"}}"#;
-    world.publisher.set_line("cart", beta);
-    world.publisher.set_line("segment", &segment("@example.com"));
-    world.publisher.set_line("check", check);
-    let first = world.next();
-    world.upload(&first);
+    let mut world = announced(&[("cart", beta), ("segment", &segment("@example.com")), ("check", check)]);
     let client = world.client().await;
     assert_eq!(bits(&client), "");
     let of = |email: &str| client.string("cart", "none", &Context::new().set("email", email)).to_string();
@@ -205,11 +189,7 @@ async fn a_changed_segment_runs_the_checks_of_the_flags_that_reach_it() {
 
 #[tokio::test(start_paused = true)]
 async fn a_flag_that_is_taken_out_is_gone_whatever_its_check_expects() {
-    let mut world = World::new();
-    world.publisher.set_line("cart", &flag("cart", "v1"));
-    world.publisher.set_line("check", &check("on"));
-    let first = world.next();
-    world.upload(&first);
+    let mut world = announced(&[("cart", &flag("cart", "v1")), ("check", &check("on"))]);
     let client = world.client().await;
     world.publisher.set_line("cart", &flag("other", "v1"));
     world.legitimate_update(&client).await;

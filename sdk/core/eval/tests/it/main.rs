@@ -14,6 +14,7 @@ mod conditions;
 mod example;
 mod exits;
 mod explain;
+mod explain_laws;
 mod expressions;
 mod forward;
 mod generate;
