@@ -137,15 +137,15 @@ fn groups(text: &str, ends: bool) -> Option<Vec<u16>> {
 }
 
 fn spelled(u: &mut Choices<'_>) -> Shaped<String> {
-    const GROUPS: [&str; 12] =
-        ["0", "1", "ffff", "FFFF", "db8", "2001", "00001", "0001", "g", "", "fe80", "a"];
+    const GROUPS: [&str; 9] = ["0", "1", "ffff", "FFFF", "db8", "2001", "0001", "fe80", "a"];
+    const NO_GROUPS: [&str; 3] = ["00001", "g", ""];
     Ok(match u.int_in_range(0..=9)? {
         0..=3 => {
             let parts: Shaped<Vec<String>> = (0..4)
                 .map(|_| {
-                    Ok(match u.int_in_range(0..=9)? {
-                        0 => (*u.choose(&["256", "01", "00", "", " 1", "0x1"])?).into(),
-                        1 => (*u.choose(&["0", "255", "127", "10"])?).into(),
+                    Ok(match u.int_in_range(0..=19)? {
+                        19 => (*u.choose(&["256", "01", "00", "", " 1", "0x1"])?).into(),
+                        0 => (*u.choose(&["0", "255", "127", "10"])?).into(),
                         _ => u.arbitrary::<u8>()?.to_string(),
                     })
                 })
@@ -158,8 +158,13 @@ fn spelled(u: &mut Choices<'_>) -> Shaped<String> {
         }
         6 => std::net::Ipv6Addr::from(u.arbitrary::<u128>()?).to_string(),
         _ => {
-            let count = *u.choose(&[8, 8, 7, 9])?;
-            let groups: Shaped<Vec<_>> = (0..count).map(|_| u.choose(&GROUPS).copied()).collect();
+            let count = *u.choose(&[8, 8, 8, 7, 9])?;
+            let groups: Shaped<Vec<_>> = (0..count)
+                .map(|_| match u.int_in_range(0..=19)? {
+                    19 => u.choose(&NO_GROUPS).copied(),
+                    _ => u.choose(&GROUPS).copied(),
+                })
+                .collect();
             groups?.join(":")
         }
     })

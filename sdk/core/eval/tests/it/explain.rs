@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use flagstone_eval::explain::{Explanation, MAX_EXPLAINED_DEPTH, MAX_EXPLAINED_STEPS};
+use flagstone_eval::explain::{
+    Explanation, MAX_EXPLAINED_DEPTH, MAX_EXPLAINED_ELEMENTS, MAX_EXPLAINED_STEPS, Parts,
+};
 use flagstone_eval::{Entity, Snapshot};
 use flagstone_model::context::Context;
 use flagstone_model::details::Reason;
@@ -210,6 +212,38 @@ fn what_the_limit_of_steps_leaves_out_is_told_where_it_is_left_out() {
 }
 
 #[test]
+fn what_is_left_out_of_a_segment_is_told_there_and_outwards() {
+    let many = vec![r#"{"time":{}}"#; MAX_EXPLAINED_STEPS].join(",");
+    let segment = format!(r#"{{"segment":"s","if":[{many}]}}"#);
+    let world = World::of(&[flag_if("f", r#"{"segment":["s"]}"#), segment]);
+    let told = world.explain("f", &Context::new(), NOW);
+    let condition = &told.rules[0].conditions[0];
+    let Parts::Segments(segments) = &condition.parts else { panic!("{condition:?}") };
+    assert!(segments[0].truncated && condition.truncated && told.rules[0].truncated && told.truncated);
+    assert!(segments[0].conditions.iter().all(|condition| !condition.truncated));
+}
+
+#[test]
+fn of_a_long_array_the_first_elements_are_told_and_how_many_are_left() {
+    let told = |elements: usize| {
+        let operand: Vec<_> = (0..elements).map(|n| n.to_string()).collect();
+        condition(&format!(r#"{{"attr":"a","in":[{}]}}"#, operand.join(",")), "{}")
+    };
+    assert!(told(MAX_EXPLAINED_ELEMENTS).contains(r#",30,31]}"#));
+    assert!(told(MAX_EXPLAINED_ELEMENTS + 2).contains(r#",30,31,"… 2 more"]}"#));
+}
+
+#[test]
+fn a_number_that_json_does_not_have_is_told_as_null() {
+    let world = World::of(&[flag_if("f", r#"{"attr":"a","in":[1]}"#)]);
+    for number in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        let told = world.explain("f", &Context::new().set("a", number), NOW);
+        let Parts::Attribute { value, .. } = &told.rules[0].conditions[0].parts else { panic!("{told:?}") };
+        assert_eq!(value, &Some(Json::Null));
+    }
+}
+
+#[test]
 fn segments_are_told_with_their_conditions_and_the_one_that_is_not_there() {
     let staff = r#"{"segment":"staff","if":[{"attr":"team","in":["a"]}]}"#;
     let world = World::of(&[flag_if("f", r#"{"segment":["nobody","staff"]}"#).as_str(), staff]);
@@ -237,6 +271,16 @@ fn buckets_and_ramps_are_told_with_what_is_in() {
         told.ends_with(r#""outcome":"true","bucket":{"by":"targetingKey","unit_present":true,"bucket":8268,"of":100000,"share":10000,"next":{"at":"2026-12-03T09:00:00Z","share":50000}}}"#),
         "{told}"
     );
+    // A point that is now is reached.
+    let ramp = r#"{"bucket":{"salt":"s","ramp":[["2026-12-01T09:00:00Z",1],["2026-12-02T12:00:00Z",2],["2026-12-03T09:00:00Z",3]]}}"#;
+    let told = condition(ramp, r#"{"targetingKey":"u-22"}"#);
+    assert!(told.contains(r#""share":2,"next":{"at":"2026-12-03T09:00:00Z","share":3}"#), "{told}");
+    // A range ends before its end.
+    let told = condition(
+        r#"{"bucket":{"salt":"new-cart","in":[[0,8268],[8268,9000]]}}"#,
+        r#"{"targetingKey":"u-22"}"#,
+    );
+    assert!(told.contains(r#""bucket":8268,"of":100000,"range":[8268,9000],"ranges""#), "{told}");
     // FORMAT M-12.2: u-3 has bucket 93920, in the gap; u-4 23679.
     let line = r#"{"flag":"f","type":"string","rev":1,"on":true,"values":{"classic":"v1","neural":"v3"},"rules":[{"id":"r","split":{"salt":"search","ranges":[[20000,30000,"neural"]]}},{"id":"s","serve":"classic"}]}"#;
     let world = World::of(&[line]);
@@ -319,6 +363,10 @@ fn every_exit_has_its_name() {
         line("need-not-met", r#""needs":[{"any":[]}]"#),
         line("rule-undecidable", r#""rules":[{"id":"r","if":[{"what":1}],"serve":"on"}]"#),
         line("rule-served", r#""rules":[{"id":"r","serve":"on"}]"#),
+        line(
+            "in-ramp",
+            r#""rules":[{"id":"r","if":[{"bucket":{"salt":"s","in":[[0,100000]]}}],"serve":"on"}]"#,
+        ),
         line("split-served", r#""rules":[{"id":"r","split":{"salt":"s","ranges":[[0,100000,"on"]]}}]"#),
         line("fallthrough", r#""fallthrough":"on""#),
         line(
@@ -346,6 +394,9 @@ fn every_exit_has_its_name() {
     ] {
         assert_eq!((exit(key).code(), exit(key).step()), (key, step));
     }
+    // What a bucket has a say in is a split for whoever reads the reason; the rule served it all the same.
+    assert_eq!(world.explain("in-ramp", &context, NOW).details.reason, Reason::Split);
+    assert_eq!(exit("in-ramp").code(), "rule-served");
     assert_eq!(exit("nobody").code(), "flag-not-found");
     assert_eq!(exit("unreadable").code(), "flag-unreadable");
 }
