@@ -5,7 +5,8 @@
 //!      sdk/rust →             { eval, bundle } → model
 //! ```
 //!
-//! The rule holds for normal, build, and development dependencies alike.
+//! The rule holds for normal, build, and development dependencies alike. AWS crates are in the tree of `lambda/aws` and
+//! of no other crate, whatever it is built for; so no other crate depends on that one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -58,11 +59,14 @@ fn allowed(folder: &str) -> Option<&'static [&'static str]> {
     const CLOUD: &[&str] = &["lambda/", "publisher", "sdk/core/bundle", "sdk/core/eval", "sdk/core/model"];
     const PUBLISHED: &[&str] = &["publisher", "sdk/core/bundle", "sdk/core/eval", "sdk/core/model"];
     const ALL: &[&str] = &["lambda/", "publisher", "sdk/"];
+    const ADAPTER: &[&str] =
+        &["cloud", "lambda/", "publisher", "sdk/core/bundle", "sdk/core/eval", "sdk/core/model"];
     match folder {
+        AWS_FOLDER => Some(ADAPTER),
         "sdk/core/model" | "xtask" => Some(&[]),
         "sdk/core/eval" | "sdk/core/bundle" => Some(&["sdk/core/model"]),
         "sdk/rust" | "publisher" => Some(CORE),
-        "cli" => Some(ALL),
+        "cli" | "cloud" => Some(ALL),
         "fuzz" => Some(PUBLISHED),
         other => other.starts_with("lambda/").then_some(CLOUD),
     }
@@ -118,11 +122,10 @@ impl Graph {
             } else if folder == "publisher" {
                 banned.extend(NOT_IN_PUBLISHER);
             }
-            for name in self.reach(id) {
-                if banned.contains(&name) || (name.starts_with("aws-") && folder != AWS_FOLDER) {
-                    faults.push(format!("{folder} may not reach {name}"));
-                }
-            }
+            let shipped = self.reach(id, false).into_iter().filter(|name| banned.contains(name));
+            let tested = self.reach(id, true).into_iter();
+            let tested = tested.filter(|name| folder != AWS_FOLDER && name.starts_with("aws-"));
+            faults.extend(shipped.chain(tested).map(|name| format!("{folder} may not reach {name}")));
         }
         faults
     }
@@ -131,19 +134,18 @@ impl Graph {
         self.edges.get(id).map_or(&[], Vec::as_slice)
     }
 
-    /// The names of what a crate builds with, less what it has through the AWS adapter.
-    fn reach(&self, id: &str) -> BTreeSet<&str> {
+    /// The names of what a crate builds with; also of what its own tests build with, if it is `tested`.
+    fn reach(&self, id: &str, tested: bool) -> BTreeSet<&str> {
         let mut names = BTreeSet::new();
         let mut seen = BTreeSet::from([id]);
         let mut open = vec![id];
         while let Some(next) = open.pop() {
-            for (target, _) in self.edges(next).iter().filter(|(_, for_development)| !for_development) {
-                if self.folders.get(target).is_some_and(|folder| folder == AWS_FOLDER) || !seen.insert(target)
-                {
-                    continue;
+            let follows = |for_development: bool| !for_development || (tested && next == id);
+            for (target, _) in self.edges(next).iter().filter(|(_, development)| follows(*development)) {
+                if seen.insert(target) {
+                    names.extend(self.names.get(target).map(String::as_str));
+                    open.push(target);
                 }
-                names.extend(self.names.get(target).map(String::as_str));
-                open.push(target);
             }
         }
         names
@@ -168,7 +170,7 @@ mod tests {
         for &(from, to) in edges {
             for name in [from, to] {
                 graph.names.insert(name.to_owned(), name.to_owned());
-                if name.contains('/') || ["cli", "publisher", "xtask"].contains(&name) {
+                if name.contains('/') || ["cli", "cloud", "publisher", "xtask"].contains(&name) {
                     graph.folders.insert(name.to_owned(), name.to_owned());
                 }
             }
@@ -183,8 +185,10 @@ mod tests {
             ("cli", "lambda/admin"),
             ("cli", "sdk/rust"),
             ("lambda/admin", "publisher"),
-            ("lambda/publish", "lambda/aws"),
+            ("lambda/aws", "lambda/admin"),
             ("lambda/aws", "aws-sdk-s3"),
+            ("lambda/aws", "cloud"),
+            ("cloud", "sdk/rust"),
             ("publisher", "sdk/core/eval"),
             ("sdk/rust", "sdk/core/bundle"),
             ("sdk/rust", "tokio"),
@@ -213,6 +217,18 @@ mod tests {
     fn aws_is_found_behind_other_packages() {
         let hidden = graph(&[("lambda/admin", "convenient"), ("convenient", "aws-config")]);
         assert_eq!(hidden.faults(), ["lambda/admin may not reach aws-config"]);
+        let behind_the_adapter = graph(&[("cloud", "lambda/aws"), ("lambda/aws", "aws-config")]);
+        assert_eq!(behind_the_adapter.faults(), ["cloud may not reach aws-config"]);
+    }
+
+    #[test]
+    fn aws_is_found_in_what_only_tests_build() {
+        let mut tests = graph(&[("cloud", "emulator"), ("emulator", "aws-config"), ("emulator", "aws-mock")]);
+        for (of, only_for_tests) in [("cloud", 0), ("emulator", 1)] {
+            tests.edges.get_mut(of).unwrap()[only_for_tests].1 = true;
+        }
+        // Another package's own tests are not built here.
+        assert_eq!(tests.faults(), ["cloud may not reach aws-config"]);
     }
 
     #[test]

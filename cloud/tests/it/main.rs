@@ -1,0 +1,4 @@
+//! The cloud on one machine, on this one.
+
+mod cache;
+mod process;
