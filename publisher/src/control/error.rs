@@ -218,10 +218,10 @@ impl ControlError {
             | Self::Log(LogError::Storage(StorageError::Busy | StorageError::Unavailable { .. }))
             | Self::Publication(PublicationError::Storage(
                 StorageError::Busy | StorageError::Unavailable { .. },
-            )) => Kind::Busy { retry_after_s: 1 },
-            Self::Publish(PublishError::Contended | PublishError::TimedOut) => {
-                Kind::Busy { retry_after_s: 1 }
-            }
+            ))
+            | Self::Publish(
+                PublishError::Contended | PublishError::TimedOut | PublishError::Unavailable { .. },
+            ) => Kind::Busy { retry_after_s: 1 },
             Self::Publish(error) if error.is_for_operators() => Kind::Conflict,
             _ => Kind::Internal,
         }

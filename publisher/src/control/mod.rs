@@ -55,10 +55,10 @@ use crate::checkpoint::Checkpoints;
 use crate::clock::Clock;
 use crate::keys::ManifestSigner;
 use crate::log::ChangeLog;
-use crate::observe::Observer;
+use crate::observe::{Observer, Watch};
 use crate::private_object::PrivateObjects;
 use crate::publication::Publications;
-use crate::publish::{self, Options, Publisher};
+use crate::publish::{self, Options, Publisher, Publishing};
 use crate::state::State;
 use crate::store::ObjectStore;
 use folded::Folded;
@@ -82,6 +82,24 @@ pub struct Ports {
     pub clock: Arc<dyn Clock>,
 }
 
+/// What a control plane is built of whose streams are published elsewhere: it signs nothing, and writes nothing that
+/// clients fetch.
+#[derive(Clone)]
+pub struct AppendPorts {
+    /// The log.
+    pub log: Arc<dyn ChangeLog>,
+    /// The checkpoints of its state.
+    pub checkpoints: Arc<dyn Checkpoints>,
+    /// Large data of the log: the keys of lists.
+    pub objects: Arc<dyn PrivateObjects>,
+    /// The publication items, which are only read.
+    pub publications: Arc<dyn Publications>,
+    /// Who publishes.
+    pub publishing: Arc<dyn Publishing>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
 /// How far a change has got in the streams of one environment.
 pub type Views = BTreeMap<ViewId, Published>;
 
@@ -98,7 +116,8 @@ struct Inner {
     folded: Arc<Folded>,
     objects: Arc<dyn PrivateObjects>,
     publications: Arc<dyn Publications>,
-    publisher: Publisher,
+    publishing: Arc<dyn Publishing>,
+    watch: Watch,
     clock: Arc<dyn Clock>,
     /// Held from folding to appending, so that the writers of one process do not race each other.
     writing: tokio::sync::Mutex<()>,
@@ -113,7 +132,7 @@ struct Inner {
 }
 
 impl ControlPlane {
-    /// The control plane of a project, whose newest trusted root is `root`.
+    /// The control plane of a project, whose newest trusted root is `root`, that publishes its streams itself.
     pub fn new(project: ProjectId, root: Root, ports: Ports, options: Options) -> Self {
         let Ports { log, checkpoints, objects, publications, store, signer, clock } = ports;
         let folded = Arc::new(Folded::new(project, Arc::clone(&log), checkpoints));
@@ -131,22 +150,45 @@ impl ControlPlane {
             clock: Arc::clone(&clock),
         };
         let publisher = Publisher::new(root, ports, options);
-        let (writing, compiled) = (tokio::sync::Mutex::default(), Mutex::default());
-        let erased_through = AtomicU64::new(0);
-        let lists = lists::Held::default();
+        let watch = publisher.watch().clone();
+        Self::over(folded, objects, publications, Arc::new(publisher), watch, clock)
+    }
+
+    /// The control plane of a project that appends, and asks another one to publish.
+    pub fn appending(project: ProjectId, ports: AppendPorts) -> Self {
+        let AppendPorts { log, checkpoints, objects, publications, publishing, clock } = ports;
+        let folded = Arc::new(Folded::new(project, log, checkpoints));
+        Self::over(folded, objects, publications, publishing, Watch::default(), clock)
+    }
+
+    fn over(
+        folded: Arc<Folded>,
+        objects: Arc<dyn PrivateObjects>,
+        publications: Arc<dyn Publications>,
+        publishing: Arc<dyn Publishing>,
+        watch: Watch,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let (writing, keeping, compiled, lists, erased_through) = Default::default();
         let inner = Inner {
             folded,
             objects,
             publications,
-            publisher,
+            publishing,
+            watch,
             clock,
             writing,
-            keeping: tokio::sync::RwLock::default(),
+            keeping,
             compiled,
             lists,
             erased_through,
         };
         Self { inner: Arc::new(inner) }
+    }
+
+    /// Who publishes its streams. The log is to be folded first: [`Self::known_stream`].
+    pub fn publishing(&self) -> &dyn Publishing {
+        &*self.inner.publishing
     }
 
     /// The project.
@@ -161,7 +203,7 @@ impl ControlPlane {
 
     /// Tells this observer about the work from now on. The first one stays; returns whether this is it.
     pub fn observe(&self, observer: Arc<dyn Observer>) -> bool {
-        self.inner.publisher.observe(observer)
+        self.inner.watch.tell(observer)
     }
 
     /// The time, by its clock, in Unix milliseconds.

@@ -13,7 +13,7 @@ use super::write::{Published, Write};
 use super::{ControlPlane, Publication, Views};
 use crate::author::Audience;
 use crate::log::{Actor, ActorKind, Entity as LogEntity};
-use crate::publish::{Lost, Progress, PublicationState, PublishError, Publisher};
+use crate::publish::{Lost, Progress, PublicationState, PublishError, Publishing, Standing};
 use crate::state::State;
 use crate::state::change::{self, Edit, Precondition, Refusal};
 use crate::view::ClientSalt;
@@ -32,9 +32,9 @@ impl ControlPlane {
     pub async fn publish(&self, environment: &EnvironmentId) -> Result<Views, ControlError> {
         let state = self.known(environment).await?;
         let begun = tokio::time::Instant::now();
-        self.each_stream(&state, environment, |publisher, stream| {
+        self.each_stream(&state, environment, |publishing, stream| {
             let (seq, left) = (state.seq(), BUDGET.saturating_sub(begun.elapsed()));
-            async move { publisher.publish(&stream, seq, left).await }
+            async move { publishing.publish(&stream, seq, left).await }
         })
         .await
     }
@@ -43,7 +43,9 @@ impl ControlPlane {
     /// newer builder. Equal lines announce nothing.
     pub async fn rebuild(&self, environment: &EnvironmentId) -> Result<Views, ControlError> {
         let state = self.known(environment).await?;
-        let rebuild = |publisher: Publisher, stream: Stream| async move { publisher.rebuild(&stream).await };
+        let rebuild = |publishing: Arc<dyn Publishing>, stream: Stream| async move {
+            publishing.rebuild(&stream).await
+        };
         self.each_stream(&state, environment, rebuild).await
     }
 
@@ -51,14 +53,14 @@ impl ControlPlane {
         &self,
         state: &State,
         environment: &EnvironmentId,
-        mut work: impl FnMut(Publisher, Stream) -> F,
+        mut work: impl FnMut(Arc<dyn Publishing>, Stream) -> F,
     ) -> Result<Views, ControlError>
     where
         F: Future<Output = Result<Progress, PublishError>>,
     {
         let (mut views, mut first) = (Views::new(), None);
         for stream in self.streams(state, environment) {
-            match work(self.inner.publisher.clone(), stream.clone()).await {
+            match work(Arc::clone(&self.inner.publishing), stream.clone()).await {
                 Ok(progress) => drop(views.insert(stream.view, progress.into())),
                 Err(error) => first = first.or(Some(error)),
             }
@@ -82,7 +84,7 @@ impl ControlPlane {
         if !write.request_id.as_ref().is_some_and(is_retry) {
             let mut lost = Vec::new();
             for stream in self.streams(&state, environment) {
-                match inner.publisher.lost(&stream).await {
+                match inner.publishing.lost(&stream).await {
                     Ok(found) => lost.push((stream, found)),
                     Err(PublishError::NothingToAdopt) => {}
                     Err(error) => return Err(error.into()),
@@ -105,7 +107,7 @@ impl ControlPlane {
             {
                 let covered = LogHead { seq: before.seq(), hash: before.hash };
                 for (stream, lost) in &lost {
-                    inner.publisher.adopt(stream, lost, covered).await?;
+                    inner.publishing.adopt(stream, lost, covered).await?;
                 }
             }
         }
@@ -148,35 +150,53 @@ impl ControlPlane {
         if !left_out.is_empty() {
             members.push(("left_out", left_out.iter().map(|key| Json::from(key.to_string())).collect()));
         }
-        let withheld = self.inner.publisher.withheld(stream);
+        let Standing { withheld, alarm } = self.inner.publishing.standing(stream).await?;
         if !withheld.is_empty() {
             members.push(("withheld", withheld.into_iter().map(Json::from).collect()));
         }
-        if let Some(alarm) = self.inner.publisher.alarm(stream).await? {
+        if let Some(alarm) = alarm {
             let alarm = [("code", Json::from(alarm.code())), ("detail", Json::from(alarm.to_string()))];
             members.push(("alarm", Json::object(alarm)));
         }
         Ok(Json::object(members))
     }
 
-    /// Puts right what is not, in every environment: changes that nobody published, announcements that a crash cut
-    /// off, manifests that want a heartbeat; writes a checkpoint if it is time; and warns of a root
-    /// that is about to expire; finishes erasures. To be called every few seconds to every minute.
+    /// Puts right what is not: first what the log lacks, then every stream, last what was to be erased. To be called
+    /// every few seconds to every minute. Where appending and publishing are apart, the one calls
+    /// [`Self::sweep_log`] and the other [`Self::sweep_streams`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::sweep_streams`]; what else fails is logged, and tried again by the next sweep.
+    pub async fn sweep(&self) -> Result<(), ControlError> {
+        self.complete_log().await;
+        let swept = self.sweep_streams().await;
+        // Last, for it waits for whoever writes a list.
+        self.erase_in_time().await;
+        swept
+    }
+
+    /// Does what a change has left undone that only takes the log and what stands beside it: finishes erasures, and
+    /// gives environments that are older than public views their salt. What fails is logged, and tried again by the
+    /// next sweep.
+    pub async fn sweep_log(&self) {
+        self.complete_log().await;
+        self.erase_in_time().await;
+    }
+
+    /// Puts right what is not, in every stream: changes that nobody published, announcements that a crash cut off,
+    /// manifests that want a heartbeat; writes a checkpoint if it is time. Appends nothing.
     ///
     /// Streams are swept side by side: one that fails or hangs does not keep the others from it. The last error
     /// is returned.
-    pub async fn sweep(&self) -> Result<(), ControlError> {
-        self.inner.publisher.watch_root();
-        if let Err(error) = self.add_client_salts().await {
-            tracing::error!(code = error.code(), %error, "an environment has no salt for public views");
-        }
+    pub async fn sweep_streams(&self) -> Result<(), ControlError> {
         let state = self.state().await?;
         let mut sweeps = JoinSet::new();
         let streams = state.environments().flat_map(|(environment, _)| self.streams(&state, environment));
         for stream in streams {
-            let publisher = self.inner.publisher.clone();
+            let publishing = Arc::clone(&self.inner.publishing);
             sweeps.spawn(async move {
-                let swept = tokio::time::timeout(SWEEP_LIMIT, publisher.sweep(&stream)).await;
+                let swept = tokio::time::timeout(SWEEP_LIMIT, publishing.sweep(&stream)).await;
                 let swept = swept.unwrap_or(Err(PublishError::Stopped));
                 swept.inspect_err(|error| {
                     tracing::error!(%stream, code = error.code(), %error, "a stream could not be swept");
@@ -190,13 +210,35 @@ impl ControlPlane {
                 result = Err(error.into());
             }
         }
-        // Last, for they wait for whoever writes a list.
+        result
+    }
+
+    /// Folds the log and says which entry is its last one, if this is one of its streams: before it is published for
+    /// somebody who names it.
+    ///
+    /// # Errors
+    ///
+    /// The [`Refusal`]s of an environment or a view that is not there.
+    pub async fn known_stream(&self, stream: &Stream) -> Result<u64, ControlError> {
+        let state = self.known(&stream.environment).await?;
+        if stream.project != *self.project() || !self.streams(&state, &stream.environment).contains(stream) {
+            return Err(Refusal::no_view(&state, stream.view.as_str()).into());
+        }
+        Ok(state.seq())
+    }
+
+    async fn complete_log(&self) {
+        if let Err(error) = self.add_client_salts().await {
+            tracing::error!(code = error.code(), %error, "an environment has no salt for public views");
+        }
+    }
+
+    async fn erase_in_time(&self) {
         match tokio::time::timeout(ERASURES_LIMIT, self.finish_erasures()).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::error!(code = error.code(), %error, "an erasure is not finished"),
             Err(_) => tracing::error!("erasures are not finished in time; the next sweep goes on"),
         }
-        result
     }
 
     /// Publishes a change that is in the log, and says how far it has got. Whatever fails is left to the sweep: the
@@ -230,7 +272,7 @@ impl ControlPlane {
             let mut views = Views::new();
             for stream in self.streams(&state, environment) {
                 let left = budget.saturating_sub(begun.elapsed());
-                let progress = match self.inner.publisher.publish(&stream, seq, left).await {
+                let progress = match self.inner.publishing.publish(&stream, seq, left).await {
                     Ok(progress) => progress.into(),
                     Err(error) => {
                         tracing::error!(%stream, seq, code = error.code(), %error, "a change is not yet published");

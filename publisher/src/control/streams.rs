@@ -27,7 +27,7 @@ impl ControlPlane {
         let streams = state.environments().flat_map(|(environment, _)| self.streams(&state, environment));
         for stream in streams {
             let covered = self.inner.publications.read(&stream).await?.covered_seq();
-            let announced_ms = self.inner.publisher.announced_ms(&stream).await.unwrap_or_else(|error| {
+            let announced_ms = self.inner.publishing.announced_ms(&stream).await.unwrap_or_else(|error| {
                 tracing::warn!(%stream, code = error.code(), %error, "the announced manifest cannot be read");
                 None
             });

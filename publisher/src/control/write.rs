@@ -199,7 +199,7 @@ impl ControlPlane {
             let mut next = State::clone(&state);
             next.apply(&entry)?;
             let put = self.put(&entry).await;
-            inner.publisher.watch().appended(match &put {
+            inner.watch.appended(match &put {
                 Ok(true) => Append::Written,
                 Ok(false) => Append::Lost,
                 Err(_) => Append::Failed,

@@ -1,6 +1,7 @@
 //! The way out when the store is ahead of the log: take what is announced for what was claimed (FORMAT T-4.7).
 
 use flagstone_bundle::manifest::{LogHead, Manifest, Stream};
+use flagstone_model::digest::Digest;
 use flagstone_model::json::Json;
 
 use super::announce::Bucket;
@@ -12,10 +13,16 @@ use crate::publication::{Claim, Publication};
 /// What an adoption is about: what clients may have, and what the log lost.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lost {
-    /// What the stream goes on from.
-    claim: Claim,
+    /// The trust generation that the stream goes on in.
+    pub epoch: u64,
+    /// The version that it goes on from.
+    pub version: u64,
+    /// The serial that it goes on from.
+    pub serial: u64,
+    /// The content that it goes on from.
+    pub content: Digest,
     /// The serial of the claim that is replaced; 0 if there is none.
-    expected: u64,
+    pub replaced: u64,
     /// The head of the log that the announced content was made of, if its manifest names it.
     pub anchor: Option<LogHead>,
 }
@@ -23,8 +30,8 @@ pub struct Lost {
 impl Lost {
     /// What the entry in the log says: from which claim the stream goes on, and of which log it was made.
     pub fn to_json(&self) -> Json<'static> {
-        let Claim { epoch, version, serial, content, .. } = &self.claim;
-        let anchor = self.anchor.map(|LogHead { seq, hash }| {
+        let Self { epoch, version, serial, content, anchor, .. } = self;
+        let anchor = anchor.map(|LogHead { seq, hash }| {
             ("log", Json::object([("seq", Json::from(seq)), ("hash", Json::from(hash.to_string()))]))
         });
         let members = [
@@ -53,6 +60,11 @@ impl Publisher {
     ///
     /// [`PublishError::NothingToAdopt`] if the stream does not stand still.
     pub async fn lost(&self, stream: &Stream) -> Result<Lost, PublishError> {
+        Ok(self.adoptable(stream).await?.0)
+    }
+
+    /// What an adoption would give up, and the claim that the stream would go on from.
+    async fn adoptable(&self, stream: &Stream) -> Result<(Lost, Claim), PublishError> {
         let inner = &*self.inner;
         let alarm = match inner.examine(stream).await {
             Ok(()) => return Err(PublishError::NothingToAdopt),
@@ -74,14 +86,24 @@ impl Publisher {
         };
         // Deltas would be made of versions that this log knows nothing of.
         let claim = Claim { serial, inline: false, history: Vec::new(), ..claim };
-        Ok(Lost { claim, expected: item.serial(), anchor })
+        let Claim { epoch, version, content, .. } = claim;
+        Ok((Lost { epoch, version, serial, content, replaced: item.serial(), anchor }, claim))
     }
 
     /// Goes on from what `lost` says, as if it had been made of the log up to `covered`: the next run publishes
     /// whatever the log has instead, as the next version.
+    ///
+    /// # Errors
+    ///
+    /// [`PublishError::Contended`] if that is not how the stream stands any more.
     pub async fn adopt(&self, stream: &Stream, lost: &Lost, covered: LogHead) -> Result<(), PublishError> {
-        let Lost { claim, expected, .. } = lost;
-        if !self.inner.publications.adopt(stream, *expected, claim, covered).await? {
+        // What is claimed comes from the stores again, and not from whoever asks.
+        let claim = match self.adoptable(stream).await {
+            Ok((found, claim)) if found == *lost => claim,
+            Ok(_) | Err(PublishError::NothingToAdopt) => return Err(PublishError::Contended),
+            Err(error) => return Err(error),
+        };
+        if !self.inner.publications.adopt(stream, lost.replaced, &claim, covered).await? {
             return Err(PublishError::Contended);
         }
         tracing::warn!(%stream, version = claim.version, serial = claim.serial, seq = covered.seq, "adopted");

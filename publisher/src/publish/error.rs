@@ -94,6 +94,20 @@ pub enum PublishError {
     /// Somebody asked to adopt what is announced, and it is what was claimed.
     #[error("what is announced is what was claimed: there is nothing to adopt")]
     NothingToAdopt,
+    /// The publisher that was asked is elsewhere, and could not be asked or did not answer; the sweep goes on.
+    #[error("the publisher did not answer: {source}")]
+    Unavailable {
+        /// What the adapter met.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The publisher that was asked is elsewhere, and could not do it.
+    #[error("the publisher failed: {detail} ({code})")]
+    Failed {
+        /// The stable code that it gave.
+        code: String,
+        /// What it said.
+        detail: String,
+    },
     /// The work was stopped with the program.
     #[error("the publisher was stopped")]
     Stopped,
@@ -119,6 +133,8 @@ impl PublishError {
             Self::TimedOut => "publication-timeout",
             Self::OlderBuilder { .. } => "builder-older",
             Self::NothingToAdopt => "nothing-to-adopt",
+            Self::Unavailable { .. } => "publisher-unavailable",
+            Self::Failed { .. } => "publisher-failed",
             Self::Stopped => "stopped",
         }
     }

@@ -31,6 +31,7 @@ mod layout;
 mod lists;
 mod packing;
 mod proof;
+mod publishing;
 mod pulse;
 mod run;
 mod source;
@@ -41,6 +42,7 @@ pub use error::PublishError;
 pub use expiry::ROOT_EXPIRY_ALARM_DAYS;
 pub use layout::{Access, Layout};
 pub use proof::Refusal;
+pub use publishing::{Publishing, Standing};
 pub use source::{Built, LineSource, SourceError};
 pub use withheld::{Fault, Withheld};
 

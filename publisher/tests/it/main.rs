@@ -37,6 +37,7 @@ mod redaction;
 mod references;
 mod restore;
 mod restored;
+mod roles;
 mod room;
 mod round_trip;
 mod schedules;
