@@ -2,7 +2,7 @@
 #![deny(clippy::arithmetic_side_effects)]
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::flag::Entity;
 
@@ -16,6 +16,8 @@ pub const MAX_REFERENCE_WORK: u32 = 1 << 16;
 pub(crate) struct Links {
     edges: BTreeMap<Entity, Arc<[Entity]>>,
     knots: HashMap<Entity, Knot>,
+    /// Who is referred to by whom: made when it is first asked for, and kept as long as no reference changes.
+    referrers: OnceLock<HashMap<Entity, Vec<Entity>>>,
 }
 
 /// Why references *from* an entity may not be followed.
@@ -41,7 +43,7 @@ pub struct BrokenReference {
 impl Links {
     pub(crate) fn new(edges: BTreeMap<Entity, Arc<[Entity]>>) -> Self {
         let knots = Walk::over(&edges);
-        Self { edges, knots }
+        Self { edges, knots, referrers: OnceLock::new() }
     }
 
     pub(crate) const fn edges(&self) -> &BTreeMap<Entity, Arc<[Entity]>> {
@@ -67,22 +69,29 @@ impl Links {
         if of.is_empty() {
             return of;
         }
-        let mut referrers: HashMap<&Entity, Vec<&Entity>> = HashMap::new();
-        for (from, to) in &self.edges {
-            for to in to.iter() {
-                referrers.entry(to).or_default().push(from);
-            }
-        }
+        let referrers = self.referrers();
         let mut open: Vec<Entity> = of.iter().cloned().collect();
         let mut reached = of;
         while let Some(entity) = open.pop() {
-            for &from in referrers.get(&entity).into_iter().flatten() {
+            for from in referrers.get(&entity).into_iter().flatten() {
                 if reached.insert(from.clone()) {
                     open.push(from.clone());
                 }
             }
         }
         reached
+    }
+
+    fn referrers(&self) -> &HashMap<Entity, Vec<Entity>> {
+        self.referrers.get_or_init(|| {
+            let mut referrers: HashMap<Entity, Vec<Entity>> = HashMap::new();
+            for (from, to) in &self.edges {
+                for to in to.iter() {
+                    referrers.entry(to.clone()).or_default().push(from.clone());
+                }
+            }
+            referrers
+        })
     }
 }
 
