@@ -26,7 +26,9 @@
 //! It knows no AWS crate: it speaks HTTP, and what is sent is made by whoever is tested. It is no part of what is
 //! shipped.
 
+pub mod bridge;
 pub mod cache;
+pub mod lambda;
 pub mod process;
 
 mod error;

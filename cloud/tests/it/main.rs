@@ -1,4 +1,12 @@
 //! The cloud on one machine, on this one.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test may fail loudly"
+)]
 
 mod cache;
+mod lambda;
 mod process;
