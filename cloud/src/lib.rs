@@ -28,8 +28,13 @@
 
 pub mod bridge;
 pub mod cache;
+pub mod edge;
+pub mod http;
 pub mod lambda;
+pub mod nginx;
 pub mod process;
+pub mod requests;
+pub mod varnish;
 
 mod error;
 

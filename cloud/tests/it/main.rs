@@ -8,5 +8,6 @@
 )]
 
 mod cache;
+mod edges;
 mod lambda;
 mod process;

@@ -1,0 +1,71 @@
+//! The table of requests.
+
+use flagstone_cloud::http::Request;
+use flagstone_cloud::requests::Table;
+
+use super::origin::{IMMUTABLE, MANIFEST};
+use super::{Bench, Kind, of_each_edge};
+
+/// What lies where nobody may read.
+const CANARY: &str = "canary of the private part of a bucket";
+
+async fn every_request_is_answered_as_the_table_says(kind: Kind) {
+    let table = Table::shipped().unwrap();
+    let bench = Bench::new(kind, &table.edge_keys()).await;
+    for object in table.objects() {
+        let cache = if object.path.ends_with("/manifest") { MANIFEST } else { IMMUTABLE };
+        bench.origin.put(&object.path, &object.body, cache);
+    }
+    for path in table.private() {
+        bench.origin.put(path, CANARY, IMMUTABLE);
+    }
+    let mut faults = Vec::new();
+    for row in table.rows() {
+        let etag = if row.is_conditional() {
+            let mut first = table.request(row, "");
+            first.headers.retain(|(name, _)| name == "x-flagstone-key");
+            bench.ask(&first).await.header("etag").unwrap().to_owned()
+        } else {
+            String::new()
+        };
+        let before = bench.origin.count();
+        let answer = bench.ask(&table.request(row, &etag)).await;
+        let asked = bench.origin.count() - before;
+        let mut found = table.faults(row, &answer);
+        if row.asks != (asked > 0) && !row.is_served() {
+            found.push(format!("the origin was asked {asked} times"));
+        }
+        if answer.text().contains("canary") {
+            found.push("what is private was told".to_owned());
+        }
+        faults.extend(found.into_iter().map(|fault| format!("{}: {fault}", row.name)));
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    for asked in bench.origin.asked() {
+        assert_eq!(asked.method, "GET", "{asked:?}");
+        assert!(
+            asked.headers.keys().all(|name| ["host", "if-none-match"].contains(&name.as_str())),
+            "nothing goes on but the path, and what is kept: {asked:?}"
+        );
+    }
+}
+
+async fn a_request_to_another_host_or_with_a_body_is_the_same_request(kind: Kind) {
+    let bench = Bench::new(kind, &[]).await;
+    let root = "/open/shop/v1/root/1";
+    bench.origin.put(root, "root", IMMUTABLE);
+    for request in [
+        Request::get(root),
+        Request::get(&format!("http://elsewhere.example{root}")),
+        Request::get(root).header("content-length", "0"),
+    ] {
+        let answer = bench.ask(&request).await;
+        assert_eq!((answer.status, answer.text().as_str()), (200, "root"), "{request:?}");
+    }
+    assert_eq!(bench.origin.count(), 1);
+}
+
+of_each_edge! {
+    every_request_is_answered_as_the_table_says
+    a_request_to_another_host_or_with_a_body_is_the_same_request
+}
