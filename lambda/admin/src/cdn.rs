@@ -31,6 +31,10 @@ const PREFIX: &str = "/cdn/";
 const KEY_HEADER: HeaderName = HeaderName::from_static("x-flagstone-key");
 /// Longest SDK key that is looked at, in bytes.
 const MAX_KEY_BYTES: usize = 512;
+/// Longest last part of a path, in bytes: what names an object within its folder.
+const MAX_LEAF_BYTES: usize = 128;
+/// Most digits of a root's number: those of the largest one.
+const MAX_ROOT_DIGITS: usize = 20;
 /// A manifest is fresh for a second at the edge, and better old than none.
 const MANIFEST_CACHE: &str =
     "public, max-age=0, s-maxage=1, stale-while-revalidate=0, stale-if-error=86400, no-transform";
@@ -211,6 +215,9 @@ impl Asked {
         let path = ObjectPath::parse(text).ok()?;
         let parts: Vec<&str> = text.split('/').collect();
         let [access, project, "v1", ref rest @ ..] = parts[..] else { return None };
+        if rest.last().is_some_and(|leaf| leaf.len() > MAX_LEAF_BYTES) {
+            return None;
+        }
         ProjectId::parse(project).ok()?;
         let environment = match *rest {
             ["e", environment, view, "manifest"] | ["e", environment, view, "m", _] => {
@@ -219,9 +226,7 @@ impl Asked {
             }
             ["s" | "d", _] => None,
             ["k", _] if access == "closed" => None,
-            ["root", number] if access == "open" && number.bytes().all(|digit| digit.is_ascii_digit()) => {
-                None
-            }
+            ["root", number] if access == "open" && is_root(number) => None,
             _ => return None,
         };
         let need = match access {
@@ -243,6 +248,10 @@ impl Asked {
         }
         response
     }
+}
+
+fn is_root(number: &str) -> bool {
+    number.len() <= MAX_ROOT_DIGITS && number.bytes().all(|digit| digit.is_ascii_digit())
 }
 
 fn missing() -> Problem {

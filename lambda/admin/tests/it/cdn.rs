@@ -1,7 +1,11 @@
 //! The bucket as a CDN serves it.
 
-use axum::http::StatusCode;
+use axum::http::{StatusCode, Uri};
+use flagstone_admin::cdn::{KeyScope, StaticSdkKeys};
+use flagstone_model::digest::Digest;
+use flagstone_model::key::{EnvironmentId, ProjectId};
 use flagstone_publisher::store::{ObjectPath, ObjectStore};
+use serde_json::Value;
 
 use crate::world::{Ask, FOREIGN_KEY, PRODUCTION_KEY, STAGING_KEY, TOKEN, Told, World, get};
 
@@ -198,4 +202,96 @@ async fn nothing_but_published_objects_is_served_however_the_path_is_spelled() {
         assert_eq!(told.status, StatusCode::NOT_FOUND, "{path}: {}", told.text());
         assert!(!told.text().contains("canary") && !told.text().contains("manifest"), "{path}");
     }
+}
+
+/// The table of requests to which every edge gives the same answers.
+const TABLE: &str = include_str!("../../../../cdn/requests.json");
+
+fn text(json: &Value) -> &str {
+    json.as_str().unwrap()
+}
+
+/// What stands for a key of the table.
+fn filled(table: &Value, given: &str, etag: &str) -> String {
+    let mut filled = given.replace("{etag}", etag);
+    for row in table["keys"].as_array().unwrap() {
+        let (name, key) = (text(&row["name"]), text(&row["key"]));
+        filled = filled
+            .replace(&format!("{{key:{name}}}"), key)
+            .replace(&format!("{{upper:{name}}}"), &key.to_ascii_uppercase())
+            .replace(&format!("{{sha256:{name}}}"), &Digest::of(key.as_bytes()).to_string());
+    }
+    filled
+}
+
+/// A world that has the objects and knows the keys of the table.
+async fn world_of(table: &Value) -> World {
+    let mut world = World::new().await;
+    let rows = |name: &str| table[name].as_array().unwrap().clone();
+    for object in rows("objects") {
+        let path = ObjectPath::parse(&text(&object["path"])[1..]).unwrap();
+        world.store.overwrite(&path, Some(text(&object["body"]).into()));
+    }
+    for private in rows("private") {
+        let path = ObjectPath::parse(&text(&private)[1..]).unwrap();
+        world.store.overwrite(&path, Some(b"canary".to_vec()));
+    }
+    let keys = rows("keys").into_iter().filter(|key| key["project"].is_string()).map(|key| {
+        let scope = KeyScope {
+            project: ProjectId::parse(text(&key["project"])).unwrap(),
+            environment: EnvironmentId::parse(text(&key["environment"])).unwrap(),
+        };
+        (text(&key["key"]).to_owned(), scope)
+    });
+    world.serve_cdn_to(StaticSdkKeys::new(keys));
+    world
+}
+
+#[tokio::test]
+async fn every_request_of_the_table_is_answered_as_every_edge_answers_it() {
+    let table: Value = serde_json::from_str(TABLE).unwrap();
+    let world = world_of(&table).await;
+    let mut faults = Vec::new();
+    for row in table["requests"].as_array().unwrap() {
+        let target = format!("/cdn{}", filled(&table, text(&row["target"]), ""));
+        let path = text(&row["target"]).split('?').next().unwrap();
+        let object = table["objects"].as_array().unwrap().iter().find(|object| object["path"] == *path);
+        let body = object.map(|object| text(&object["body"]).as_bytes());
+        let etag = body.map_or(String::new(), |body| format!("\"{}\"", Digest::of(body)));
+        let mut ask = Ask::new(row["method"].as_str().unwrap_or("GET"), &target, "").authorization(None);
+        if let Some(name) = row["key"].as_str() {
+            ask = ask.header("x-flagstone-key", &filled(&table, &format!("{{key:{name}}}"), ""));
+        }
+        for header in row["headers"].as_array().into_iter().flatten() {
+            ask = ask.header(text(&header[0]), &filled(&table, text(&header[1]), &etag));
+        }
+        let statuses = match &row["status"] {
+            Value::Array(statuses) => statuses.clone(),
+            one => vec![one.clone()],
+        };
+        let mut fault = |what: String| faults.push(format!("{}: {what}", row["name"]));
+        if target.parse::<Uri>().is_err() {
+            // What is no URI at all, the server refuses before anybody is asked.
+            if !statuses.contains(&Value::from(400)) {
+                fault("no URI".to_owned());
+            }
+            continue;
+        }
+        let told = world.ask_freely(ask).await;
+        let status = told.status.as_u16();
+        if !statuses.contains(&Value::from(status)) {
+            fault(format!("status {status} and not {statuses:?}"));
+        } else if status == 200 {
+            let sent = if row["method"] == *"HEAD" { Some(&b""[..]) } else { body };
+            if sent != Some(&told.body) || told.header("etag") != Some(&etag) {
+                fault(format!("another object: {}", told.text()));
+            }
+        } else if status != 304 && told.header("cache-control") != Some("no-store") {
+            fault(format!("a refusal may be kept: {:?}", told.header("cache-control")));
+        }
+        if told.text().contains("canary") {
+            fault("what is private was told".to_owned());
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
 }

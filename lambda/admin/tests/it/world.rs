@@ -170,6 +170,12 @@ impl World {
         self.serve_with(principal, flagstone_admin::Options::default());
     }
 
+    /// Serves the bucket from now on to those who have these keys.
+    pub(crate) fn serve_cdn_to(&mut self, keys: StaticSdkKeys) {
+        self.cdn = cdn::router(Arc::clone(&self.store) as Arc<dyn ObjectStore>, Arc::new(keys));
+        self.serve(flagstone_admin::Options { limits: Limits::NONE, ..flagstone_admin::Options::default() });
+    }
+
     fn serve_with(&mut self, principal: Principal, options: flagstone_admin::Options) {
         let bootstrap = AdminToken::new(TOKEN, principal);
         let tokens = Arc::new(ProjectTokens::new(self.control.clone(), Some(bootstrap)));
