@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result};
 
+use crate::packages;
 use crate::steps::{Outcome, Tree, succeed};
 use crate::tools::LLVM_COV;
 
@@ -20,27 +21,17 @@ const FOLDER: &str = "/usr/lib/llvm-22/bin";
 
 /// Fails if fewer lines are run, or, under CI, if the tools cannot be had.
 pub(crate) fn check(tree: &Tree) -> Result<Outcome> {
-    let found = match profile_tools() {
-        None if tree.installs => {
-            install()?;
-            profile_tools()
-        }
-        found => found,
-    };
-    let Some([cov, profdata]) = found else {
-        let reason = format!("no {PACKAGE}: `apt-get install {PACKAGE}`, or run with --install");
-        if tree.ci {
-            bail!("{reason}");
-        }
-        return Ok(Outcome::Skipped(reason));
-    };
-    LLVM_COV.run(tree, |tool| {
-        let mut command = Command::new(tool);
-        command.current_dir(&tree.root).env("LLVM_COV", &cov).env("LLVM_PROFDATA", &profdata);
-        command.args(["llvm-cov", "--summary-only", "--fail-under-lines", LEAST]);
-        command.args(CRATES.iter().flat_map(|name| ["--package", name]));
-        command.args(tree.ci.then_some("--locked"));
-        succeed(command)
+    let missing = || if profile_tools().is_some() { Vec::new() } else { vec![PACKAGE] };
+    packages::needing(tree, missing, || {
+        let [cov, profdata] = profile_tools().context("the tools were there just now")?;
+        LLVM_COV.run(tree, |tool| {
+            let mut command = Command::new(tool);
+            command.current_dir(&tree.root).env("LLVM_COV", &cov).env("LLVM_PROFDATA", &profdata);
+            command.args(["llvm-cov", "--summary-only", "--fail-under-lines", LEAST]);
+            command.args(CRATES.iter().flat_map(|name| ["--package", name]));
+            command.args(tree.ci.then_some("--locked"));
+            succeed(command)
+        })
     })
 }
 
@@ -52,14 +43,4 @@ fn profile_tools() -> Option<[PathBuf; 2]> {
         path.exists().then_some(path)
     };
     Some([tool("LLVM_COV", "llvm-cov")?, tool("LLVM_PROFDATA", "llvm-profdata")?])
-}
-
-fn install() -> Result<()> {
-    println!("installing the system package {PACKAGE}");
-    let mut update = Command::new("apt-get");
-    update.args(["update", "--quiet"]);
-    succeed(update)?;
-    let mut install = Command::new("apt-get");
-    install.args(["install", "--yes", "--quiet", "--no-install-recommends", PACKAGE]);
-    succeed(install).map(drop)
 }

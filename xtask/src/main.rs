@@ -8,6 +8,7 @@
 #![expect(clippy::print_stdout, reason = "a task reports on its standard output")]
 #![expect(clippy::disallowed_methods, reason = "a binary: it reads the environment and the clock")]
 
+mod cdn;
 mod clauses;
 mod committed;
 mod coverage;
@@ -15,6 +16,7 @@ mod deny;
 mod dependencies;
 mod differential;
 mod fuzz;
+mod packages;
 mod ran;
 mod reference;
 mod steps;
