@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use flagstone_model::json::Json;
+use flagstone_publisher::causes::with_causes;
 
 /// What a script can do about a failure. The numbers are part of the interface: see `flagstone --help`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,21 +144,6 @@ impl core::ops::DerefMut for Failure {
 /// A failure that an error of another crate tells of, with everything below it in one sentence.
 pub(crate) fn sentence(code: &str, error: &dyn core::error::Error) -> Failure {
     Failure::refused(code, with_causes(error))
-}
-
-/// An error and what is below it, in one sentence.
-pub(crate) fn with_causes(error: &dyn core::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut below = error.source();
-    while let Some(cause) = below {
-        let said = cause.to_string();
-        if !text.contains(&said) {
-            text.push_str(": ");
-            text.push_str(&said);
-        }
-        below = cause.source();
-    }
-    text
 }
 
 /// The candidate that a name is most likely a slip of, if one is near enough.

@@ -69,7 +69,7 @@
 //!    environment; [`view`]: what of them clients get.
 //! 4. [`publish`]: from lines to a signed manifest, over [`publication`], [`store`], and [`keys`].
 //! 5. [`control`]: all of it as operations, for an API to call. [`preview`]: whom a change would concern. [`observe`]:
-//!    what it tells of its work.
+//!    what it tells of its work. [`audit`]: the proof that log and announcements agree.
 //!
 //! [`sqlite`] and [`store::DirectoryStore`] are the embedded adapters; the memory ones are for tests. A new adapter
 //! runs the suites [`log::conformance`], [`checkpoint::conformance`], [`private_object::conformance`],
@@ -88,8 +88,10 @@
 //! It speaks no HTTP and knows no cloud (`lambda/`), reads no environment variables, and takes the time from a port.
 
 pub mod access;
+pub mod audit;
 pub mod author;
 pub mod build;
+pub mod causes;
 pub mod check;
 pub mod checkpoint;
 pub mod clock;

@@ -17,9 +17,10 @@ use flagstone_bundle::{BundleError, UnverifiedBundle, Verified};
 use flagstone_model::digest::Digest;
 use flagstone_model::json::Json;
 use flagstone_model::key::{EnvironmentId, ProjectId, ViewId};
+use flagstone_publisher::causes::with_causes;
 
 use crate::args::Verify;
-use crate::failure::{Failure, with_causes};
+use crate::failure::Failure;
 use crate::progress::Progress;
 use crate::screen::{Paint, Screen};
 use crate::surroundings::Surroundings;

@@ -11,6 +11,7 @@ use std::process::ExitCode;
 
 use flagstone_model::json::Json;
 use flagstone_model::key::ProjectId;
+use flagstone_publisher::audit::Proved;
 use flagstone_publisher::sqlite::SqliteStore;
 
 use crate::args::{Backup, RestoreBackup};
@@ -37,7 +38,7 @@ struct Copied {
     project: ProjectId,
     objects: u64,
     bytes: u64,
-    proved: audit::Proved,
+    proved: Proved,
 }
 
 pub(super) fn back_up(
@@ -97,7 +98,7 @@ async fn copy(
         }
     }
     progress.say(|| "copying the log".to_owned());
-    let announced = audit::announced(to, &project)?;
+    let announced = audit::announced(to, &project).await?;
     // Opened like everybody does: others may begin to use it meanwhile.
     let store = SqliteStore::open(source.log()).await.map_err(|error| sentence(error.code(), &error))?;
     store.back_up(target.log(), announced).await.map_err(|error| sentence(error.code(), &error))?;

@@ -4,10 +4,10 @@ use std::fs;
 use std::path::Path;
 
 use flagstone_bundle::root::Root;
+use flagstone_publisher::causes::with_causes;
 use flagstone_publisher::sqlite::SqliteStore;
 
 use super::{Checks, days, now_ms};
-use crate::failure::with_causes;
 use crate::verbs::keys;
 
 /// A root that ends within this time is worth a word, in milliseconds.

@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 
 use flagstone_model::key::ProjectId;
-use flagstone_publisher::checkpoint::{CheckpointFault, Checkpoints, Mark, compare};
-use flagstone_publisher::sqlite::SqliteStore;
-use flagstone_publisher::state::{State, StateFault};
 
-use crate::verbs::audit::Fault;
+use super::Fault;
+use crate::checkpoint::{CheckpointFault, Checkpoints, Mark, compare};
+use crate::state::{State, StateFault};
 
 /// The checkpoints of a project, by the entry they stand at.
 pub(super) struct Kept {
@@ -19,8 +18,8 @@ pub(super) struct Kept {
 
 impl Kept {
     /// Which there are. To be asked before the log is read: each was written after its entry.
-    pub(super) async fn read(store: &SqliteStore, project: &ProjectId) -> Result<Self, Fault> {
-        let marks = store.marks(project).await.map_err(|error| Fault::new(error.code(), error))?;
+    pub(super) async fn read(checkpoints: &dyn Checkpoints, project: &ProjectId) -> Result<Self, Fault> {
+        let marks = checkpoints.marks(project).await.map_err(|error| Fault::new(error.code(), error))?;
         let marks = marks.into_iter().map(|mark| (mark.seq(), mark)).collect();
         Ok(Self { marks, compared: 0, remarks: Vec::new() })
     }
@@ -29,10 +28,11 @@ impl Kept {
     ///
     /// The stored bytes are read after the entries that the state was folded from. An erasure deletes checkpoints first
     /// and data last, so whatever stands here was written of the same data.
-    pub(super) async fn see(&mut self, store: &SqliteStore, state: &State) -> Result<(), Fault> {
+    pub(super) async fn see(&mut self, checkpoints: &dyn Checkpoints, state: &State) -> Result<(), Fault> {
         let seq = state.seq();
         let Some(mark) = self.marks.remove(&seq) else { return Ok(()) };
-        let stored = store.stored(state.id(), seq).await.map_err(|error| Fault::new(error.code(), error))?;
+        let stored =
+            checkpoints.stored(state.id(), seq).await.map_err(|error| Fault::new(error.code(), error))?;
         // One that has gone since it was listed was thinned out, or may have held what was erased.
         let Some(stored) = stored else { return Ok(()) };
         match compare(state, &mark, &stored) {
@@ -52,13 +52,9 @@ impl Kept {
         first.map_or(Ok(()), |seq| Err(Self::fault(*seq, &CheckpointFault::Foreign)))
     }
 
-    /// How many are what the log gives.
-    pub(super) const fn compared(&self) -> u64 {
-        self.compared
-    }
-
-    pub(super) fn remarks(&self) -> &[String] {
-        &self.remarks
+    /// How many are what the log gives, and what is no fault and worth knowing.
+    pub(super) fn told(self) -> (u64, Vec<String>) {
+        (self.compared, self.remarks)
     }
 
     fn fault(seq: u64, fault: &CheckpointFault) -> Fault {

@@ -7,15 +7,14 @@ use flagstone_bundle::manifest::{LogHead, Stream};
 use flagstone_model::digest::Digest;
 use flagstone_model::json::Json;
 use flagstone_model::key::ProjectId;
-use flagstone_publisher::build::build;
-use flagstone_publisher::log::{Entity, EntityChange, Entry};
-use flagstone_publisher::publication::{Publication, Publications};
-use flagstone_publisher::publish::Options;
-use flagstone_publisher::sqlite::SqliteStore;
-use flagstone_publisher::state::State;
 
-use crate::verbs::audit::Fault;
-use crate::verbs::audit::bucket::{Announced, Bucket, Found};
+use super::Fault;
+use super::bucket::{Announced, Bucket, Found};
+use crate::build::build;
+use crate::log::{Entity, EntityChange, Entry};
+use crate::publication::{Publication, Publications};
+use crate::publish::Options;
+use crate::state::State;
 
 /// Somebody says: the log had this hash at this seq, and the stream this content.
 #[derive(Debug, Clone)]
@@ -31,35 +30,30 @@ struct Anchor {
     content: Option<Digest>,
 }
 
-/// What is told about one stream.
+/// A stream that was proved.
 #[derive(Debug)]
-pub(super) struct Told {
-    stream: Stream,
-    version: u64,
-    serial: u64,
-    archived: usize,
-    anchors: usize,
-    announced: bool,
-    covered_seq: u64,
+pub struct ProvedStream {
+    /// The stream.
+    pub stream: Stream,
+    /// The version that was claimed last.
+    pub version: u64,
+    /// The serial that was claimed last.
+    pub serial: u64,
+    /// How many manifests are in the archive.
+    pub archived: usize,
+    /// How many log heads, and the contents made of them, are what the log gives.
+    pub anchors: usize,
+    /// Whether what was claimed last is announced.
+    pub announced: bool,
+    /// Up to which entry it says what the log says.
+    pub covered_seq: u64,
     /// What is no fault and worth knowing.
-    pub(super) remarks: Vec<String>,
+    pub remarks: Vec<String>,
 }
 
-impl Told {
-    pub(super) fn name(&self) -> String {
-        format!("{}/{}", self.stream.environment, self.stream.view)
-    }
-
-    pub(super) fn to_text(&self) -> String {
-        let Self { version, serial, archived, anchors, announced, .. } = self;
-        let state = if *announced { "announced" } else { "pending" };
-        format!(
-            "{}: version {version}, serial {serial}, {state}; {archived} archived, {anchors} log heads and contents match",
-            self.name()
-        )
-    }
-
-    pub(super) fn to_json(&self) -> Json<'static> {
+impl ProvedStream {
+    /// The same as JSON.
+    pub fn to_json(&self) -> Json<'static> {
         Json::object([
             ("environment", Json::from(self.stream.environment.to_string())),
             ("view", Json::from(self.stream.view.to_string())),
@@ -77,7 +71,7 @@ impl Told {
 /// The checks that need the log, ordered by the seq they need.
 pub(super) struct Checks {
     anchors: BTreeMap<u64, Vec<Anchor>>,
-    streams: Vec<Told>,
+    streams: Vec<ProvedStream>,
     /// The content last built for a stream, by the seq it was built at.
     built: Vec<Option<(u64, Digest)>>,
     /// What was made of a log that this one is not: a fault, unless an adoption names it.
@@ -137,7 +131,7 @@ impl Checks {
     pub(super) async fn new(
         announced: Vec<Announced>,
         bucket: &Bucket<'_>,
-        publications: &SqliteStore,
+        publications: &dyn Publications,
         project: &ProjectId,
     ) -> Result<Self, Fault> {
         let mut checks = Self {
@@ -150,15 +144,13 @@ impl Checks {
         };
         for Announced { stream, access, newest, archived } in announced {
             debug_assert_eq!(stream.project, *project, "streams of one project");
-            let item = Publications::read(publications, &stream)
-                .await
-                .map_err(|error| Fault::new(error.code(), error))?;
+            let item = publications.read(&stream).await.map_err(|error| Fault::new(error.code(), error))?;
             for found in archived.iter().chain(&newest) {
                 claimed(found, &item)?;
-                bucket.check_snapshot(found, access)?;
+                bucket.check_snapshot(found, access).await?;
             }
             in_order(&archived)?;
-            still_announced(&item, newest.as_ref(), || bucket.newest(&stream, access))?;
+            still_announced(&item, newest.as_ref(), bucket.newest(&stream, access)).await?;
             let remarks = remarks(&item, newest.as_ref(), &archived)?;
             let index = checks.streams.len();
             for found in archived.iter().chain(&newest) {
@@ -173,7 +165,7 @@ impl Checks {
                 let made = (claim.builder, claim.content);
                 checks.anchor(index, claim.version, covered, (&by, false), made);
             }
-            checks.streams.push(Told {
+            checks.streams.push(ProvedStream {
                 version: item.version(),
                 serial: item.serial(),
                 covered_seq: item.covered_seq(),
@@ -248,7 +240,7 @@ impl Checks {
     }
 
     /// Says that the log ends here.
-    pub(super) fn finish(mut self, head: u64) -> Result<Vec<Told>, Fault> {
+    pub(super) fn finish(mut self, head: u64) -> Result<Vec<ProvedStream>, Fault> {
         for (seq, anchors) in std::mem::take(&mut self.anchors) {
             for anchor in anchors {
                 let what = format!(
@@ -303,16 +295,16 @@ fn claimed(found: &Found, item: &Publication) -> Result<(), Fault> {
 
 /// What is known to be announced has to be what clients get. A publisher may have moved on since the manifest was read,
 /// but it notes that after the manifest is there: read again, it has to be as new.
-fn still_announced(
+async fn still_announced(
     item: &Publication,
     newest: Option<&Found>,
-    again: impl FnOnce() -> Result<Option<u64>, Fault>,
+    again: impl Future<Output = Result<Option<u64>, Fault>>,
 ) -> Result<(), Fault> {
     let behind = |serial: Option<u64>| serial.unwrap_or_default() < item.announced_serial;
     if !behind(newest.map(|found| found.manifest.serial())) {
         return Ok(());
     }
-    let serial = again()?;
+    let serial = again.await?;
     if !behind(serial) {
         return Ok(());
     }

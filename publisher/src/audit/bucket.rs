@@ -1,19 +1,16 @@
-//! What the bucket of a data directory announces: read with nothing but the file system, and verified.
-
-use std::fs;
-use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+//! What is announced: read without the right to write, and verified.
 
 use flagstone_bundle::content::Content;
 use flagstone_bundle::manifest::{Manifest, Stream, UnverifiedManifest};
 use flagstone_bundle::root::{Pin, Root, UnverifiedRoot};
 use flagstone_model::digest::Digest;
 use flagstone_model::key::{EnvironmentId, ProjectId, ViewId};
-use flagstone_publisher::list::ListContent;
-use flagstone_publisher::publish::{Access, Layout};
 
-use crate::verbs::audit::Fault;
-use crate::verbs::audit::lists::{self, Last};
+use super::lists::{self, Last};
+use super::{Fault, PublishedObjects};
+use crate::list::ListContent;
+use crate::publish::{Access, Layout};
+use crate::store::{ObjectPath, StoreError};
 
 /// A manifest, and the path in the bucket where it lies.
 #[derive(Debug)]
@@ -36,25 +33,27 @@ pub(super) struct Announced {
 
 /// The bucket of one project.
 pub(super) struct Bucket<'p> {
-    directory: PathBuf,
+    published: &'p dyn PublishedObjects,
     project: &'p ProjectId,
     root: Option<Root>,
     lists: Last,
 }
 
 impl<'p> Bucket<'p> {
-    /// The bucket in a directory. Manifests are checked against the root in the file `kept`, where the operator has it
-    /// beside the keys, else against the one that is published.
-    pub(super) fn open(directory: PathBuf, project: &'p ProjectId, kept: &Path) -> Result<Self, Fault> {
-        let mut bucket = Self { directory, project, root: None, lists: Last::default() };
-        bucket.root = bucket.read_root(kept)?;
+    /// Manifests are checked against the root document `kept`, else against the one that is published.
+    pub(super) async fn open(
+        published: &'p dyn PublishedObjects,
+        project: &'p ProjectId,
+        kept: Option<Vec<u8>>,
+    ) -> Result<Self, Fault> {
+        let mut bucket = Self { published, project, root: None, lists: Last::default() };
+        bucket.root = bucket.read_root(kept).await?;
         Ok(bucket)
     }
 
-    fn read_root(&self, kept: &Path) -> Result<Option<Root>, Fault> {
+    async fn read_root(&self, kept: Option<Vec<u8>>) -> Result<Option<Root>, Fault> {
         let path = format!("open/{}/v1/root/1", self.project);
-        let published = self.read(&path)?;
-        let kept = read_file(kept).map_err(|error| Fault::unreadable(&kept.display().to_string(), &error))?;
+        let published = self.read(&path).await?;
         let Some(file) = kept.as_ref().or(published.as_ref()) else { return Ok(None) };
         if kept.is_some() && published.is_some() && kept != published {
             return Err(Fault::of_object(
@@ -73,13 +72,13 @@ impl<'p> Bucket<'p> {
     }
 
     /// All streams that were ever announced.
-    pub(super) fn streams(&self) -> Result<Vec<Announced>, Fault> {
+    pub(super) async fn streams(&self) -> Result<Vec<Announced>, Fault> {
         let mut streams = Vec::new();
         let Some(root) = &self.root else { return Ok(streams) };
         for access in [Access::Closed, Access::Open] {
             let base = format!("{}/{}/v1/e", access.as_str(), self.project);
-            for environment in self.names(&base)? {
-                for view in self.names(&format!("{base}/{environment}"))? {
+            for environment in self.names(&base).await? {
+                for view in self.names(&format!("{base}/{environment}")).await? {
                     let ids = (EnvironmentId::parse(&environment), ViewId::parse(&view));
                     let (Ok(environment), Ok(view)) = ids else { continue };
                     let stream = Stream { project: self.project.clone(), environment, view };
@@ -89,21 +88,21 @@ impl<'p> Bucket<'p> {
                         let what = "objects of this view do not lie here";
                         return Err(Fault::of_object("view-misplaced", &base, what));
                     }
-                    streams.push(self.announced(stream, access, root)?);
+                    streams.push(self.announced(stream, access, root).await?);
                 }
             }
         }
         Ok(streams)
     }
 
-    fn announced(&self, stream: Stream, access: Access, root: &Root) -> Result<Announced, Fault> {
+    async fn announced(&self, stream: Stream, access: Access, root: &Root) -> Result<Announced, Fault> {
         let path = path_of(Layout::new(&stream, access).manifest())?;
-        let newest = self.manifest(&path, &stream, root)?;
+        let newest = self.manifest(&path, &stream, root).await?;
         let archive = format!("{}/m", path.trim_end_matches("/manifest"));
         let mut archived = Vec::new();
-        for name in self.names(&archive)? {
+        for name in self.names(&archive).await? {
             let path = format!("{archive}/{name}");
-            let Some(found) = self.manifest(&path, &stream, root)? else { continue };
+            let Some(found) = self.manifest(&path, &stream, root).await? else { continue };
             if name != format!("{}-{}", found.manifest.epoch(), found.manifest.version()) {
                 let what = format!(
                     "it holds epoch {}, version {}",
@@ -119,14 +118,14 @@ impl<'p> Bucket<'p> {
     }
 
     /// The serial of a stream's manifest, read again.
-    pub(super) fn newest(&self, stream: &Stream, access: Access) -> Result<Option<u64>, Fault> {
+    pub(super) async fn newest(&self, stream: &Stream, access: Access) -> Result<Option<u64>, Fault> {
         let Some(root) = &self.root else { return Ok(None) };
         let path = path_of(Layout::new(stream, access).manifest())?;
-        Ok(self.manifest(&path, stream, root)?.map(|found| found.manifest.serial()))
+        Ok(self.manifest(&path, stream, root).await?.map(|found| found.manifest.serial()))
     }
 
-    fn manifest(&self, path: &str, stream: &Stream, root: &Root) -> Result<Option<Found>, Fault> {
-        let Some(file) = self.read(path)? else { return Ok(None) };
+    async fn manifest(&self, path: &str, stream: &Stream, root: &Root) -> Result<Option<Found>, Fault> {
+        let Some(file) = self.read(path).await? else { return Ok(None) };
         let manifest = UnverifiedManifest::parse(&file)
             .map_err(|error| Fault::of_object(error.code(), path, error))?
             .verify(root, stream)
@@ -135,63 +134,44 @@ impl<'p> Bucket<'p> {
     }
 
     /// Checks that the snapshot a manifest names is there and is its content.
-    pub(super) fn check_snapshot(&self, found: &Found, access: Access) -> Result<(), Fault> {
+    pub(super) async fn check_snapshot(&self, found: &Found, access: Access) -> Result<(), Fault> {
         let Found { manifest, .. } = found;
         let path = path_of(Layout::new(manifest.stream(), access).snapshot(manifest.snapshot()))?;
-        let stored = self.read(&path)?.ok_or_else(|| {
+        let stored = self.read(&path).await?.ok_or_else(|| {
             Fault::of_object("object-missing", &path, format!("version {} needs it", manifest.version()))
         })?;
         let content =
             manifest.open_snapshot(&stored).map_err(|error| Fault::of_object(error.code(), &path, error))?;
         manifest.check(&content).map_err(|error| Fault::of_object(error.code(), &path, error))?;
-        self.check_lists(manifest.stream(), &content, &path)
+        self.check_lists(manifest.stream(), &content, &path).await
     }
 
     /// Checks that the objects of the lists that lines name are there, and hold what the lines say.
-    fn check_lists(&self, stream: &Stream, content: &Content, snapshot: &str) -> Result<(), Fault> {
+    async fn check_lists(&self, stream: &Stream, content: &Content, snapshot: &str) -> Result<(), Fault> {
         for line in content.lines().filter(|line| line.starts_with(b"{\"list\":")) {
             let of_line = |what: String| Fault::of_object("list-mismatch", snapshot, what);
             let (key, list) =
                 ListContent::from_line(line).ok_or_else(|| of_line("a list cannot be read".to_owned()))?;
             let path = path_of(Layout::of(stream).list(&list.base))?;
             let fault = |code: &str, what: String| Fault::of_object(code, &path, what);
-            let base = self.lists.keys(&list.base, || self.read(&path), fault)?;
+            let base = match self.lists.keys(&list.base) {
+                Some(base) => base,
+                None => self.lists.keep(&list.base, lists::open(&list.base, self.read(&path).await?, fault)?),
+            };
             lists::check(list, base).map_err(|what| of_line(format!("list `{key}`: {what}")))?;
         }
         Ok(())
     }
 
-    fn read(&self, path: &str) -> Result<Option<Vec<u8>>, Fault> {
-        read_file(&self.directory.join(path)).map_err(|error| Fault::unreadable(path, &error))
+    async fn read(&self, path: &str) -> Result<Option<Vec<u8>>, Fault> {
+        self.published.read(path).await.map_err(|error| Fault::unreadable(path, error))
     }
 
-    /// The names in a directory, sorted; none if it is not there.
-    fn names(&self, path: &str) -> Result<Vec<String>, Fault> {
-        let entries = match fs::read_dir(self.directory.join(path)) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(Fault::unreadable(path, &error)),
-        };
-        let mut names = Vec::new();
-        for entry in entries {
-            let entry = entry.map_err(|error| Fault::unreadable(path, &error))?;
-            names.extend(entry.file_name().into_string().ok().filter(|name| !name.starts_with('.')));
-        }
-        names.sort_unstable();
-        Ok(names)
+    async fn names(&self, path: &str) -> Result<Vec<String>, Fault> {
+        self.published.names(path).await.map_err(|error| Fault::unreadable(path, error))
     }
 }
 
-fn read_file(path: &Path) -> std::io::Result<Option<Vec<u8>>> {
-    match fs::read(path) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-fn path_of(
-    path: Result<flagstone_publisher::store::ObjectPath, flagstone_publisher::store::StoreError>,
-) -> Result<String, Fault> {
+fn path_of(path: Result<ObjectPath, StoreError>) -> Result<String, Fault> {
     path.map(|path| path.as_str().to_owned()).map_err(|error| Fault::new(error.code(), error))
 }

@@ -1,45 +1,45 @@
 //! Lists: what lines name is there, is what they say, and is what the log keeps (FORMAT T-3.5).
 
-use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use flagstone_bundle::container::{Caps, StoredObject};
 use flagstone_eval::List;
 use flagstone_model::digest::Digest;
-use flagstone_publisher::list::{Expanded, ListContent};
-use flagstone_publisher::log::{ChangeLog, Entity, Entry};
-use flagstone_publisher::private_object::PrivateObjects;
-use flagstone_publisher::sqlite::SqliteStore;
-use flagstone_publisher::state::State;
 
-use crate::verbs::audit::Fault;
+use super::{Fault, Records};
+use crate::list::{Expanded, ListContent};
+use crate::log::{Entity, Entry};
+use crate::state::State;
 
 /// The keys of the object that was looked at last: neighbouring versions mostly name the same.
 #[derive(Debug, Default)]
-pub(super) struct Last(RefCell<Option<(Digest, Arc<List>)>>);
+pub(super) struct Last(Mutex<Option<(Digest, Arc<List>)>>);
 
 impl Last {
-    /// The keys of an object; what is wrong with it, otherwise.
-    pub(super) fn keys(
-        &self,
-        object: &StoredObject,
-        stored: impl FnOnce() -> Result<Option<Vec<u8>>, Fault>,
-        fault: impl Fn(&str, String) -> Fault,
-    ) -> Result<Arc<List>, Fault> {
-        if let Some((digest, list)) = &*self.0.borrow()
-            && *digest == object.sha256
-        {
-            return Ok(Arc::clone(list));
-        }
-        let stored = stored()?.ok_or_else(|| fault("object-missing", "a list needs it".to_owned()))?;
-        let text =
-            object.open(&stored, Caps::LIST).map_err(|error| fault(error.code(), error.to_string()))?;
-        let list = List::parse(text).map_err(|error| fault("list-damaged", error.to_string()))?;
-        let list = Arc::new(list);
-        *self.0.borrow_mut() = Some((object.sha256, Arc::clone(&list)));
-        Ok(list)
+    /// The keys of this object, if it is the one.
+    pub(super) fn keys(&self, object: &StoredObject) -> Option<Arc<List>> {
+        let last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        last.as_ref().filter(|(digest, _)| *digest == object.sha256).map(|(_, list)| Arc::clone(list))
     }
+
+    /// Keeps the keys of this object.
+    pub(super) fn keep(&self, object: &StoredObject, list: Arc<List>) -> Arc<List> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((object.sha256, Arc::clone(&list)));
+        list
+    }
+}
+
+/// The keys in a stored object; what is wrong with it, otherwise.
+pub(super) fn open(
+    object: &StoredObject,
+    stored: Option<Vec<u8>>,
+    fault: impl Fn(&str, String) -> Fault,
+) -> Result<Arc<List>, Fault> {
+    let stored = stored.ok_or_else(|| fault("object-missing", "a list needs it".to_owned()))?;
+    let text = object.open(&stored, Caps::LIST).map_err(|error| fault(error.code(), error.to_string()))?;
+    let list = List::parse(text).map_err(|error| fault("list-damaged", error.to_string()))?;
+    Ok(Arc::new(list))
 }
 
 /// Whether a list adds, drops, and counts what its base lets it.
@@ -58,7 +58,7 @@ pub(super) fn check(content: ListContent, base: Arc<List>) -> Result<(), String>
 pub(super) struct Lists {
     /// Each object, and the last entry that names it and was not erased.
     named: BTreeMap<Digest, (u64, StoredObject)>,
-    checked: usize,
+    checked: u64,
 }
 
 impl Lists {
@@ -79,7 +79,7 @@ impl Lists {
     /// Checks every object that the log names, and every list that it led to.
     ///
     /// An object that has gone since the log was read went with an erasure, if the entry that named it has.
-    pub(super) async fn finish(mut self, store: &SqliteStore, state: &State) -> Result<Self, Fault> {
+    pub(super) async fn finish(mut self, records: &Records, state: &State) -> Result<Self, Fault> {
         let live: Vec<&ListContent> = state
             .environments()
             .flat_map(|(_, environment)| environment.live_lists())
@@ -90,27 +90,27 @@ impl Lists {
             let fault = |code: &str, what: String| {
                 Fault::of_entry(code, *seq, format!("the object {sha256}: {what}"))
             };
-            let stored = PrivateObjects::stored(store, state.id(), sha256).await;
+            let stored = records.objects.stored(state.id(), sha256).await;
             let stored = stored.map_err(|error| Fault::new(error.code(), error))?;
             if stored.is_none() {
-                let entry = ChangeLog::entry(store, state.id(), *seq).await;
+                let entry = records.log.entry(state.id(), *seq).await;
                 let entry = entry.map_err(|error| Fault::new(error.code(), error))?;
                 if entry.is_some_and(|entry| entry.data.is_none()) {
                     continue;
                 }
             }
-            let base = Last::default().keys(object, || Ok(stored), fault)?;
+            let base = open(object, stored, fault)?;
             bases.insert(*sha256);
             for content in live.iter().filter(|content| content.base.sha256 == *sha256) {
                 check((*content).clone(), Arc::clone(&base)).map_err(|what| fault("list-mismatch", what))?;
             }
         }
-        self.checked = bases.len();
+        self.checked = bases.len() as u64;
         Ok(self)
     }
 
     /// How many objects are what the log says.
-    pub(super) const fn checked(&self) -> usize {
+    pub(super) const fn checked(&self) -> u64 {
         self.checked
     }
 }
