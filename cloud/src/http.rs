@@ -23,6 +23,8 @@ pub struct Request {
     pub target: String,
     /// Names and values, besides `Host` and `Connection`.
     pub headers: Vec<(String, String)>,
+    /// The host that is asked for, if it is not the address.
+    pub host: Option<String>,
 }
 
 /// An answer.
@@ -39,7 +41,7 @@ pub struct Answer {
 impl Request {
     /// A request without a body.
     pub fn new(method: &str, target: &str) -> Self {
-        Self { method: method.to_owned(), target: target.to_owned(), headers: Vec::new() }
+        Self { method: method.to_owned(), target: target.to_owned(), headers: Vec::new(), host: None }
     }
 
     /// A `GET`.
@@ -73,10 +75,11 @@ impl Request {
     /// If nobody listens there.
     pub async fn send(&self, port: u16) -> io::Result<TcpStream> {
         let mut stream = TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await?;
+        let host = self.host.clone().unwrap_or_else(|| format!("127.0.0.1:{port}"));
         let headers: String =
             self.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
         let head = format!(
-            "{} {} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n{headers}\r\n",
+            "{} {} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{headers}\r\n",
             self.method, self.target
         );
         stream.write_all(head.as_bytes()).await?;

@@ -137,6 +137,24 @@ impl Table {
         request
     }
 
+    /// Sends the request of a row to an edge at a port of 127.0.0.1, which is asked as `host`; one that names what the
+    /// client has is sent once more before, without a condition.
+    ///
+    /// # Errors
+    ///
+    /// If there is no answer.
+    pub async fn ask(&self, row: &Row, port: u16, host: Option<&str>) -> io::Result<Answer> {
+        let host = host.map(str::to_owned);
+        let mut etag = String::new();
+        if row.is_conditional() {
+            let mut plain = Request { host: host.clone(), ..self.request(row, "") };
+            plain.headers.retain(|(name, _)| name == "x-flagstone-key");
+            let answer = plain.ask(port).await?;
+            answer.header("etag").unwrap_or_default().clone_into(&mut etag);
+        }
+        Request { host, ..self.request(row, &etag) }.ask(port).await
+    }
+
     fn filled(&self, text: &str, etag: &str) -> String {
         let mut filled = text.replace("{etag}", etag);
         for Key { name, text: key, .. } in &self.keys {
