@@ -28,7 +28,9 @@ pub(crate) use entities::{
 };
 pub(crate) use experiment::{ExperimentList, ExperimentReshuffle, ExperimentShow, ExperimentVerb};
 pub(crate) use records::{Erase, Publish};
-pub(crate) use token::{KeyCreate, KeyVerb, TokenAccess, TokenCreate, TokenRevoke, TokenShow, TokenVerb};
+pub(crate) use token::{
+    EdgeKind, KeyCreate, KeyTable, KeyVerb, TokenAccess, TokenCreate, TokenRevoke, TokenShow, TokenVerb,
+};
 pub(crate) use views::{AttributeSet, AttributeUnset, AttributeVerb, ViewDelete, ViewSet, ViewVerb};
 
 pub(crate) use explain::{AuditUser, Explain};
@@ -164,7 +166,7 @@ pub(crate) enum Verb {
     /// Who may use the admin API: create, list, show, revoke, access.
     #[command(subcommand)]
     Token(TokenVerb),
-    /// SDK keys of one environment: create, list, revoke.
+    /// SDK keys of one environment: create, list, table, revoke.
     #[command(subcommand)]
     Key(KeyVerb),
     /// Environments of the project: list, create, edit.

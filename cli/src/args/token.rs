@@ -1,6 +1,6 @@
 //! The verbs of tokens and SDK keys.
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use flagstone_model::key::EnvironmentId;
 
 use crate::args::{ApiArgs, ListArgs, WriteArgs};
@@ -84,9 +84,32 @@ pub(crate) enum KeyVerb {
     /// The SDK keys of the environment that are not revoked.
     #[command(after_help = "Example:\n  flagstone key list -e production")]
     List(ListArgs),
+    /// Prints the SDK keys of all environments as a CDN has them: their SHA-256, and what they open.
+    #[command(after_help = "Example:\n  flagstone key table --for nginx > keys.map")]
+    Table(KeyTable),
     /// Revokes an SDK key; it opens nothing from the next request on.
     #[command(after_help = "Example:\n  flagstone key revoke k_4f2k7q -e production")]
     Revoke(TokenRevoke),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KeyTable {
+    /// What reads it: docs/CDN.md.
+    #[arg(long = "for", value_name = "EDGE")]
+    pub(crate) edge: EdgeKind,
+    #[command(flatten)]
+    pub(crate) api: ApiArgs,
+}
+
+/// What checks SDK keys before the bucket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum EdgeKind {
+    /// The file `keys.map`.
+    Nginx,
+    /// The file `keys.vcl`.
+    Varnish,
+    /// JSON, as a key-value store imports it.
+    Cloudfront,
 }
 
 #[derive(Debug, Args)]

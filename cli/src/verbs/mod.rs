@@ -15,6 +15,7 @@ mod flag;
 mod history;
 mod host;
 mod init;
+mod key_table;
 mod keys;
 mod list;
 mod login;
@@ -97,6 +98,7 @@ pub(crate) fn run(verb: Verb, surroundings: &Surroundings, screen: &Screen) -> R
         Verb::Token(TokenVerb::Access(args)) => block_on(token::access(&args, surroundings, screen)),
         Verb::Key(KeyVerb::Create(args)) => block_on(token::create_key(&args, surroundings, screen)),
         Verb::Key(KeyVerb::List(args)) => block_on(token::list_keys(&args, surroundings, screen)),
+        Verb::Key(KeyVerb::Table(args)) => block_on(key_table::print(&args, surroundings, screen)),
         Verb::Key(KeyVerb::Revoke(args)) => block_on(token::revoke_key(&args, surroundings, screen)),
         Verb::List(verb) => return block_on(list::run(&verb, surroundings, screen)),
         Verb::Segment(SegmentVerb::Delete(args)) => block_on(segment::delete(&args, surroundings, screen)),

@@ -1,5 +1,7 @@
 //! `token create`: what its holder may do, and where.
 
+use flagstone_model::digest::Digest;
+
 use crate::support::*;
 
 /// A verb by the holder of a token.
@@ -61,4 +63,21 @@ fn a_viewer_reads_and_an_unknown_environment_makes_no_token() {
     let secret = token.rsplit('_').next().unwrap();
     assert!(listed.to_string().contains("dashboard") && !listed.to_string().contains(secret));
     assert_eq!(by(&dev, &token.replace(secret, "wrong"), &["flag", "list"]), refused("unauthenticated"));
+}
+
+#[test]
+fn the_table_of_a_cdn_has_the_hash_of_each_key_until_it_is_revoked() {
+    let directory = tempfile::tempdir().unwrap();
+    let dev = Dev::start(directory.path());
+    let made = dev.done(&["key", "create", "--env", "staging"]);
+    let (id, key) = (text(&made, &["id"]), text(&made, &["sdk_key"]));
+    let row = format!("{} demo/staging;\n", Digest::of(key.as_bytes()));
+    let told = dev.run(&["key", "table", "--for", "nginx"]);
+    assert_eq!((told.code, told.out.as_str()), (0, row.as_str()), "{}", told.err);
+    dev.done(&["key", "revoke", &id, "--env", "staging"]);
+    assert_eq!(dev.run(&["key", "table", "--for", "nginx"]).out.trim(), "");
+    let listed = dev.done(&["key", "table", "--for", "cloudfront"]);
+    assert_eq!(at(&listed, &["items"]).to_string(), "[]");
+    let viewer = text(&dev.done(&["token", "create", "--name", "x", "--role", "viewer"]), &["token"]);
+    assert_eq!(by(&dev, &viewer, &["key", "table", "--for", "nginx"]), refused("forbidden"));
 }

@@ -62,7 +62,7 @@ impl ControlPlane {
         let mut written = self.write(Operation::CreateSdkKey(environment.clone(), new), write).await?;
         let state = self.state().await?;
         if let Some(key) = state.sdk_key(environment, &minted.id) {
-            let entity = shown(minted.id.as_str(), key);
+            let entity = shown_key(&minted.id, key);
             written.entity = entity.map_or(written.entity, |entity| entity.body);
             return Ok((written, minted));
         }
@@ -102,14 +102,14 @@ impl ControlPlane {
         let state = self.state().await?;
         environment_of(&state, environment)?;
         let own = state.all_sdk_keys().filter(|((id, _), _)| id == environment);
-        Ok(own.filter_map(|((_, id), key)| shown(id.as_str(), key)).collect())
+        Ok(own.filter_map(|((_, id), key)| shown_key(id, key)).collect())
     }
 
     /// One SDK key that is not revoked.
     pub async fn sdk_key(&self, environment: &EnvironmentId, id: &SdkKeyId) -> Result<Entity, ControlError> {
         let state = self.state().await?;
         environment_of(&state, environment)?;
-        let found = state.sdk_key(environment, id).and_then(|key| shown(id.as_str(), key));
+        let found = state.sdk_key(environment, id).and_then(|key| shown_key(id, key));
         found.ok_or_else(|| Refusal::KeyNotFound { id: id.to_string() }.into())
     }
 
@@ -139,6 +139,16 @@ fn shown<T: Authored>(id: &str, state: &CredentialState<T>) -> Option<Entity> {
     }
     body.push(("created".into(), Json::from(created.to_string())));
     Some(Entity { key: id.to_owned(), revision: state.revision, body: Json::Object(body) })
+}
+
+/// An SDK key as it is shown: with its SHA-256, which is all that an edge knows of it (docs/CDN.md).
+fn shown_key<T: Authored>(id: &SdkKeyId, state: &CredentialState<T>) -> Option<Entity> {
+    let mut entity = shown(id.as_str(), state)?;
+    let sha256 = state.credential.as_ref()?.sha256.to_string();
+    if let Json::Object(members) = &mut entity.body {
+        members.push(("sha256".into(), Json::from(sha256)));
+    }
+    Some(entity)
 }
 
 /// Whether two digests are equal, in a time that tells nothing of where they differ.

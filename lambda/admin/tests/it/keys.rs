@@ -1,6 +1,7 @@
 //! SDK keys: rotated through the bucket without a moment in which none works.
 
 use axum::http::StatusCode;
+use flagstone_model::digest::Digest;
 use flagstone_model::json::Json;
 
 use crate::world::{PRODUCTION_KEY, World, delete, get, post};
@@ -62,7 +63,8 @@ async fn the_text_of_a_key_is_told_once() {
     assert!(again.text().contains(&id));
     let read = world.expect(StatusCode::OK, get(&format!("{KEYS}/{id}"))).await;
     let wanted = format!(
-        r#"{{"key":"{id}","environment":"production","id":"{id}","name":"servers","created":"2026-11-21T12:00:00Z","revision":1}}"#
+        r#"{{"key":"{id}","environment":"production","id":"{id}","name":"servers","created":"2026-11-21T12:00:00Z","sha256":"{}","revision":1}}"#,
+        Digest::of(text.as_bytes())
     );
     assert_eq!(read.text(), wanted);
     let log = world.expect(StatusCode::OK, get("/v1/projects/demo/log")).await;
