@@ -73,7 +73,8 @@
 //!
 //! [`sqlite`] and [`store::DirectoryStore`] are the embedded adapters; the memory ones are for tests. A new adapter
 //! runs the suites [`log::conformance`], [`checkpoint::conformance`], [`private_object::conformance`],
-//! [`publication::conformance`], and [`store::conformance`].
+//! [`publication::conformance`], and [`store::conformance`]; [`trial`] tells at run time whether a store keeps to its
+//! conditions.
 //!
 //! # Invariants
 //!
@@ -110,4 +111,5 @@ pub mod sqlite;
 pub mod state;
 pub mod storage;
 pub mod store;
+pub mod trial;
 pub mod view;

@@ -18,7 +18,7 @@ use axum::routing::get;
 use flagstone_model::digest::Digest;
 use flagstone_model::key::{EnvironmentId, ProjectId, ViewId};
 use flagstone_publisher::control::ControlPlane;
-use flagstone_publisher::store::{Etag, ObjectPath, ObjectStore, StoreError};
+use flagstone_publisher::store::{Etag, ObjectPath, ObjectStore, StoreError, served};
 
 use crate::auth::AuthError;
 use crate::problem::{Problem, code};
@@ -35,11 +35,6 @@ const MAX_KEY_BYTES: usize = 512;
 const MAX_LEAF_BYTES: usize = 128;
 /// Most digits of a root's number: those of the largest one.
 const MAX_ROOT_DIGITS: usize = 20;
-/// A manifest is fresh for a second at the edge, and better old than none.
-const MANIFEST_CACHE: &str =
-    "public, max-age=0, s-maxage=1, stale-while-revalidate=0, stale-if-error=86400, no-transform";
-/// Everything else never changes under its name.
-const OBJECT_CACHE: &str = "public, max-age=31536000, immutable, no-transform";
 
 /// What an SDK key opens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -191,7 +186,6 @@ impl Edge {
 /// An object that has the shape of a published one.
 struct Asked {
     path: ObjectPath,
-    is_manifest: bool,
     /// The key it takes; none for what is open.
     need: Option<Need>,
 }
@@ -234,15 +228,13 @@ impl Asked {
             "closed" => Some(Need { project: project.to_owned(), environment }),
             _ => return None,
         };
-        let is_manifest = matches!(*rest, ["e", _, _, "manifest"]);
-        Some(Self { path, is_manifest, need })
+        Some(Self { path, need })
     }
 
     fn answer(&self, mut response: Response, etag: &Etag) -> Response {
         let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
-        let cache = if self.is_manifest { MANIFEST_CACHE } else { OBJECT_CACHE };
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static(cache));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(served::CONTENT_TYPE));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static(served::cache_control(&self.path)));
         if let Ok(etag) = HeaderValue::try_from(etag.as_str()) {
             headers.insert(ETAG, etag);
         }

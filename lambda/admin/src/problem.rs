@@ -18,8 +18,8 @@ const MAX_LISTED: usize = 100;
 
 /// What is told of a disk without room. Its path is nobody's business.
 const NO_SPACE: &str = "no space is left where data is kept; try again when there is some";
-/// When a write may be tried again that found no room, in seconds.
-const FULL_RETRY_S: u32 = 60;
+/// When what an operator has to mend may be tried again, in seconds: a disk without room, a service set up wrong.
+const MENDED_RETRY_S: u32 = 60;
 
 /// The media type of a problem document.
 pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
@@ -194,7 +194,20 @@ impl From<ControlError> for Problem {
                 return Self {
                     code: code::STORAGE_FULL,
                     detail: NO_SPACE.to_owned(),
-                    ..Self::busy(FULL_RETRY_S)
+                    ..Self::busy(MENDED_RETRY_S)
+                };
+            }
+            Kind::Misconfigured(what) => {
+                tracing::error!(
+                    target: "flagstone_admin",
+                    code = what.code(),
+                    error = &error as &(dyn std::error::Error + 'static),
+                    "a service is not set up as it must be"
+                );
+                return Self {
+                    code: what.code(),
+                    detail: what.advice().to_owned(),
+                    ..Self::busy(MENDED_RETRY_S)
                 };
             }
             Kind::Internal => {
@@ -308,6 +321,14 @@ fn title(code: &str) -> &'static str {
         "rate-limited" => "too many requests",
         "reference-cost" => "reaches too many flags and segments",
         "ramp-not-running" => "no ramp is running",
+        "bucket-unversioned"
+        | "service-clock"
+        | "service-credentials"
+        | "service-denied"
+        | "service-foreign"
+        | "service-missing"
+        | "service-region"
+        | "signing-secret-malformed" => "a service is not set up as it must be",
         "schedule-in-past" => "all of the schedule is over",
         "schedule-overlap" => "points in time do not follow one another",
         "segment-not-found" => "no such segment",
@@ -334,7 +355,7 @@ fn title(code: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use flagstone_publisher::log::LogError;
-    use flagstone_publisher::storage::StorageError;
+    use flagstone_publisher::storage::{Misconfiguration, StorageError};
 
     use super::*;
 
@@ -345,5 +366,16 @@ mod tests {
         assert_eq!((problem.status, problem.code), (StatusCode::SERVICE_UNAVAILABLE, "storage-full"));
         assert!(!problem.detail.contains("canary"));
         assert_eq!(title(problem.code), "no space is left");
+    }
+
+    #[test]
+    fn a_service_that_is_set_up_wrong_is_told_by_its_code_and_not_by_its_name() {
+        for what in Misconfiguration::ALL {
+            let misconfigured = StorageError::Misconfigured { what, detail: "the table `canary`".into() };
+            let problem = Problem::from(ControlError::from(LogError::from(misconfigured)));
+            assert_eq!((problem.status, problem.code), (StatusCode::SERVICE_UNAVAILABLE, what.code()));
+            assert!(!problem.detail.contains("canary"), "{}", problem.detail);
+            assert_eq!(title(problem.code), "a service is not set up as it must be");
+        }
     }
 }

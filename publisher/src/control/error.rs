@@ -12,7 +12,8 @@ use crate::publication::PublicationError;
 use crate::publish::PublishError;
 use crate::state::FoldError;
 use crate::state::change::Refusal;
-use crate::storage::StorageError;
+use crate::storage::{Misconfiguration, StorageError};
+use crate::store::StoreError;
 
 /// Why the control plane did not do what it was asked.
 ///
@@ -145,6 +146,8 @@ pub enum Kind {
         /// In how many seconds.
         retry_after_s: u32,
     },
+    /// Tell an operator, and try again when a service is set up as it must be: 503.
+    Misconfigured(Misconfiguration),
     /// Nothing: 500.
     Internal,
 }
@@ -180,6 +183,9 @@ impl ControlError {
 
     /// What a caller can do about it.
     pub fn kind(&self) -> Kind {
+        if let Some(what) = self.misconfiguration() {
+            return Kind::Misconfigured(what);
+        }
         match self {
             Self::Refused(refusal) => match refusal.place().1 {
                 Refusal::Invalid { .. } => Kind::Invalid,
@@ -220,11 +226,27 @@ impl ControlError {
                 StorageError::Busy | StorageError::Unavailable { .. },
             ))
             | Self::Publish(
-                PublishError::Contended | PublishError::TimedOut | PublishError::Unavailable { .. },
+                PublishError::Contended
+                | PublishError::TimedOut
+                | PublishError::Unavailable { .. }
+                | PublishError::Store(StoreError::Busy { .. } | StoreError::Unavailable { .. }),
             ) => Kind::Busy { retry_after_s: 1 },
             Self::Publish(error) if error.is_for_operators() => Kind::Conflict,
             _ => Kind::Internal,
         }
+    }
+
+    /// What is wrong with how a service is set up, if that is it.
+    fn misconfiguration(&self) -> Option<Misconfiguration> {
+        let storage = match self {
+            Self::Storage(error)
+            | Self::Log(LogError::Storage(error))
+            | Self::Checkpoint(CheckpointError::Storage(error))
+            | Self::Publication(PublicationError::Storage(error)) => error,
+            Self::Publish(error) => return error.misconfiguration(),
+            _ => return None,
+        };
+        if let StorageError::Misconfigured { what, .. } = storage { Some(*what) } else { None }
     }
 
     /// What is wrong with the request's document, if that is it.

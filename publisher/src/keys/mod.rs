@@ -184,6 +184,11 @@ impl ManifestSigner for Keys {
     }
 }
 
+/// Reads an Ed25519 private key as PKCS #8 in PEM, the form of the key files; `None` if it is none.
+pub fn parse_private_key(pem: &[u8]) -> Option<SigningKey> {
+    pem::decode(pem).map(|seed| SigningKey::from_seed(&seed))
+}
+
 /// Where a root document lies (FORMAT T-3.7).
 pub fn root_path(project: &ProjectId, number: u64) -> Result<ObjectPath, StoreError> {
     ObjectPath::parse(&format!("open/{project}/v1/root/{number}"))
@@ -273,8 +278,8 @@ fn read_key(path: &Path) -> Result<Option<SigningKey>, KeysError> {
     if !is_private(path).map_err(failed)? {
         return Err(KeysError::Exposed { path: path.to_path_buf() });
     }
-    let seed = pem::decode(&text).ok_or_else(|| KeysError::Malformed { path: path.to_path_buf() })?;
-    Ok(Some(SigningKey::from_seed(&seed)))
+    let key = parse_private_key(&text).ok_or_else(|| KeysError::Malformed { path: path.to_path_buf() })?;
+    Ok(Some(key))
 }
 
 #[cfg(unix)]

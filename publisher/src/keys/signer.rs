@@ -5,6 +5,8 @@ use flagstone_bundle::framing::PayloadType;
 use flagstone_bundle::key::{KeyId, Signature, SigningKey};
 use flagstone_bundle::manifest::Stream;
 
+use crate::storage::Misconfiguration;
+
 /// Why a manifest was not signed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -14,6 +16,14 @@ pub enum SignError {
     Unavailable {
         /// What the adapter met.
         source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The signer is not set up as it must be.
+    #[error("{what} ({detail})")]
+    Misconfigured {
+        /// What is wrong.
+        what: Misconfiguration,
+        /// Where, and what the service said: for the log, not for answers.
+        detail: String,
     },
     /// There is no key for this stream.
     #[error("no key to sign for this stream")]
@@ -25,6 +35,7 @@ impl SignError {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Unavailable { .. } => "signer-unavailable",
+            Self::Misconfigured { what, .. } => what.code(),
             Self::NoKey => "signing-key-missing",
         }
     }

@@ -114,7 +114,7 @@ pub trait ChangeLog: Send + Sync {
 }
 
 /// Decides an append that met an entry of its seq: the same bytes are its own earlier try (FORMAT T-4.3).
-pub(crate) fn met(offered: &Entry, existing: Entry) -> Appended {
+pub fn met(offered: &Entry, existing: Entry) -> Appended {
     if existing.header_bytes == offered.header_bytes && existing.hash == offered.hash {
         Appended::Written
     } else {
@@ -122,19 +122,27 @@ pub(crate) fn met(offered: &Entry, existing: Entry) -> Appended {
     }
 }
 
-/// Decides what one read takes into memory.
-pub(crate) struct ReadBudget {
+/// Decides what one read takes into memory: at most [`MAX_READ_BYTES`].
+#[derive(Debug)]
+pub struct ReadBudget {
     left: usize,
     began: bool,
 }
 
+impl Default for ReadBudget {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl ReadBudget {
-    pub(crate) const fn new() -> Self {
+    /// The budget of a read that has just begun.
+    pub const fn new() -> Self {
         Self { left: MAX_READ_BYTES, began: false }
     }
 
     /// Whether the next entry still fits. The first one always does, so that every reader gets on.
-    pub(crate) fn takes(&mut self, entry: &StoredEntry) -> bool {
+    pub fn takes(&mut self, entry: &StoredEntry) -> bool {
         let size = entry.header.len().saturating_add(entry.data.as_ref().map_or(0, Vec::len));
         let first = !std::mem::replace(&mut self.began, true);
         let fits = size <= self.left;
@@ -144,7 +152,7 @@ impl ReadBudget {
 }
 
 /// Whether `entry` follows a log that ends at `head`.
-pub(crate) fn follows(entry: &Entry, head: Option<&Head>) -> bool {
+pub fn follows(entry: &Entry, head: Option<&Head>) -> bool {
     entry.seq() == head.map_or(1, |head| head.seq.saturating_add(1))
         && entry.hash == chain_hash(head.map(|head| &head.hash), &entry.header_bytes)
 }

@@ -9,7 +9,7 @@ use super::{Claim, Step};
 
 impl Claim {
     /// The bytes an adapter keeps.
-    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+    pub fn to_bytes(&self) -> Vec<u8> {
         let deltas = self.deltas.iter().map(|delta| {
             Json::object([("since", Json::from(delta.since)), ("object", object(&delta.object))])
         });
@@ -39,8 +39,8 @@ impl Claim {
         text.into_bytes()
     }
 
-    /// Reads them back.
-    pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
+    /// Reads them back; `None` if they are no claim.
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
         let json = Json::parse(bytes).ok()?;
         let deltas = json.member("deltas")?.as_array()?.iter();
         let history = json.member("history")?.as_array()?.iter();

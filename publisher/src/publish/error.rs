@@ -7,6 +7,7 @@ use super::source::SourceError;
 use crate::keys::SignError;
 use crate::log::LogError;
 use crate::publication::PublicationError;
+use crate::storage::{Misconfiguration, StorageError};
 use crate::store::StoreError;
 
 /// Why a stream was not published. Whatever it is, the manifest that was announced last stays announced.
@@ -136,6 +137,19 @@ impl PublishError {
             Self::Unavailable { .. } => "publisher-unavailable",
             Self::Failed { .. } => "publisher-failed",
             Self::Stopped => "stopped",
+        }
+    }
+
+    /// What is wrong with how a service is set up, if that is it.
+    pub const fn misconfiguration(&self) -> Option<Misconfiguration> {
+        match self {
+            Self::Store(StoreError::Misconfigured { what, .. })
+            | Self::Sign(SignError::Misconfigured { what, .. })
+            | Self::Log(LogError::Storage(StorageError::Misconfigured { what, .. }))
+            | Self::Publication(PublicationError::Storage(StorageError::Misconfigured { what, .. })) => {
+                Some(*what)
+            }
+            _ => None,
         }
     }
 

@@ -14,9 +14,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use flagstone_model::digest::Digest;
 
+use crate::storage::Misconfiguration;
+
 pub mod conformance;
 mod directory;
 mod memory;
+pub mod served;
 
 pub use directory::DirectoryStore;
 pub use memory::MemoryStore;
@@ -156,6 +159,22 @@ pub enum StoreError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The service is not set up as it must be.
+    #[error("{what} ({detail})")]
+    Misconfigured {
+        /// What is wrong.
+        what: Misconfiguration,
+        /// Where, and what the service said: for the log, not for answers.
+        detail: String,
+    },
+    /// There were too many requests for too long; trying again may help.
+    #[error("the object store is too busy to {action} {location}")]
+    Busy {
+        /// What was tried.
+        action: &'static str,
+        /// With what.
+        location: String,
+    },
     /// The store did not answer, or answered with an error; trying later may help.
     #[error("the object store could not {action} {location}")]
     Unavailable {
@@ -168,8 +187,8 @@ pub enum StoreError {
     },
 }
 
-/// Refuses to take what would never be handed out.
-fn within_cap(path: &ObjectPath, bytes: &[u8]) -> Result<(), StoreError> {
+/// Refuses to take what would never be handed out: more than [`MAX_OBJECT_BYTES`].
+pub fn within_cap(path: &ObjectPath, bytes: &[u8]) -> Result<(), StoreError> {
     let size = bytes.len() as u64;
     if size > MAX_OBJECT_BYTES {
         return Err(StoreError::TooLarge { path: path.clone(), size });
@@ -185,6 +204,8 @@ impl StoreError {
             Self::TooLarge { .. } => "too-large",
             Self::ReadOnly { .. } => "store-read-only",
             Self::Full { .. } => "store-full",
+            Self::Misconfigured { what, .. } => what.code(),
+            Self::Busy { .. } => "store-busy",
             Self::Unavailable { .. } => "store-unavailable",
         }
     }
@@ -207,6 +228,12 @@ pub trait ObjectStore: Send + Sync {
 
     /// Replaces an object that is in the expected state. Of concurrent writers with one expectation exactly one wins.
     async fn put_if(&self, path: &ObjectPath, bytes: &[u8], expect: &Expect) -> Result<PutIf, StoreError>;
+
+    /// Looks whether the store is set up as it must be, as far as it can tell without writing: an adapter that has
+    /// nothing to set up has nothing to say.
+    async fn inspect(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
 }
 
 #[cfg(test)]

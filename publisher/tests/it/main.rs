@@ -46,4 +46,5 @@ mod sift;
 mod sqlite;
 mod store;
 mod streams;
+mod trial;
 mod views;
