@@ -7,19 +7,21 @@
 //!
 //! ```no_run
 //! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
-//! use std::process::Command;
+//! use flagstone_cloud::cache::Cache;
+//! use flagstone_cloud::minio::Minio;
 //!
-//! use flagstone_cloud::process::{Server, free_port};
-//!
-//! let port = free_port()?;
-//! let mut command = Command::new("python3");
-//! command.args(["-m", "http.server", "--bind", "127.0.0.1", &port.to_string()]);
-//! let server = Server::start("files", command, port).await?;
-//! println!("{} answers", server.url());
+//! let minio = Minio::start(&Cache::of_project()).await?;
+//! println!("{} speaks S3", minio.url());
 //! # Ok::<(), flagstone_cloud::CloudError>(())
 //! # });
 //! # Ok::<(), std::io::Error>(())
 //! ```
+//!
+//! # Reading order
+//!
+//! 1. [`cache`] and [`process`]: how a server is had, started, and ended.
+//! 2. [`dynamodb_local`], [`dynoxide`], [`minio`]: tables and buckets, as other people's programs.
+//! 3. [`secrets`]: what is small enough to be written here. [`proxy`]: faults between a program and a server.
 //!
 //! # What it does not do
 //!
@@ -28,14 +30,20 @@
 
 pub mod bridge;
 pub mod cache;
+pub mod dynamodb_local;
+pub mod dynoxide;
 pub mod edge;
 pub mod http;
 pub mod lambda;
+pub mod minio;
 pub mod nginx;
 pub mod process;
+pub mod proxy;
 pub mod requests;
+pub mod secrets;
 pub mod varnish;
 
 mod error;
+mod serve;
 
 pub use error::CloudError;
