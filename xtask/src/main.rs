@@ -19,6 +19,7 @@ mod fuzz;
 mod packages;
 mod ran;
 mod reference;
+mod servers;
 mod steps;
 mod tools;
 

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::{cdn, clauses, committed, coverage, deny, dependencies, differential, fuzz, ran};
+use crate::{cdn, clauses, committed, coverage, deny, dependencies, differential, fuzz, ran, servers};
 
 /// One check of the whole project.
 pub(crate) struct Step {
@@ -59,6 +59,11 @@ pub(crate) const STEPS: &[Step] = &[
         name: "differential",
         what: "the evaluator and a second one, in Python, agree on lines drawn at random",
         run: differential::check,
+    },
+    Step {
+        name: "servers",
+        what: "the AWS adapters conform on DynamoDB Local, dynoxide, and MinIO",
+        run: servers::check,
     },
     Step { name: "cdn", what: "nginx, Varnish, and CloudFront's function answer one table", run: cdn::check },
     Step { name: "fuzz", what: "the fuzz targets build with a nightly compiler", run: fuzz::build },

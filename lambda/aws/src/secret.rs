@@ -1,0 +1,125 @@
+//! Signing keys that are secrets in Secrets Manager.
+//!
+//! A secret is an Ed25519 private key as PKCS #8 in PEM, or several of them while keys change: then each signs. It is
+//! read when it is first needed, and again when it was read [`MAX_AGE_MS`] ago, so that a rotated secret is used soon
+//! and a withdrawn one no longer. While the service does not answer, what was read last goes on signing.
+//!
+//! What was read is wiped from memory when its value goes. The client of the service keeps the answer for a moment in
+//! buffers of its own, which nobody wipes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use aws_sdk_secretsmanager::Client;
+use flagstone_bundle::framing::PayloadType;
+use flagstone_bundle::key::{KeyId, Signature, SigningKey};
+use flagstone_bundle::manifest::Stream;
+use flagstone_bundle::root::Scope;
+use flagstone_publisher::clock::Clock;
+use flagstone_publisher::keys::{ManifestSigner, SignError, parse_private_key};
+use flagstone_publisher::storage::Misconfiguration;
+use tokio::sync::Mutex;
+use zeroize::Zeroizing;
+
+use crate::fault::At;
+
+/// How long a secret is used before it is read again, in milliseconds: one minute.
+pub const MAX_AGE_MS: i64 = 60_000;
+/// Most keys of one secret.
+pub const MAX_KEYS: usize = 4;
+/// What each key in a secret ends with.
+const END: &str = "-----END PRIVATE KEY-----";
+
+/// The keys of a secret, and when it was read.
+struct Held {
+    keys: Arc<[SigningKey]>,
+    read_ms: i64,
+}
+
+/// Signs with keys from Secrets Manager: an environment's own, else those for all others.
+pub struct SecretSigner {
+    client: Client,
+    names: BTreeMap<Scope, String>,
+    clock: Arc<dyn Clock>,
+    held: Mutex<BTreeMap<Scope, Held>>,
+}
+
+impl std::fmt::Debug for SecretSigner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SecretSigner").field("names", &self.names).finish_non_exhaustive()
+    }
+}
+
+impl SecretSigner {
+    /// Signs with the secrets of these names. Nothing is read before it is needed.
+    pub fn new(client: Client, names: BTreeMap<Scope, String>, clock: Arc<dyn Clock>) -> Self {
+        Self { client, names, clock, held: Mutex::default() }
+    }
+
+    /// The public ids of the keys that sign for a stream.
+    pub async fn keyids(&self, stream: &Stream) -> Result<Vec<KeyId>, SignError> {
+        Ok(self.keys(stream).await?.iter().map(SigningKey::id).collect())
+    }
+
+    async fn keys(&self, stream: &Stream) -> Result<Arc<[SigningKey]>, SignError> {
+        let own = Scope::Environment(stream.environment.clone());
+        let scope = if self.names.contains_key(&own) { own } else { Scope::Others };
+        let Some(name) = self.names.get(&scope) else { return Err(SignError::NoKey) };
+        // One reads, and the others wait for what it gets.
+        let mut held = self.held.lock().await;
+        let now_ms = self.clock.now_ms();
+        let is_young = |held: &&Held| (0..MAX_AGE_MS).contains(&now_ms.saturating_sub(held.read_ms));
+        if let Some(held) = held.get(&scope).filter(is_young) {
+            return Ok(Arc::clone(&held.keys));
+        }
+        match self.read(name).await {
+            Ok(keys) => {
+                held.insert(scope, Held { keys: Arc::clone(&keys), read_ms: now_ms });
+                Ok(keys)
+            }
+            Err(error @ SignError::Unavailable { .. }) => {
+                let Some(held) = held.get(&scope) else { return Err(error) };
+                tracing::warn!(
+                    code = error.code(),
+                    error = &error as &(dyn std::error::Error + 'static),
+                    "a secret could not be read again; the one that was read before signs"
+                );
+                Ok(Arc::clone(&held.keys))
+            }
+            Err(error) => {
+                held.remove(&scope);
+                Err(error)
+            }
+        }
+    }
+
+    async fn read(&self, name: &str) -> Result<Arc<[SigningKey]>, SignError> {
+        let place = || format!("the secret `{name}`");
+        let mut found = self
+            .client
+            .get_secret_value()
+            .secret_id(name)
+            .send()
+            .await
+            .map_err(|error| At::of("read", place(), &error))?;
+        let secret = Zeroizing::new(found.secret_string.take().unwrap_or_default());
+        parse(&secret)
+            .ok_or_else(|| SignError::Misconfigured { what: Misconfiguration::Secret, detail: place() })
+    }
+}
+
+/// The keys of a secret: at least one, and nothing else.
+fn parse(secret: &str) -> Option<Arc<[SigningKey]>> {
+    let blocks = secret.trim().split_inclusive(END);
+    let keys: Option<Vec<_>> = blocks.map(|block| parse_private_key(block.as_bytes())).collect();
+    keys.filter(|keys| (1..=MAX_KEYS).contains(&keys.len())).map(Into::into)
+}
+
+#[async_trait]
+impl ManifestSigner for SecretSigner {
+    async fn sign(&self, stream: &Stream, payload: &[u8]) -> Result<Vec<Signature>, SignError> {
+        let keys = self.keys(stream).await?;
+        Ok(keys.iter().map(|key| key.sign(PayloadType::Manifest, payload)).collect())
+    }
+}

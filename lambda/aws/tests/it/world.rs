@@ -1,0 +1,123 @@
+//! Servers that tests share while one of them runs, and a table and buckets of a test's own.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
+};
+use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
+use flagstone_aws::dynamo::DynamoStore;
+use flagstone_aws::s3::{PrivateBucket, PublicBucket};
+use flagstone_aws::services::{Credentials, Endpoints, Services};
+use flagstone_cloud::cache::Cache;
+use flagstone_cloud::minio::{self, Minio};
+use flagstone_cloud::process::Server;
+use flagstone_cloud::{dynamodb_local, dynoxide};
+use tokio::sync::Mutex;
+
+/// The region that everything says it is in.
+pub(crate) const REGION: &str = "eu-central-1";
+
+/// Whose tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tables {
+    /// Amazon's own emulator.
+    Amazon,
+    /// Somebody else's.
+    Dynoxide,
+}
+
+/// The running servers. They end with the last test that holds them.
+pub(crate) struct Servers {
+    pub(crate) tables: Server,
+    pub(crate) minio: Minio,
+}
+
+type Shared = Mutex<Weak<Servers>>;
+
+/// Starts the servers, or joins the tests that have them.
+pub(crate) async fn servers(tables: Tables) -> Arc<Servers> {
+    static AMAZON: Shared = Mutex::const_new(Weak::new());
+    static DYNOXIDE: Shared = Mutex::const_new(Weak::new());
+    let (shared, cache) = (if tables == Tables::Amazon { &AMAZON } else { &DYNOXIDE }, Cache::of_project());
+    let mut shared = shared.lock().await;
+    if let Some(running) = shared.upgrade() {
+        return running;
+    }
+    let tables = match tables {
+        Tables::Amazon => dynamodb_local::start(&cache).await.unwrap(),
+        Tables::Dynoxide => dynoxide::start(&cache).await.unwrap(),
+    };
+    let servers = Arc::new(Servers { tables, minio: Minio::start(&cache).await.unwrap() });
+    *shared = Arc::downgrade(&servers);
+    servers
+}
+
+/// The services at these addresses, with the credentials that MinIO knows.
+pub(crate) fn services(dynamodb: Option<String>, s3: Option<String>, secrets: Option<String>) -> Services {
+    let (id, secret) = minio::CREDENTIALS;
+    let credentials = Credentials::new(id, secret.to_owned(), None);
+    Services::new(REGION, credentials, Endpoints { dynamodb, s3, secrets })
+}
+
+/// A table and two buckets of one test.
+pub(crate) struct World {
+    _servers: Arc<Servers>,
+    pub(crate) services: Services,
+    /// The name of the table and of both buckets; the public one ends in `-public`.
+    pub(crate) name: String,
+}
+
+impl World {
+    pub(crate) async fn on(tables: Tables) -> Self {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let servers = servers(tables).await;
+        let services = services(Some(servers.tables.url()), Some(servers.minio.url()), None);
+        let name = format!("flagstone-{}", NUMBER.fetch_add(1, Ordering::SeqCst));
+        let world = Self { _servers: servers, services, name };
+        make_table(&world.services, &world.name).await;
+        make_bucket(&world.services, &world.name, false).await;
+        make_bucket(&world.services, &world.public_name(), true).await;
+        world
+    }
+
+    pub(crate) fn public_name(&self) -> String {
+        format!("{}-public", self.name)
+    }
+
+    pub(crate) fn private(&self) -> PrivateBucket {
+        PrivateBucket::new(self.services.s3(), &self.name)
+    }
+
+    pub(crate) fn public(&self) -> PublicBucket {
+        PublicBucket::new(self.services.s3(), &self.public_name())
+    }
+
+    pub(crate) fn records(&self) -> DynamoStore {
+        DynamoStore::new(self.services.dynamodb(), &self.name, self.private())
+    }
+}
+
+pub(crate) async fn make_table(services: &Services, name: &str) {
+    let keys =
+        [("pk", KeyType::Hash, ScalarAttributeType::S), ("sk", KeyType::Range, ScalarAttributeType::N)];
+    let mut create =
+        services.dynamodb().create_table().table_name(name).billing_mode(BillingMode::PayPerRequest);
+    for (name, key, kind) in keys {
+        create = create
+            .key_schema(KeySchemaElement::builder().attribute_name(name).key_type(key).build().unwrap())
+            .attribute_definitions(
+                AttributeDefinition::builder().attribute_name(name).attribute_type(kind).build().unwrap(),
+            );
+    }
+    create.send().await.unwrap();
+}
+
+pub(crate) async fn make_bucket(services: &Services, name: &str, versioned: bool) {
+    services.s3().create_bucket().bucket(name).send().await.unwrap();
+    if versioned {
+        let on = VersioningConfiguration::builder().status(BucketVersioningStatus::Enabled).build();
+        services.s3().put_bucket_versioning().bucket(name).versioning_configuration(on).send().await.unwrap();
+    }
+}
