@@ -128,10 +128,14 @@ sub vcl_backend_response {
     unset beresp.http.Expires;
     unset beresp.http.Last-Modified;
     unset beresp.http.Set-Cookie;
+    unset beresp.http.Strict-Transport-Security;
     unset beresp.http.Vary;
     unset beresp.http.x-amz-id-2;
     unset beresp.http.x-amz-request-id;
     unset beresp.http.x-amz-version-id;
+    unset beresp.http.X-Ratelimit-Limit;
+    unset beresp.http.X-Ratelimit-Remaining;
+    unset beresp.http.X-Xss-Protection;
     if (!beresp.http.Content-Length || !beresp.http.Cache-Control
         || beresp.http.Cache-Control ~ "(?i)no-store|no-cache|private") {
         set beresp.ttl = 0s;

@@ -209,7 +209,7 @@ fn object(asked: &Asked, stored: &Stored, mode: Mode) -> Vec<u8> {
     let etag = &stored.etag;
     let common = format!(
         "ETag: {etag}\r\nLast-Modified: Sat, 21 Nov 2026 12:00:00 GMT\r\nAccept-Ranges: bytes\r\nVary: Origin, \
-         Accept-Encoding\r\nSet-Cookie: a=b\r\nx-amz-request-id: 1\r\nConnection: close\r\n"
+         Accept-Encoding\r\nSet-Cookie: a=b\r\nStrict-Transport-Security: max-age=1\r\nX-Content-Type-Options: nosniff\r\nx-amz-request-id: 1\r\nConnection: close\r\n"
     );
     if asked.headers.get("if-none-match") == Some(etag) {
         return format!("HTTP/1.1 304 Not Modified\r\n{common}\r\n").into();

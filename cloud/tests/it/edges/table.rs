@@ -28,6 +28,9 @@ async fn every_request_is_answered_as_the_table_says(kind: Kind) {
         if row.asks != (asked > 0) && !row.is_served() {
             found.push(format!("the origin was asked {asked} times"));
         }
+        if answer.header("strict-transport-security").is_some() {
+            found.push("the bucket speaks for the edge's name".to_owned());
+        }
         if answer.text().contains("canary") {
             found.push("what is private was told".to_owned());
         }
