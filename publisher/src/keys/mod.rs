@@ -17,6 +17,7 @@ use flagstone_bundle::limits::MAX_ROOT_LIFETIME_MS;
 use flagstone_bundle::manifest::Stream;
 use flagstone_bundle::root::{Delegation, Pin, Role, Root, RootBody, RootKey, Scope, UnverifiedRoot};
 use flagstone_model::digest::Digest;
+use flagstone_model::json::Json;
 use flagstone_model::key::ProjectId;
 use zeroize::Zeroizing;
 
@@ -140,36 +141,41 @@ impl Keys {
         self.root.pin()
     }
 
-    /// Puts the root document where clients find it, unless it is there. Bytes that are no root document of this
-    /// project and number are nobody's, and are replaced.
+    /// Puts the root document where clients find it: [`publish_root`].
     pub async fn publish_root(&self, store: &dyn ObjectStore) -> Result<(), KeysError> {
-        let path = root_path(self.root.project(), self.root.number())?;
-        for _ in 0..TRIES {
-            if store.put_new(&path, self.root.file()).await? == PutNew::Created {
-                return Ok(());
-            }
-            let (bytes, etag) = match store.get(&path).await {
-                Ok(Some(Object { bytes, etag })) => (bytes, etag),
-                Ok(None) => continue,
-                // Too large for a root document, whatever it says.
-                Err(StoreError::TooLarge { .. }) => match store.head(&path).await? {
-                    Some(head) => (Vec::new(), head.etag),
-                    None => continue,
-                },
-                Err(error) => return Err(error.into()),
-            };
-            match verified_by_itself(&bytes, self.root.number()) {
-                Some(present) if present.pin() == self.root.pin() => return Ok(()),
-                Some(present) if present.project() == self.root.project() => return Err(KeysError::Foreign),
-                _ => {}
-            }
-            tracing::warn!(%path, "a stored root document does not verify and is replaced");
-            if let PutIf::Written { .. } = store.put_if(&path, self.root.file(), &Expect::Is(etag)).await? {
-                return Ok(());
-            }
-        }
-        Err(KeysError::Contended)
+        publish_root(&self.root, store).await
     }
+}
+
+/// Puts a root document where clients find it, unless it is there. Bytes that are no root document of this project and
+/// number are nobody's, and are replaced.
+pub async fn publish_root(root: &Root, store: &dyn ObjectStore) -> Result<(), KeysError> {
+    let path = root_path(root.project(), root.number())?;
+    for _ in 0..TRIES {
+        if store.put_new(&path, root.file()).await? == PutNew::Created {
+            return Ok(());
+        }
+        let (bytes, etag) = match store.get(&path).await {
+            Ok(Some(Object { bytes, etag })) => (bytes, etag),
+            Ok(None) => continue,
+            // Too large for a root document, whatever it says.
+            Err(StoreError::TooLarge { .. }) => match store.head(&path).await? {
+                Some(head) => (Vec::new(), head.etag),
+                None => continue,
+            },
+            Err(error) => return Err(error.into()),
+        };
+        match verified_by_itself(&bytes, root.number()) {
+            Some(present) if present.pin() == root.pin() => return Ok(()),
+            Some(present) if present.project() == root.project() => return Err(KeysError::Foreign),
+            _ => {}
+        }
+        tracing::warn!(%path, "a stored root document does not verify and is replaced");
+        if let PutIf::Written { .. } = store.put_if(&path, root.file(), &Expect::Is(etag)).await? {
+            return Ok(());
+        }
+    }
+    Err(KeysError::Contended)
 }
 
 #[async_trait]
@@ -248,6 +254,14 @@ fn first_root(
     let payload = body.to_payload();
     let signature = root_key.sign(PayloadType::Root, &payload);
     assemble(PayloadType::Root, &payload, &[signature], None).ok()
+}
+
+/// Reads a root document that is trusted because of where it is from, such as the configuration of a publisher: its own
+/// number and digest are its pin. `None` if its own keys did not sign it.
+pub fn root_by_itself(file: &[u8]) -> Option<Root> {
+    let payload = Json::parse(file.split(|byte| *byte == b'\n').next()?).ok()?;
+    let number = payload.member("root").and_then(Json::as_integer)?.try_into().ok()?;
+    verified_by_itself(file, number)
 }
 
 /// Reads a root document by the pin that it has. For the operator's own copy that is the place where trust starts.

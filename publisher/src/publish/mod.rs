@@ -138,7 +138,8 @@ impl PublicationState {
 }
 
 impl Progress {
-    fn of(item: &Publication, seq: u64) -> Self {
+    /// How far an item says that its stream has got, for whoever waits for the entry `seq`.
+    pub fn of(item: &Publication, seq: u64) -> Self {
         let done = item.is_announced() && item.covered_seq() >= seq;
         Self {
             version: item.version(),
