@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
+use tokio::time::Instant;
 
 use super::runtime_api::{Delivery, RuntimeApi};
 use super::{Outcome, Setup, lock};
@@ -36,6 +37,7 @@ pub(super) struct Instance {
     arn: String,
     frozen: AtomicBool,
     folder: TempDir,
+    started: Instant,
 }
 
 impl Instance {
@@ -52,6 +54,7 @@ impl Instance {
             ("AWS_LAMBDA_RUNTIME_API", api.address().to_string()),
             ("LAMBDA_TASK_ROOT", folder.path().display().to_string()),
         ];
+        let started = Instant::now();
         let child = Command::new(&setup.bootstrap)
             .env_clear()
             .envs(FIXED)
@@ -64,11 +67,11 @@ impl Instance {
             .spawn()
             .map_err(CloudError::io(format!("start {}", setup.bootstrap.display())))?;
         let (child, frozen) = (Mutex::new(child), AtomicBool::new(false));
-        Ok(Self { child, api, arn: setup.arn(), frozen, folder })
+        Ok(Self { child, api, arn: setup.arn(), frozen, folder, started })
     }
 
-    /// Waits until it asks for an event, or says why it does not.
-    pub(super) async fn ready(&self, limit: Duration) -> Result<(), Outcome> {
+    /// Waits until it asks for an event, and says how long that took; or why it does not.
+    pub(super) async fn ready(&self, limit: Duration) -> Result<Duration, Outcome> {
         let ready = async {
             tokio::select! {
                 biased;
@@ -77,7 +80,7 @@ impl Instance {
                     let _ = tokio::time::timeout(LAST_WORDS, self.over()).await;
                     Err(Outcome::Failed(told))
                 }
-                () = self.api.polled(0) => Ok(()),
+                () = self.api.polled(0) => Ok(self.started.elapsed()),
                 () = self.over() => Err(self.exit()),
             }
         };

@@ -122,6 +122,8 @@ struct Inner {
     instances: AtomicUsize,
     starts: AtomicUsize,
     invocations: AtomicU64,
+    /// How long instances took to ask for their first event.
+    inits: Mutex<Vec<Duration>>,
     /// What ended instances wrote.
     said: Mutex<String>,
 }
@@ -129,8 +131,8 @@ struct Inner {
 impl Function {
     /// Deploys a function. Nothing is started before its first event.
     pub fn new(setup: Setup) -> Self {
-        let (idle, busy, instances, starts, invocations, said) = Default::default();
-        Self { inner: Arc::new(Inner { setup, idle, busy, instances, starts, invocations, said }) }
+        let (idle, busy, instances, starts, invocations, inits, said) = Default::default();
+        Self { inner: Arc::new(Inner { setup, idle, busy, instances, starts, invocations, inits, said }) }
     }
 
     /// Its name.
@@ -141,6 +143,11 @@ impl Function {
     /// How many instances were ever started.
     pub fn starts(&self) -> usize {
         self.inner.starts.load(Ordering::SeqCst)
+    }
+
+    /// How long each instance took from its start to its first request for an event.
+    pub fn inits(&self) -> Vec<Duration> {
+        lock(&self.inner.inits).clone()
     }
 
     /// How many events were ever handed over.
@@ -202,9 +209,14 @@ impl Function {
 impl Inner {
     async fn invoke(&self, event: Vec<u8>) -> Result<Outcome, InvokeError> {
         let (instance, is_new) = self.instance().await?;
-        if is_new && let Err(outcome) = instance.ready(INIT_LIMIT).await {
-            self.ended(&instance);
-            return Ok(outcome);
+        if is_new {
+            match instance.ready(INIT_LIMIT).await {
+                Ok(took) => lock(&self.inits).push(took),
+                Err(outcome) => {
+                    self.ended(&instance);
+                    return Ok(outcome);
+                }
+            }
         }
         let id = self.invocations.fetch_add(1, Ordering::SeqCst).saturating_add(1);
         let request_id = format!("{id:08x}-0000-4000-8000-000000000000");
