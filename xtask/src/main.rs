@@ -16,6 +16,7 @@ mod deny;
 mod dependencies;
 mod differential;
 mod fuzz;
+mod lambda;
 mod packages;
 mod ran;
 mod reference;
@@ -32,10 +33,12 @@ use anyhow::{Context as _, Result, bail};
 use steps::{Outcome, STEPS, Step, Tree};
 
 const USAGE: &str = "usage: cargo xtask test [--install] [STEP]...
+       cargo xtask lambda
        cargo xtask steps
 
   test       runs every step, or only those named
   --install  installs the system packages that the steps need, first (docs/CI.md)
+  lambda     builds the functions for AWS Lambda (docs/LAMBDA.md)
   steps      lists the steps";
 
 fn main() -> ExitCode {
@@ -61,6 +64,7 @@ fn run(arguments: &[String]) -> Result<bool> {
             }
             Ok(true)
         }
+        "lambda" if rest.is_empty() => lambda::build(&workspace_root()?).map(|()| true),
         "help" | "--help" | "-h" => {
             println!("{USAGE}");
             Ok(true)
