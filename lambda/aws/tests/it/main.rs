@@ -2,8 +2,16 @@
 //!
 //! What needs a server of somebody else's is ignored by `cargo test`, which builds and fetches nothing: `cargo xtask
 //! test servers` gets the servers and runs it.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test may fail loudly"
+)]
 
 mod conformance;
+mod events;
+mod functions;
 mod race;
 mod world;

@@ -63,7 +63,7 @@ pub(crate) fn services(dynamodb: Option<String>, s3: Option<String>, secrets: Op
 
 /// A table and two buckets of one test.
 pub(crate) struct World {
-    _servers: Arc<Servers>,
+    pub(crate) servers: Arc<Servers>,
     pub(crate) services: Services,
     /// The name of the table and of both buckets; the public one ends in `-public`.
     pub(crate) name: String,
@@ -75,7 +75,7 @@ impl World {
         let servers = servers(tables).await;
         let services = services(Some(servers.tables.url()), Some(servers.minio.url()), None);
         let name = format!("flagstone-{}", NUMBER.fetch_add(1, Ordering::SeqCst));
-        let world = Self { _servers: servers, services, name };
+        let world = Self { servers, services, name };
         make_table(&world.services, &world.name).await;
         make_bucket(&world.services, &world.name, false).await;
         make_bucket(&world.services, &world.public_name(), true).await;

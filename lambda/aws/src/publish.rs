@@ -1,0 +1,197 @@
+//! The publish function: signs, and writes what clients fetch. It appends nothing.
+//!
+//! One invocation does one thing and answers when it is done, or just before Lambda would end the process. Nothing is
+//! left to run between two invocations: what was cut off, in whatever step, is found by the next sweep and goes on from
+//! there (FORMAT T-4.5).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use flagstone_bundle::manifest::Stream;
+use flagstone_bundle::root::Root;
+use flagstone_publisher::control::{ControlError, ControlPlane, Ports};
+use flagstone_publisher::keys::{publish_root, root_path};
+use flagstone_publisher::publish::{Options, PublishError};
+use flagstone_publisher::store::ObjectStore;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::asked::{Answer, Asked, ErrorWire, LostWire, ProgressWire, StandingWire};
+use crate::failure::Failure;
+
+/// How long before its deadline an invocation gives up what it does, so that it can still answer.
+pub const RESERVE: Duration = Duration::from_millis(500);
+/// Most members of a strange event that are named.
+const MAX_NAMED: usize = 8;
+
+/// The publish function, without Lambda around it.
+#[derive(Clone)]
+pub struct PublishFunction {
+    control: ControlPlane,
+    store: Arc<dyn ObjectStore>,
+    root: Root,
+}
+
+impl PublishFunction {
+    /// Publishes under this root.
+    pub fn new(root: Root, ports: Ports, options: Options) -> Self {
+        let store = Arc::clone(&ports.store);
+        let control = ControlPlane::new(root.project().clone(), root.clone(), ports, options);
+        Self { control, store, root }
+    }
+
+    /// Does what an event asks for, with that much time until Lambda ends the process.
+    ///
+    /// # Errors
+    ///
+    /// An event that is none of its own, and a sweep that did not put everything right: Lambda counts these as errors
+    /// of the function. Whatever else goes wrong is an answer with a code.
+    pub async fn handle(&self, event: &str, left: Duration) -> Result<Value, Failure> {
+        let asked = asked(event)?;
+        let left = left.saturating_sub(RESERVE);
+        if let Asked::Sweep { stream: None } = asked {
+            let swept = within(left, self.sweep()).await.unwrap_or_else(|| Err(Failure::sweep_given_up()));
+            return swept.map(|()| answered(&Answer::Done(())));
+        }
+        Ok(match within(left, self.one(asked, left)).await {
+            Some(Ok(answer)) => answer,
+            Some(Err(error)) => answered(&Answer::<()>::Error(error)),
+            None => answered(&Answer::<()>::Error((&PublishError::TimedOut).into())),
+        })
+    }
+
+    /// What concerns one stream.
+    async fn one(&self, asked: Asked, left: Duration) -> Result<Value, ErrorWire> {
+        let publishing = self.control.publishing();
+        let told = |error: PublishError| {
+            tracing::error!(code = error.code(), %error, "what was asked for is not done");
+            ErrorWire::from(&error)
+        };
+        Ok(match asked {
+            Asked::Publish { stream, seq } => {
+                let stream = self.known(&stream.0).await?;
+                done::<ProgressWire>(publishing.publish(stream, seq, left).await.map_err(told)?)
+            }
+            Asked::Rebuild { stream } => {
+                let stream = self.known(&stream.0).await?;
+                done::<ProgressWire>(publishing.rebuild(stream).await.map_err(told)?)
+            }
+            Asked::Sweep { stream: Some(stream) } => {
+                let stream = self.known(&stream.0).await?;
+                done::<ProgressWire>(publishing.sweep(stream).await.map_err(told)?)
+            }
+            Asked::Sweep { stream: None } => answered(&Answer::Done(())),
+            Asked::Standing { stream } => {
+                let stream = self.known(&stream.0).await?;
+                done::<StandingWire>(publishing.standing(stream).await.map_err(told)?)
+            }
+            Asked::Announced { stream } => {
+                let stream = self.known(&stream.0).await?;
+                done::<Option<i64>>(publishing.announced_ms(stream).await.map_err(told)?)
+            }
+            Asked::Lost { stream } => {
+                let stream = self.known(&stream.0).await?;
+                done::<LostWire>(publishing.lost(stream).await.map_err(told)?)
+            }
+            Asked::Adopt { stream, lost, covered } => {
+                let stream = self.known(&stream.0).await?;
+                publishing.adopt(stream, &lost.into(), covered.into()).await.map_err(told)?;
+                answered(&Answer::Done(()))
+            }
+        })
+    }
+
+    /// Folds the log, so that the newest state is known, and looks whether there is such a stream.
+    async fn known<'s>(&self, stream: &'s Stream) -> Result<&'s Stream, ErrorWire> {
+        match self.control.known_stream(stream).await {
+            Ok(_) => Ok(stream),
+            Err(error) => {
+                tracing::error!(%stream, code = error.code(), %error, "the stream can not be published");
+                Err(ErrorWire::from(&error))
+            }
+        }
+    }
+
+    /// The root document is where clients find it, and every stream is as it should be.
+    async fn sweep(&self) -> Result<(), Failure> {
+        let rooted = self.put_root().await;
+        let swept = self.control.sweep_streams().await;
+        let swept =
+            swept.map_err(|error| Failure { code: error.code().to_owned(), detail: error.to_string() });
+        rooted.and(swept)
+    }
+
+    async fn put_root(&self) -> Result<(), Failure> {
+        let put = async {
+            let path = root_path(self.root.project(), self.root.number())?;
+            if self.store.head(&path).await?.is_none() {
+                publish_root(&self.root, &*self.store).await?;
+            }
+            Ok::<_, flagstone_publisher::keys::KeysError>(())
+        };
+        put.await.map_err(|error| {
+            tracing::error!(code = error.code(), %error, "the root document is not where clients find it");
+            Failure { code: error.code().to_owned(), detail: error.to_string() }
+        })
+    }
+}
+
+impl From<&ControlError> for ErrorWire {
+    fn from(error: &ControlError) -> Self {
+        let figures = std::collections::BTreeMap::new();
+        Self { code: error.code().to_owned(), detail: error.to_string(), figures }
+    }
+}
+
+/// What the work gives, unless it takes longer; without any time left it is not begun.
+pub(crate) async fn within<T>(left: Duration, work: impl Future<Output = T>) -> Option<T> {
+    if left.is_zero() {
+        return None;
+    }
+    tokio::time::timeout(left, work).await.ok()
+}
+
+fn done<T: Serialize>(done: impl Into<T>) -> Value {
+    answered(&Answer::Done(done.into()))
+}
+
+fn answered<T: Serialize>(answer: &Answer<T>) -> Value {
+    // Nothing of it can fail to be JSON: no map has other keys than texts.
+    serde_json::to_value(answer).unwrap_or_default()
+}
+
+/// What an event asks for: one of the admin function or of a person, or the schedule's.
+fn asked(event: &str) -> Result<Asked, Failure> {
+    let event: Value =
+        serde_json::from_str(event).map_err(|_| Failure::wrong_event("the event is not JSON"))?;
+    if is_scheduled(&event) {
+        return Ok(Asked::Sweep { stream: None });
+    }
+    if event.get("do").is_some() {
+        let wrong = |error| Failure::wrong_event(format!("the event can not be read: {error}"));
+        return serde_json::from_value(event).map_err(wrong);
+    }
+    Err(strange("the publish function takes `{\"do\":…}` (docs/LAMBDA.md) or a scheduled event", &event))
+}
+
+/// Whether EventBridge sent it because it was time.
+pub(crate) fn is_scheduled(event: &Value) -> bool {
+    let member = |name: &str| event.get(name).and_then(Value::as_str);
+    member("source") == Some("aws.events") && member("detail-type") == Some("Scheduled Event")
+}
+
+/// The refusal of an event by the names of its members; what stands in it is nobody's business.
+pub(crate) fn strange(takes: &str, event: &Value) -> Failure {
+    let names = event.as_object().into_iter().flat_map(|members| members.keys());
+    let names: Vec<String> = names.take(MAX_NAMED).map(|name| name.chars().take(32).collect()).collect();
+    if names.is_empty() {
+        return Failure::wrong_event(format!("{takes}; this event has no members"));
+    }
+    Failure::wrong_event(format!("{takes}; this event has `{}`", names.join("`, `")))
+}
+
+impl crate::start::Function for PublishFunction {
+    async fn handle(&self, event: &str, left: Duration) -> Result<Value, Failure> {
+        Self::handle(self, event, left).await
+    }
+}
