@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use axum::body::{Body, to_bytes};
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -89,6 +89,7 @@ impl Event {
             }
             body => body.unwrap_or_default().into_bytes(),
         };
+        let length = body.len();
         let mut request = Request::new(Body::from(body));
         *request.method_mut() = method;
         *request.uri_mut() = uri;
@@ -98,6 +99,8 @@ impl Event {
             let value = HeaderValue::from_bytes(value.as_bytes());
             headers.insert(name, value.map_err(|_| wrong("a header that is none"))?);
         }
+        // What came is what counts: a large list is only taken with its length.
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
         // So that the log of the gateway and this one can be joined.
         let request_id = self.request_context.request_id.and_then(|id| HeaderValue::try_from(id).ok());
         if let Some(request_id) = request_id {
@@ -225,7 +228,7 @@ mod tests {
             "version": "2.0",
             "rawPath": "/v1/projects/shop/flags",
             "rawQueryString": "",
-            "headers": {"if-match": "\"1\",\"2\"", "x-forwarded-for": "203.0.113.9"},
+            "headers": {"content-length": "9", "if-match": "\"1\",\"2\"", "x-forwarded-for": "203.0.113.9"},
             "requestContext": {
                 "http": {"method": "GET", "path": "/", "sourceIp": "192.0.2.1"},
                 "stage": "$default",
@@ -250,6 +253,7 @@ mod tests {
         assert_eq!(request.uri(), "/v1/projects/shop/flags?limit=2&cursor=a%2Bb");
         assert_eq!(request.headers()["if-match"], "\"1\",\"2\"");
         assert_eq!(request.headers()["x-request-id"], "gw-1");
+        assert_eq!(request.headers()["content-length"], "7", "whatever the caller said");
         assert_eq!(to_bytes(request.into_body(), 99).await.unwrap(), "{\"a\":1}");
         let binary =
             serde_json::json!({"body": "AP8=", "isBase64Encoded": true, "requestContext": context("x")});

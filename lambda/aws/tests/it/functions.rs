@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use flagstone_bundle::manifest::{Manifest, Stream, UnverifiedManifest};
 use flagstone_cloud::bridge::Bridge;
 use flagstone_cloud::lambda::service::InvokeApi;
-use flagstone_cloud::lambda::{Function, Outcome, Setup};
+use flagstone_cloud::lambda::{Function, MAX_EVENT_BYTES, Outcome, Setup};
 use flagstone_cloud::minio::CREDENTIALS;
 use flagstone_cloud::proxy::{Fault, Proxy, Rule};
 use flagstone_cloud::secrets::Secrets;
@@ -343,4 +343,24 @@ async fn connections_that_died_during_a_freeze_are_made_anew() {
     assert_eq!(state, "announced");
     assert_eq!(cloud.announced_seq().await, seq);
     assert_eq!((cloud.admin.starts(), cloud.publish.starts()), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs servers: cargo xtask test servers"]
+async fn a_request_is_taken_up_to_lambdas_limit() {
+    let cloud = Cloud::new(Duration::from_secs(30)).await;
+    let path = format!("{PRODUCTION}/lists/beta");
+    let frame = request("PUT", &path, "").to_string().len();
+    // In an event the end of a line is two bytes.
+    let keys =
+        |size: usize| -> String { (0..size / 102).map(|n| format!("{n:08}{}\n", "k".repeat(92))).collect() };
+    let mut event = request("PUT", &path, "");
+    event["headers"]["content-type"] = json!("text/plain");
+    let frame = frame.max(event.to_string().len());
+    let body = keys(MAX_EVENT_BYTES - frame);
+    event["body"] = json!(body);
+    let size = event.to_string().len();
+    assert!(size <= MAX_EVENT_BYTES && size > MAX_EVENT_BYTES - 200, "{size}");
+    let answer = invoke(&cloud.admin, &event).await.unwrap();
+    assert!([200, 201].contains(&answer["statusCode"].as_u64().unwrap()), "{answer:.500}");
 }
