@@ -12,6 +12,9 @@
 
 mod conformance;
 mod events;
+mod faults;
 mod functions;
 mod race;
+mod records;
+mod secret;
 mod world;

@@ -82,6 +82,18 @@ impl World {
         world
     }
 
+    pub(crate) fn tables_port(&self) -> u16 {
+        self.servers.tables.port()
+    }
+
+    pub(crate) fn minio_port(&self) -> u16 {
+        self.servers.minio.port()
+    }
+
+    pub(crate) fn minio_url(&self) -> String {
+        self.servers.minio.url()
+    }
+
     pub(crate) fn public_name(&self) -> String {
         format!("{}-public", self.name)
     }
