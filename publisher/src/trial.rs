@@ -29,6 +29,7 @@ use flagstone_model::key::{EnvironmentId, KeyError, ProjectId, ViewId};
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
+use crate::control::ControlError;
 use crate::publication::{Claim, PublicationError, Publications};
 use crate::store::{Etag, Expect, ObjectPath, ObjectStore, PutIf, PutNew, StoreError};
 
@@ -149,9 +150,15 @@ pub enum TrialError {
     /// The publication items did not do their part.
     #[error(transparent)]
     Publication(#[from] PublicationError),
+    /// The state of the project could not be read.
+    #[error(transparent)]
+    Log(Box<ControlError>),
     /// The project has an environment of the reserved id.
-    #[error("the environment `{RESERVED}` is where a trial would write: archive it first")]
+    #[error("the project has an environment `{RESERVED}`, where a trial would write")]
     Taken,
+    /// Whoever publishes here is elsewhere, and cannot be asked for a trial.
+    #[error("the publisher is elsewhere, and cannot be asked to try its stores")]
+    Elsewhere,
     /// The system gave no randomness for a name.
     #[error("the system gave no randomness")]
     Random,
@@ -162,11 +169,13 @@ pub enum TrialError {
 
 impl TrialError {
     /// The stable code of this error.
-    pub const fn code(&self) -> &'static str {
+    pub fn code(&self) -> &'static str {
         match self {
+            Self::Log(error) => error.code(),
             Self::Store(error) => error.code(),
             Self::Publication(error) => error.code(),
             Self::Taken => "trial-place-taken",
+            Self::Elsewhere => "trial-elsewhere",
             Self::Random => "no-randomness",
             Self::Stopped => "stopped",
         }

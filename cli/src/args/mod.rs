@@ -34,7 +34,7 @@ pub(crate) use token::{
 pub(crate) use views::{AttributeSet, AttributeUnset, AttributeVerb, ViewDelete, ViewSet, ViewVerb};
 
 pub(crate) use explain::{AuditUser, Explain};
-pub(crate) use operator::{Completions, Doctor, KeysShow, KeysVerb, Login, Logout};
+pub(crate) use operator::{Completions, Doctor, DoctorStore, DoctorVerb, KeysShow, KeysVerb, Login, Logout};
 pub(crate) use plans::{Apply, Export, Import, Plan, Restore};
 pub(crate) use schedule::{Schedule, ScheduleClear, SchedulePause, ScheduleSet, ScheduleVerb, Step, Where};
 pub(crate) use serve::{Init, Serve};
@@ -407,11 +407,11 @@ mod tests {
     fn leaves(command: &clap::Command, above: &str, found: &mut Vec<(String, clap::Command)>) {
         for verb in command.get_subcommands().filter(|verb| verb.get_name() != "help") {
             let path = format!("{above} {}", verb.get_name());
-            if verb.has_subcommands() {
-                leaves(verb, &path, found);
-            } else {
-                found.push((path, verb.clone()));
+            // One that takes arguments of its own is a verb too.
+            if !verb.has_subcommands() || verb.is_args_conflicts_with_subcommands_set() {
+                found.push((path.clone(), verb.clone()));
             }
+            leaves(verb, &path, found);
         }
     }
 

@@ -42,15 +42,38 @@ Examples:
   flagstone doctor                                  the server you are logged in to
   flagstone doctor --data /var/lib/flagstone        a data directory too
   flagstone doctor \"$CONNECTION\"                    and a stream, as an SDK sees it
+  flagstone doctor store                            whether the server's stores can be trusted
 
 Each line is ok, warn, or fail, and says what to do. The exit status is 1 if a line is fail.")]
+#[command(args_conflicts_with_subcommands = true, subcommand_value_name = "WHAT")]
 pub(crate) struct Doctor {
+    #[command(subcommand)]
+    pub(crate) only: Option<DoctorVerb>,
     /// Connection strings of streams to fetch and verify; FLAGSTONE_SDK_KEY opens closed ones.
     #[arg(value_name = "CONNECTION")]
     pub(crate) connections: Vec<String>,
     /// Checks this data directory too [env: FLAGSTONE_DATA].
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) api: ApiArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DoctorVerb {
+    /// Lets writers race for the server's stores, and says whether these keep to their conditions.
+    Store(DoctorStore),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  flagstone doctor store
+
+It takes an admin's token. 32 writers race for one object, which no reader is served, and for one claim.
+A store that lets more than one win loses changes without a word: publish nothing to it.
+The exit status is 1 if a line is fail.")]
+pub(crate) struct DoctorStore {
     #[command(flatten)]
     pub(crate) api: ApiArgs,
 }

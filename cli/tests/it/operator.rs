@@ -126,6 +126,18 @@ fn a_doctor_finds_a_healthy_server_healthy() {
 }
 
 #[test]
+fn a_doctor_finds_that_the_stores_of_a_data_directory_can_be_trusted() {
+    let directory = tempfile::tempdir().unwrap();
+    init(directory.path(), &["production"]);
+    let served = Served::start(directory.path(), &[]);
+    let told = ran(&mut served.verb(&["--json", "doctor", "store"]), "");
+    assert_eq!(told.code, 0, "{}{}", told.out, told.err);
+    let told = told.json();
+    let fair = ["create", "replace", "stale", "claim"].map(|race| (race.to_owned(), "ok".to_owned()));
+    assert_eq!((at(&told, &["ok"]).as_bool(), levels(&told)), (Some(true), fair.to_vec()));
+}
+
+#[test]
 fn a_doctor_says_what_is_wrong_and_what_to_do() {
     let home = tempfile::tempdir().unwrap();
     let told = ran(&mut user(home.path(), &["--json", "doctor"]), "");

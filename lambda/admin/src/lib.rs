@@ -85,8 +85,8 @@ use metrics::Metrics;
 use problem::Problem;
 use record::Recorder;
 use routes::{
-    changes, environments, erase, evaluate, experiments, explain, flags, history, keys, lists, log, preview,
-    publication, segments, targeting, tokens, views,
+    changes, doctor, environments, erase, evaluate, experiments, explain, flags, history, keys, lists, log,
+    preview, publication, segments, targeting, tokens, views,
 };
 
 /// Largest body of a request, in bytes.
@@ -225,6 +225,7 @@ fn table() -> Routes {
         (p("/log"), get(log::list)),
         (p("/erase"), post(erase::erase)),
         (p("/changes"), post(changes::make)),
+        (p("/doctor"), post(doctor::try_stores)),
         (e("/restore"), post(changes::restore)),
         (p("/access"), get(routes::access::list)),
         (p("/tokens"), get(tokens::list).post(tokens::create)),

@@ -30,6 +30,7 @@ const FRAGMENTS: &[(&str, &str)] = &[
     ("publication.json", include_str!("../openapi/publication.json")),
     ("log.json", include_str!("../openapi/log.json")),
     ("erase.json", include_str!("../openapi/erase.json")),
+    ("doctor.json", include_str!("../openapi/doctor.json")),
     ("changes.json", include_str!("../openapi/changes.json")),
     ("tokens.json", include_str!("../openapi/tokens.json")),
     ("keys.json", include_str!("../openapi/keys.json")),

@@ -47,6 +47,7 @@ pub const RIGHTS: &[Right] = &[
     right("GET", "P/log", Viewer, Project),
     right("GET", "P/access", Admin, Project),
     right("POST", "P/erase", Admin, Project),
+    right("POST", "P/doctor", Admin, Project),
     right("GET", "P/tokens", Admin, Named),
     right("POST", "P/tokens", Admin, Named),
     right("GET", "P/tokens/self", Viewer, Shared),

@@ -16,6 +16,7 @@ use crate::log::{Actor, ActorKind, Entity as LogEntity};
 use crate::publish::{Lost, Progress, PublicationState, PublishError, Publishing, Standing};
 use crate::state::State;
 use crate::state::change::{self, Edit, Precondition, Refusal};
+use crate::trial::{self, Trial, TrialError};
 use crate::view::ClientSalt;
 
 /// How long a write waits for its announcement (FORMAT T-4.6).
@@ -225,6 +226,19 @@ impl ControlPlane {
             return Err(Refusal::no_view(&state, stream.view.as_str()).into());
         }
         Ok(state.seq())
+    }
+
+    /// Lets writers race for the stores that the publisher writes, to learn whether they keep to their conditions.
+    ///
+    /// # Errors
+    ///
+    /// [`TrialError::Taken`] if the project has an environment where the trial would write, and those of the stores.
+    pub async fn try_stores(&self) -> Result<Trial, TrialError> {
+        let state = self.state().await.map_err(|error| TrialError::Log(Box::new(error)))?;
+        if state.environment(trial::RESERVED).is_some() {
+            return Err(TrialError::Taken);
+        }
+        self.inner.publishing.try_stores(self.project()).await
     }
 
     async fn complete_log(&self) {

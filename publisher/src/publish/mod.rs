@@ -214,6 +214,11 @@ impl Publisher {
         self.inner.watch.tell(observer)
     }
 
+    /// The stores that it writes.
+    fn stores(&self) -> (Arc<dyn ObjectStore>, Arc<dyn Publications>) {
+        (Arc::clone(&self.inner.store), Arc::clone(&self.inner.publications))
+    }
+
     /// Whom the work is told to.
     pub(crate) fn watch(&self) -> &Watch {
         &self.inner.watch

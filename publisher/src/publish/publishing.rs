@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use flagstone_bundle::manifest::{LogHead, Stream};
+use flagstone_model::key::ProjectId;
 
 use super::{Lost, Progress, PublishError, Publisher};
+use crate::trial::{self, Trial, TrialError};
 
 /// How a stream stands: why it is not announced as it was written, if it is not.
 #[derive(Debug, Default)]
@@ -46,6 +48,15 @@ pub trait Publishing: Send + Sync {
 
     /// Goes on from what `lost` says; [`PublishError::Contended`] if that is not how the stream stands any more.
     async fn adopt(&self, stream: &Stream, lost: &Lost, covered: LogHead) -> Result<(), PublishError>;
+
+    /// Lets writers race for the stores that this publisher writes ([`trial::run`]).
+    ///
+    /// # Errors
+    ///
+    /// [`TrialError::Elsewhere`] of a publisher that cannot be asked for it.
+    async fn try_stores(&self, _project: &ProjectId) -> Result<Trial, TrialError> {
+        Err(TrialError::Elsewhere)
+    }
 }
 
 #[async_trait]
@@ -77,5 +88,10 @@ impl Publishing for Publisher {
 
     async fn adopt(&self, stream: &Stream, lost: &Lost, covered: LogHead) -> Result<(), PublishError> {
         Self::adopt(self, stream, lost, covered).await
+    }
+
+    async fn try_stores(&self, project: &ProjectId) -> Result<Trial, TrialError> {
+        let (store, items) = self.stores();
+        trial::run(store, items, project).await
     }
 }

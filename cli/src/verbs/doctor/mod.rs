@@ -2,6 +2,7 @@
 
 mod local;
 mod remote;
+mod store;
 
 use core::fmt::Display;
 use std::path::PathBuf;
@@ -9,7 +10,7 @@ use std::process::ExitCode;
 
 use flagstone_model::json::Json;
 
-use crate::args::Doctor;
+use crate::args::{Doctor, DoctorVerb};
 use crate::failure::Failure;
 use crate::progress::Progress;
 use crate::screen::{Paint, Screen};
@@ -77,6 +78,11 @@ impl Checks {
 pub(super) fn run(args: &Doctor, surroundings: &Surroundings, screen: &Screen) -> Result<ExitCode, Failure> {
     let progress = Progress::start(screen.shows_progress(), "looking");
     let mut checks = Checks::default();
+    if let Some(DoctorVerb::Store(args)) = &args.only {
+        block_on(store::look(args, surroundings, &mut checks))?;
+        drop(progress);
+        return tell(&checks, screen);
+    }
     let data = args.data.clone().or_else(|| surroundings.setting("FLAGSTONE_DATA").map(PathBuf::from));
     if let Some(data) = &data {
         block_on(async {
@@ -98,12 +104,17 @@ pub(super) fn run(args: &Doctor, surroundings: &Surroundings, screen: &Screen) -
         }
     }
     drop(progress);
-    tell(&checks, screen)?;
+    tell(&checks, screen)
+}
+
+/// Tells what was looked at, and whether nothing of it failed.
+fn tell(checks: &Checks, screen: &Screen) -> Result<ExitCode, Failure> {
     let failed = checks.0.iter().any(|check| check.level == Level::Fail);
+    show(checks, screen)?;
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-fn tell(checks: &Checks, screen: &Screen) -> Result<(), Failure> {
+fn show(checks: &Checks, screen: &Screen) -> Result<(), Failure> {
     if screen.is_json() {
         let ok = checks.0.iter().all(|check| check.level != Level::Fail);
         let checks = checks.0.iter().map(|check| {

@@ -15,6 +15,7 @@ use crate::{Service, answer, percent};
 
 pub(crate) mod access;
 pub(crate) mod changes;
+pub(crate) mod doctor;
 pub(crate) mod environments;
 pub(crate) mod erase;
 pub(crate) mod evaluate;

@@ -12,6 +12,7 @@ mod canary;
 mod cdn;
 mod conditions;
 mod contract;
+mod doctor;
 mod erase;
 mod experiments;
 mod explain;
