@@ -42,6 +42,14 @@ pub enum CloudError {
         /// What is wrong with it.
         what: &'static str,
     },
+    /// Something that was waited for did not happen.
+    #[error("there was not {what}: {said}")]
+    Unfinished {
+        /// What was waited for.
+        what: String,
+        /// What happened instead.
+        said: String,
+    },
     /// A file or a socket could not be used.
     #[error("could not {action}")]
     Io {
@@ -60,6 +68,7 @@ impl CloudError {
             Self::Failed { .. } => "tool-failed",
             Self::Silent { .. } => "server-silent",
             Self::Altered { .. } => "download-altered",
+            Self::Unfinished { .. } => "not-done",
             Self::Io { .. } => "cloud-io",
         }
     }

@@ -33,7 +33,8 @@ pub(crate) fn check(tree: &Tree) -> Result<Outcome> {
     })
 }
 
-fn missing() -> Vec<&'static str> {
+/// The packages that are not installed.
+pub(crate) fn missing() -> Vec<&'static str> {
     let lacks = |files: &&[&str]| !files.iter().any(|file| Path::new(file).exists());
     let missing = PACKAGES.into_iter().filter(|(_, files)| lacks(files)).map(|(package, _)| package);
     missing.chain((!has_node()).then_some("nodejs")).collect()

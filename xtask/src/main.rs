@@ -10,6 +10,7 @@
 
 mod cdn;
 mod clauses;
+mod cloud;
 mod committed;
 mod coverage;
 mod deny;
@@ -34,11 +35,13 @@ use steps::{Outcome, STEPS, Step, Tree};
 
 const USAGE: &str = "usage: cargo xtask test [--install] [STEP]...
        cargo xtask lambda
+       cargo xtask cloud [--story]
        cargo xtask steps
 
   test       runs every step, or only those named
   --install  installs the system packages that the steps need, first (docs/CI.md)
   lambda     builds the functions for AWS Lambda (docs/LAMBDA.md)
+  cloud      starts Flagstone on AWS parts on this machine and stays up; or tells its story
   steps      lists the steps";
 
 fn main() -> ExitCode {
@@ -64,6 +67,7 @@ fn run(arguments: &[String]) -> Result<bool> {
             }
             Ok(true)
         }
+        "cloud" => cloud::run(&tree(false)?, rest),
         "lambda" if rest.is_empty() => lambda::build(&workspace_root()?).map(|()| true),
         "help" | "--help" | "-h" => {
             println!("{USAGE}");
@@ -82,11 +86,15 @@ fn test(arguments: &[String]) -> Result<bool> {
     if let Some(unknown) = names.iter().find(|name| STEPS.iter().all(|step| step.name != name.as_str())) {
         bail!("no step `{unknown}`; `cargo xtask steps` lists them");
     }
-    let ci = std::env::var("CI").is_ok_and(|value| value == "true");
-    let tree = Tree { root: workspace_root()?, ci, installs: ci || !options.is_empty() };
+    let tree = tree(!options.is_empty())?;
     let wanted = |step: &&Step| names.is_empty() || names.iter().any(|name| name.as_str() == step.name);
     let outcomes: Vec<_> = STEPS.iter().filter(wanted).map(|step| (step.name, timed(step, &tree))).collect();
     Ok(summary(&outcomes))
+}
+
+fn tree(installs: bool) -> Result<Tree> {
+    let ci = std::env::var("CI").is_ok_and(|value| value == "true");
+    Ok(Tree { root: workspace_root()?, ci, installs: ci || installs })
 }
 
 /// Runs one step and prints how it ended and how long it took.

@@ -35,7 +35,8 @@ pub(crate) fn check(tree: &Tree) -> Result<Outcome> {
     })
 }
 
-fn missing() -> Vec<&'static str> {
+/// The packages that are not installed.
+pub(crate) fn missing() -> Vec<&'static str> {
     PACKAGES.into_iter().filter(|(program, _)| !is_there(program)).map(|(_, package)| package).collect()
 }
 

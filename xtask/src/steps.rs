@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::{cdn, clauses, committed, coverage, deny, dependencies, differential, fuzz, ran, servers};
+use crate::{cdn, clauses, cloud, committed, coverage, deny, dependencies, differential, fuzz, ran, servers};
 
 /// One check of the whole project.
 pub(crate) struct Step {
@@ -65,6 +65,7 @@ pub(crate) const STEPS: &[Step] = &[
         what: "the AWS adapters conform on DynamoDB Local, dynoxide, and MinIO",
         run: servers::check,
     },
+    Step { name: "cloud", what: "the story on AWS parts, and what it costs", run: cloud::check },
     Step { name: "cdn", what: "nginx, Varnish, and CloudFront's function answer one table", run: cdn::check },
     Step { name: "fuzz", what: "the fuzz targets build with a nightly compiler", run: fuzz::build },
     Step {

@@ -8,6 +8,7 @@
 )]
 
 mod cache;
+mod cost;
 mod edges;
 mod lambda;
 mod process;

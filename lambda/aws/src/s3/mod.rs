@@ -14,6 +14,7 @@ use crate::fault::At;
 
 mod private;
 mod public;
+mod published;
 
 pub use private::PrivateBucket;
 pub use public::PublicBucket;

@@ -21,7 +21,7 @@ const TRIES: u32 = 8;
 /// A write whose answer was lost is sent again, and meets itself: it is told as [`PutNew::Exists`] or [`PutIf::Lost`],
 /// and who asked for it looks at what is there.
 #[derive(Debug, Clone)]
-pub struct PublicBucket(Bucket);
+pub struct PublicBucket(pub(super) Bucket);
 
 impl PublicBucket {
     /// The bucket of this name.

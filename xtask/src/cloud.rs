@@ -1,0 +1,54 @@
+//! The cloud on this machine: `cargo xtask cloud`, and its story as a step.
+
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::steps::{Outcome, Tree, succeed};
+use crate::{cdn, packages, servers};
+
+/// With this status the command says that a program is missing.
+const MISSING: i32 = 3;
+
+/// Stays up for a person, or tells the story to one.
+pub(crate) fn run(tree: &Tree, arguments: &[String]) -> Result<bool> {
+    let command = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => "up",
+        ["--story"] => "story",
+        _ => bail!("cargo xtask cloud takes nothing, or --story"),
+    };
+    Ok(cloud(tree, command)?.status().context("starting the cloud")?.success())
+}
+
+/// Tells the story, as a check.
+pub(crate) fn check(tree: &Tree) -> Result<Outcome> {
+    packages::needing(tree, missing, || {
+        let ended = cloud(tree, "story")?.status().context("starting the cloud")?;
+        match ended.code() {
+            Some(0) => Ok(Outcome::Passed),
+            Some(MISSING) if !tree.ci => Ok(Outcome::Skipped("a program is missing, see above".to_owned())),
+            _ => bail!("the story ended with {ended}"),
+        }
+    })
+}
+
+/// The command, beside the programs that it starts.
+fn cloud(tree: &Tree, command: &str) -> Result<Command> {
+    let mut programs = tree.cargo(&["build", "--bins", "--example", "provision"]);
+    programs.args([
+        "--package",
+        "flagstone-cli",
+        "--package",
+        "flagstone-aws",
+        "--package",
+        "flagstone-cloud",
+    ]);
+    succeed(programs)?;
+    let mut cloud = Command::new(tree.target_folder()?.join("debug/flagstone-cloud"));
+    cloud.current_dir(&tree.root).arg(command);
+    Ok(cloud)
+}
+
+fn missing() -> Vec<&'static str> {
+    servers::missing().into_iter().chain(cdn::missing()).collect()
+}
