@@ -6,11 +6,12 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::steps::{output, succeed};
+use crate::packages;
+use crate::steps::{Outcome, Tree, output, succeed};
 
 /// The packages, at the versions that were tried.
 const PACKAGES: [&str; 2] = ["cargo-lambda==1.9.2", "ziglang==0.17.1"];
@@ -24,6 +25,18 @@ const GLIBC: (u32, u32) = (2, 34);
 const MAX_ZIP_BYTES: u64 = 8 * 1_000 * 1_000;
 /// The functions.
 const FUNCTIONS: [&str; 2] = ["admin", "publish"];
+
+/// Builds both functions, as a check: fails if one would not start on Lambda, or has grown too large.
+pub(crate) fn check(tree: &Tree) -> Result<Outcome> {
+    packages::needing(tree, missing, || build(&tree.root).map(|()| Outcome::Passed))
+}
+
+/// The packages that are not installed.
+fn missing() -> Vec<&'static str> {
+    let mut pip = Command::new("python3");
+    pip.args(["-m", "pip", "--version"]).stdout(Stdio::null()).stderr(Stdio::null());
+    if pip.status().is_ok_and(|status| status.success()) { Vec::new() } else { vec!["python3-pip"] }
+}
 
 /// Builds both functions, and looks at what came out.
 pub(crate) fn build(root: &Path) -> Result<()> {

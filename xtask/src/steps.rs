@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::{cdn, clauses, cloud, committed, coverage, deny, dependencies, differential, fuzz, ran, servers};
+use crate::{cdn, clauses, cloud, committed, coverage, deny, dependencies, differential, fuzz, lambda, ran, servers};
 
 /// One check of the whole project.
 pub(crate) struct Step {
@@ -67,6 +67,11 @@ pub(crate) const STEPS: &[Step] = &[
     },
     Step { name: "cloud", what: "the story on AWS parts, and what it costs", run: cloud::check },
     Step { name: "cdn", what: "nginx, Varnish, and CloudFront's function answer one table", run: cdn::check },
+    Step {
+        name: "lambda",
+        what: "the functions start on Amazon Linux 2023 and are small, as built for AWS Lambda",
+        run: lambda::check,
+    },
     Step { name: "fuzz", what: "the fuzz targets build with a nightly compiler", run: fuzz::build },
     Step {
         name: "coverage",
