@@ -52,6 +52,11 @@ impl Misconfiguration {
         }
     }
 
+    /// The one that has this stable code.
+    pub fn of_code(code: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|what| what.code() == code)
+    }
+
     /// What it is and what to do, without the name of anything.
     pub const fn advice(self) -> &'static str {
         match self {

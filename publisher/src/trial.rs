@@ -31,6 +31,7 @@ use tokio::task::JoinSet;
 
 use crate::control::ControlError;
 use crate::publication::{Claim, PublicationError, Publications};
+use crate::publish::PublishError;
 use crate::store::{Etag, Expect, ObjectPath, ObjectStore, PutIf, PutNew, StoreError};
 
 /// How many writers race for one place.
@@ -57,6 +58,9 @@ pub enum Course {
 }
 
 impl Course {
+    /// All of them, in the order in which they are run.
+    pub const ALL: [Self; 4] = [Self::Create, Self::Replace, Self::Stale, Self::Claim];
+
     /// The word in an answer.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -88,6 +92,9 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Fair, Self::Unclear, Self::Ignored];
+
     /// The word in an answer.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -156,9 +163,9 @@ pub enum TrialError {
     /// The project has an environment of the reserved id.
     #[error("the project has an environment `{RESERVED}`, where a trial would write")]
     Taken,
-    /// Whoever publishes here is elsewhere, and cannot be asked for a trial.
-    #[error("the publisher is elsewhere, and cannot be asked to try its stores")]
-    Elsewhere,
+    /// The publisher is elsewhere, and could not be asked or could not do it.
+    #[error(transparent)]
+    Publisher(#[from] PublishError),
     /// The system gave no randomness for a name.
     #[error("the system gave no randomness")]
     Random,
@@ -175,7 +182,7 @@ impl TrialError {
             Self::Store(error) => error.code(),
             Self::Publication(error) => error.code(),
             Self::Taken => "trial-place-taken",
-            Self::Elsewhere => "trial-elsewhere",
+            Self::Publisher(error) => error.code(),
             Self::Random => "no-randomness",
             Self::Stopped => "stopped",
         }

@@ -5,7 +5,9 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::{cdn, clauses, cloud, committed, coverage, deny, dependencies, differential, fuzz, lambda, ran, servers};
+use crate::{
+    cdn, clauses, cloud, committed, coverage, deny, dependencies, differential, fuzz, lambda, ran, servers,
+};
 
 /// One check of the whole project.
 pub(crate) struct Step {

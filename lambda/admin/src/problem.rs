@@ -342,7 +342,6 @@ fn title(code: &str) -> &'static str {
         "too-many-keys" => "two SDK keys are the most",
         "too-many-tokens" => "too many tokens",
         "unauthenticated" => "not authenticated",
-        "trial-elsewhere" => "another program publishes here",
         "trial-place-taken" => "something stands where a trial would write",
         "unknown-time-zone" => "no such time zone",
         "unsupported-media-type" => "not JSON",

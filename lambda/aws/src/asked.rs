@@ -8,6 +8,7 @@ use flagstone_bundle::manifest::{LogHead, Stream};
 use flagstone_model::digest::Digest;
 use flagstone_model::key::{EnvironmentId, ProjectId, ViewId};
 use flagstone_publisher::publish::{Lost, Progress, PublicationState, PublishError, Standing};
+use flagstone_publisher::trial::{Course, Race, Trial, Verdict};
 use serde::{Deserialize, Serialize};
 
 /// An event of the publish function.
@@ -28,6 +29,8 @@ pub(crate) enum Asked {
     Lost { stream: StreamWire },
     /// Adopt what is announced.
     Adopt { stream: StreamWire, lost: LostWire, covered: HeadWire },
+    /// Try the stores.
+    Try,
 }
 
 /// What became of it.
@@ -75,6 +78,18 @@ pub(crate) struct LostWire {
 pub(crate) struct HeadWire {
     seq: u64,
     hash: DigestWire,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct TrialWire {
+    races: Vec<RaceWire>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct RaceWire {
+    race: String,
+    won: usize,
+    verdict: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -178,6 +193,36 @@ impl From<StandingWire> for Standing {
     }
 }
 
+impl From<Trial> for TrialWire {
+    fn from(Trial { races }: Trial) -> Self {
+        let wire = |Race { course, won, verdict }| RaceWire {
+            race: Course::as_str(course).to_owned(),
+            won,
+            verdict: Verdict::as_str(verdict).to_owned(),
+        };
+        Self { races: races.into_iter().map(wire).collect() }
+    }
+}
+
+impl TrialWire {
+    /// The trial, unless a later release has told of something that this one does not know.
+    pub(crate) fn read(self) -> Option<Trial> {
+        let read = |RaceWire { race, won, verdict }: RaceWire| {
+            let course = Course::ALL.into_iter().find(|course| course.as_str() == race)?;
+            let verdict = Verdict::ALL.into_iter().find(|known| known.as_str() == verdict)?;
+            Some(Race { course, won, verdict })
+        };
+        Some(Trial { races: self.races.into_iter().map(read).collect::<Option<_>>()? })
+    }
+}
+
+impl ErrorWire {
+    /// An error that names no numbers.
+    pub(crate) fn plain(code: &str, detail: impl ToString) -> Self {
+        Self { code: code.to_owned(), detail: detail.to_string(), figures: BTreeMap::new() }
+    }
+}
+
 impl From<&PublishError> for ErrorWire {
     fn from(error: &PublishError) -> Self {
         let figures: &[(&str, u64)] = match error {
@@ -220,6 +265,14 @@ impl From<ErrorWire> for PublishError {
             "nothing-to-adopt" => Some(Self::NothingToAdopt),
             "contended" => Some(Self::Contended),
             "publication-timeout" => Some(Self::TimedOut),
+            "publisher-unavailable"
+            | "signer-unavailable"
+            | "storage-busy"
+            | "storage-unavailable"
+            | "store-busy"
+            | "store-unavailable" => {
+                Some(Self::Unavailable { source: format!("{} ({})", error.detail, error.code).into() })
+            }
             _ => None,
         };
         found.unwrap_or(Self::Failed { code: error.code, detail: error.detail })

@@ -6,6 +6,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use flagstone_publisher::keys::SignError;
+use flagstone_publisher::publish::PublishError;
 use flagstone_publisher::storage::{Misconfiguration, StorageError};
 use flagstone_publisher::store::StoreError;
 
@@ -35,7 +36,9 @@ fn classify(code: Option<&str>, status: Option<u16>, message: Option<&str>) -> F
         | "PermanentRedirect"
         | "TemporaryRedirect" => Misconfiguration::Region,
         "RequestExpired" | "RequestInTheFuture" | "RequestTimeTooSkewed" => Misconfiguration::Clock,
-        "InvalidSignatureException" | "SignatureDoesNotMatch" if says(message, "signature expired") => {
+        "InvalidSignatureException" | "SignatureDoesNotMatch"
+            if says(message, "signature expired") || says(message, "signature not yet current") =>
+        {
             Misconfiguration::Clock
         }
         "ExpiredToken"
@@ -139,6 +142,17 @@ impl From<At> for StoreError {
     }
 }
 
+impl From<At> for PublishError {
+    fn from(at: At) -> Self {
+        match at.fault {
+            Fault::Misconfigured(what) => {
+                Self::Failed { code: what.code().to_owned(), detail: at.to_string() }
+            }
+            Fault::Throttled | Fault::Unavailable => Self::Unavailable { source: Box::new(at) },
+        }
+    }
+}
+
 impl From<At> for SignError {
     fn from(at: At) -> Self {
         match at.fault {
@@ -166,6 +180,12 @@ mod tests {
                 "InvalidSignatureException",
                 400,
                 "Signature expired: 20261122T000000Z is now earlier",
+                wrong(Clock),
+            ),
+            (
+                "InvalidSignatureException",
+                400,
+                "Signature not yet current: 20261122T010000Z is still later",
                 wrong(Clock),
             ),
             ("InvalidSignatureException", 400, "The request signature we calculated", wrong(Credentials)),

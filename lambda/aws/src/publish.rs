@@ -5,18 +5,19 @@
 //! there (FORMAT T-4.5).
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use flagstone_bundle::manifest::Stream;
 use flagstone_bundle::root::Root;
 use flagstone_publisher::control::{ControlError, ControlPlane, Ports};
-use flagstone_publisher::keys::{publish_root, root_path};
+use flagstone_publisher::keys::publish_root;
 use flagstone_publisher::publish::{Options, PublishError};
 use flagstone_publisher::store::ObjectStore;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::asked::{Answer, Asked, ErrorWire, LostWire, ProgressWire, StandingWire};
+use crate::asked::{Answer, Asked, ErrorWire, LostWire, ProgressWire, StandingWire, TrialWire};
 use crate::failure::Failure;
 
 /// How long before its deadline an invocation gives up what it does, so that it can still answer.
@@ -30,6 +31,8 @@ pub struct PublishFunction {
     control: ControlPlane,
     store: Arc<dyn ObjectStore>,
     root: Root,
+    /// Whether the bucket was found as it must be.
+    is_inspected: Arc<AtomicBool>,
 }
 
 impl PublishFunction {
@@ -37,7 +40,7 @@ impl PublishFunction {
     pub fn new(root: Root, ports: Ports, options: Options) -> Self {
         let store = Arc::clone(&ports.store);
         let control = ControlPlane::new(root.project().clone(), root.clone(), ports, options);
-        Self { control, store, root }
+        Self { control, store, root, is_inspected: Arc::default() }
     }
 
     /// Does what an event asks for, with that much time until Lambda ends the process.
@@ -49,18 +52,17 @@ impl PublishFunction {
     pub async fn handle(&self, event: &str, left: Duration) -> Result<Value, Failure> {
         let asked = asked(event)?;
         let left = left.saturating_sub(RESERVE);
-        if let Asked::Sweep { stream: None } = asked {
-            let swept = within(left, self.sweep()).await.unwrap_or_else(|| Err(Failure::sweep_given_up()));
-            return swept.map(|()| answered(&Answer::Done(())));
+        let is_whole_sweep = matches!(asked, Asked::Sweep { stream: None });
+        match within(left, self.one(asked, left)).await {
+            Some(Ok(answer)) => Ok(answer),
+            Some(Err(ErrorWire { code, detail, .. })) if is_whole_sweep => Err(Failure { code, detail }),
+            None if is_whole_sweep => Err(Failure::sweep_given_up()),
+            Some(Err(error)) => Ok(answered(&Answer::<()>::Error(error))),
+            None => Ok(answered(&Answer::<()>::Error((&PublishError::TimedOut).into()))),
         }
-        Ok(match within(left, self.one(asked, left)).await {
-            Some(Ok(answer)) => answer,
-            Some(Err(error)) => answered(&Answer::<()>::Error(error)),
-            None => answered(&Answer::<()>::Error((&PublishError::TimedOut).into())),
-        })
     }
 
-    /// What concerns one stream.
+    /// Does one thing.
     async fn one(&self, asked: Asked, left: Duration) -> Result<Value, ErrorWire> {
         let publishing = self.control.publishing();
         let told = |error: PublishError| {
@@ -80,7 +82,10 @@ impl PublishFunction {
                 let stream = self.known(&stream.0).await?;
                 done::<ProgressWire>(publishing.sweep(stream).await.map_err(told)?)
             }
-            Asked::Sweep { stream: None } => answered(&Answer::Done(())),
+            Asked::Sweep { stream: None } => {
+                self.sweep().await?;
+                answered(&Answer::Done(()))
+            }
             Asked::Standing { stream } => {
                 let stream = self.known(&stream.0).await?;
                 done::<StandingWire>(publishing.standing(stream).await.map_err(told)?)
@@ -98,6 +103,13 @@ impl PublishFunction {
                 publishing.adopt(stream, &lost.into(), covered.into()).await.map_err(told)?;
                 answered(&Answer::Done(()))
             }
+            Asked::Try => {
+                let tried = self.control.try_stores().await;
+                done::<TrialWire>(tried.map_err(|error| {
+                    tracing::error!(code = error.code(), %error, "the stores are not tried");
+                    ErrorWire::plain(error.code(), &error)
+                })?)
+            }
         })
     }
 
@@ -112,34 +124,39 @@ impl PublishFunction {
         }
     }
 
-    /// The root document is where clients find it, and every stream is as it should be.
-    async fn sweep(&self) -> Result<(), Failure> {
-        let rooted = self.put_root().await;
-        let swept = self.control.sweep_streams().await;
-        let swept =
-            swept.map_err(|error| Failure { code: error.code().to_owned(), detail: error.to_string() });
-        rooted.and(swept)
+    /// The bucket is as it must be, the root document where clients find it, and every stream as it should be. What is
+    /// wrong with one of them holds up none of the others.
+    async fn sweep(&self) -> Result<(), ErrorWire> {
+        let (inspected, rooted, swept) =
+            tokio::join!(self.inspect_bucket(), self.put_root(), self.control.sweep_streams());
+        inspected.and(rooted).and(swept.map_err(|error| ErrorWire::plain(error.code(), &error)))
     }
 
-    async fn put_root(&self) -> Result<(), Failure> {
-        let put = async {
-            let path = root_path(self.root.project(), self.root.number())?;
-            if self.store.head(&path).await?.is_none() {
-                publish_root(&self.root, &*self.store).await?;
-            }
-            Ok::<_, flagstone_publisher::keys::KeysError>(())
-        };
-        put.await.map_err(|error| {
+    /// Asks until it was once found as it must be: who turns versioning off later is not waited for.
+    async fn inspect_bucket(&self) -> Result<(), ErrorWire> {
+        if self.is_inspected.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        self.store.inspect().await.map_err(|error| {
+            tracing::error!(code = error.code(), %error, "the public bucket is not as it must be");
+            ErrorWire::plain(error.code(), &error)
+        })?;
+        self.is_inspected.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Puts the root document where clients find it, unless these very bytes are there.
+    async fn put_root(&self) -> Result<(), ErrorWire> {
+        publish_root(&self.root, &*self.store).await.map_err(|error| {
             tracing::error!(code = error.code(), %error, "the root document is not where clients find it");
-            Failure { code: error.code().to_owned(), detail: error.to_string() }
+            ErrorWire::plain(error.code(), &error)
         })
     }
 }
 
 impl From<&ControlError> for ErrorWire {
     fn from(error: &ControlError) -> Self {
-        let figures = std::collections::BTreeMap::new();
-        Self { code: error.code().to_owned(), detail: error.to_string(), figures }
+        Self::plain(error.code(), error)
     }
 }
 

@@ -11,12 +11,15 @@ use aws_sdk_lambda::types::InvocationType;
 use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
 use flagstone_bundle::manifest::{LogHead, Stream};
+use flagstone_model::key::ProjectId;
 use flagstone_publisher::publication::Publications;
 use flagstone_publisher::publish::{Lost, Progress, PublishError, Publishing, Standing};
+use flagstone_publisher::trial::{Trial, TrialError};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::asked::{Answer, Asked, ProgressWire, StandingWire, StreamWire};
+use crate::asked::{Answer, Asked, LostWire, ProgressWire, StandingWire, StreamWire, TrialWire};
+use crate::fault::At;
 
 /// How long an answer is waited for that somebody asks for who is not waiting for an announcement.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -68,9 +71,9 @@ impl RemotePublisher {
         let request = self.client.invoke().function_name(&*self.function).payload(Blob::new(payload));
         let invoked = tokio::time::timeout(patience, request.send()).await;
         let invoked = invoked.map_err(|_| unavailable("no answer in time"))?.map_err(|error| {
-            let code = error.code().unwrap_or("no answer").to_owned();
-            tracing::warn!(code, error = %DisplayErrorContext(&error), "the publish function could not be invoked");
-            unavailable(format!("the publish function could not be invoked: {code}"))
+            let at = At::of("invoke", format!("the function `{}`", self.function), &error);
+            tracing::warn!(error = %DisplayErrorContext(&error), "the publish function could not be invoked");
+            PublishError::from(at)
         })?;
         let payload = invoked.payload().map(AsRef::as_ref).unwrap_or_default();
         if invoked.function_error().is_some() {
@@ -145,13 +148,18 @@ impl Publishing for RemotePublisher {
 
     async fn lost(&self, stream: &Stream) -> Result<Lost, PublishError> {
         let asked = Asked::Lost { stream: StreamWire(stream.clone()) };
-        self.ask::<crate::asked::LostWire>(&asked, PATIENCE).await.map(Into::into)
+        self.ask::<LostWire>(&asked, PATIENCE).await.map(Into::into)
     }
 
     async fn adopt(&self, stream: &Stream, lost: &Lost, covered: LogHead) -> Result<(), PublishError> {
         let (lost, covered) = (lost.clone().into(), covered.into());
         let asked = Asked::Adopt { stream: StreamWire(stream.clone()), lost, covered };
         self.ask(&asked, PATIENCE).await
+    }
+
+    async fn try_stores(&self, _: &ProjectId) -> Result<Trial, TrialError> {
+        let tried: TrialWire = self.ask(&Asked::Try, PATIENCE).await?;
+        Ok(tried.read().ok_or_else(|| unavailable("the publish function is of a later release"))?)
     }
 }
 

@@ -7,6 +7,7 @@ use flagstone_model::key::ListKey;
 use crate::author::Problem;
 use crate::build::BuildError;
 use crate::checkpoint::CheckpointError;
+use crate::keys::SignError;
 use crate::log::{HeaderError, LogError, MAX_DATA_BYTES, MAX_HEADER_BYTES, SealError};
 use crate::publication::PublicationError;
 use crate::publish::PublishError;
@@ -229,6 +230,11 @@ impl ControlError {
                 PublishError::Contended
                 | PublishError::TimedOut
                 | PublishError::Unavailable { .. }
+                | PublishError::Sign(SignError::Unavailable { .. })
+                | PublishError::Log(LogError::Storage(StorageError::Busy | StorageError::Unavailable { .. }))
+                | PublishError::Publication(PublicationError::Storage(
+                    StorageError::Busy | StorageError::Unavailable { .. },
+                ))
                 | PublishError::Store(StoreError::Busy { .. } | StoreError::Unavailable { .. }),
             ) => Kind::Busy { retry_after_s: 1 },
             Self::Publish(error) if error.is_for_operators() => Kind::Conflict,

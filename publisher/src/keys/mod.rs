@@ -152,12 +152,12 @@ impl Keys {
 pub async fn publish_root(root: &Root, store: &dyn ObjectStore) -> Result<(), KeysError> {
     let path = root_path(root.project(), root.number())?;
     for _ in 0..TRIES {
-        if store.put_new(&path, root.file()).await? == PutNew::Created {
-            return Ok(());
-        }
         let (bytes, etag) = match store.get(&path).await {
             Ok(Some(Object { bytes, etag })) => (bytes, etag),
-            Ok(None) => continue,
+            Ok(None) => match store.put_new(&path, root.file()).await? {
+                PutNew::Created => return Ok(()),
+                PutNew::Exists { .. } => continue,
+            },
             // Too large for a root document, whatever it says.
             Err(StoreError::TooLarge { .. }) => match store.head(&path).await? {
                 Some(head) => (Vec::new(), head.etag),

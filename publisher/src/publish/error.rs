@@ -116,7 +116,7 @@ pub enum PublishError {
 
 impl PublishError {
     /// The stable code of this error.
-    pub const fn code(&self) -> &'static str {
+    pub fn code(&self) -> &'static str {
         match self {
             Self::Refused(refusal) => refusal.code(),
             Self::Source(error) => error.code(),
@@ -135,14 +135,15 @@ impl PublishError {
             Self::OlderBuilder { .. } => "builder-older",
             Self::NothingToAdopt => "nothing-to-adopt",
             Self::Unavailable { .. } => "publisher-unavailable",
-            Self::Failed { .. } => "publisher-failed",
+            Self::Failed { .. } => self.misconfiguration().map_or("publisher-failed", Misconfiguration::code),
             Self::Stopped => "stopped",
         }
     }
 
     /// What is wrong with how a service is set up, if that is it.
-    pub const fn misconfiguration(&self) -> Option<Misconfiguration> {
+    pub fn misconfiguration(&self) -> Option<Misconfiguration> {
         match self {
+            Self::Failed { code, .. } => Misconfiguration::of_code(code),
             Self::Store(StoreError::Misconfigured { what, .. })
             | Self::Sign(SignError::Misconfigured { what, .. })
             | Self::Log(LogError::Storage(StorageError::Misconfigured { what, .. }))

@@ -50,13 +50,7 @@ pub trait Publishing: Send + Sync {
     async fn adopt(&self, stream: &Stream, lost: &Lost, covered: LogHead) -> Result<(), PublishError>;
 
     /// Lets writers race for the stores that this publisher writes ([`trial::run`]).
-    ///
-    /// # Errors
-    ///
-    /// [`TrialError::Elsewhere`] of a publisher that cannot be asked for it.
-    async fn try_stores(&self, _project: &ProjectId) -> Result<Trial, TrialError> {
-        Err(TrialError::Elsewhere)
-    }
+    async fn try_stores(&self, project: &ProjectId) -> Result<Trial, TrialError>;
 }
 
 #[async_trait]

@@ -15,6 +15,7 @@ use flagstone_publisher::log::{Appended, ChangeLog, Entry, Head, LogError};
 use flagstone_publisher::publication::MemoryPublications;
 use flagstone_publisher::publish::{Lost, Options, Progress, PublishError, Publishing, Standing};
 use flagstone_publisher::storage::StorageError;
+use flagstone_publisher::trial::{Trial, TrialError};
 
 use super::control::{Bench, request};
 use super::project::{flag, json, production};
@@ -64,6 +65,10 @@ impl Publishing for Elsewhere {
 
     async fn adopt(&self, stream: &Stream, lost: &Lost, covered: LogHead) -> Result<(), PublishError> {
         self.reach(stream).await?.adopt(stream, lost, covered).await
+    }
+
+    async fn try_stores(&self, project: &ProjectId) -> Result<Trial, TrialError> {
+        self.reach(&stream()).await?.try_stores(project).await
     }
 }
 

@@ -48,7 +48,8 @@ fn problem(error: TrialError) -> Problem {
         TrialError::Log(error) => Problem::from(*error),
         TrialError::Store(error) => Problem::from(ControlError::from(PublishError::from(error))),
         TrialError::Publication(error) => Problem::from(ControlError::from(error)),
-        TrialError::Taken | TrialError::Elsewhere => Problem::new(StatusCode::CONFLICT, error.code(), &error),
+        TrialError::Publisher(error) => Problem::from(ControlError::from(error)),
+        TrialError::Taken => Problem::new(StatusCode::CONFLICT, error.code(), &error),
         _ => Problem::internal(),
     }
 }

@@ -12,7 +12,7 @@ use flagstone_model::key::{EnvironmentId, ProjectId};
 use flagstone_publisher::access::{Access, AccessLog, AccessRow, Bounds, REPEATS_MS};
 use flagstone_publisher::storage::StorageError;
 
-use super::{DynamoStore, Item, Key, is_conditional, number, number_of, text, text_of};
+use super::{DynamoStore, Item, Key, number, number_of, text, text_of};
 use crate::fault::At;
 
 /// How many uses the item at 0 knows before those that are over are taken out of it.
@@ -76,13 +76,8 @@ fn read_row(item: &Item) -> Option<AccessRow> {
 impl DynamoStore {
     /// Finds the row of a use: that which it repeats, or a new one.
     async fn place_of(&self, project: &ProjectId, access: &Access) -> Result<Place, StorageError> {
-        let [pk, sk] = key(project, 0);
         let update = self
-            .client
-            .update_item()
-            .table_name(&*self.table)
-            .key("pk", pk)
-            .key("sk", sk)
+            .update(key(project, 0))
             .expression_attribute_values(":one", number(1))
             .expression_attribute_values(":anonymous", number(i64::from(access.principal.is_none())))
             .return_values(ReturnValue::AllNew)
@@ -137,7 +132,6 @@ impl DynamoStore {
         place: &Place,
         access: &Access,
     ) -> Result<(), StorageError> {
-        let [pk, sk] = key(project, place.row);
         let environment = access.environment.as_ref().map(EnvironmentId::as_str);
         let members = [
             ("first_ms", Some(number(place.first_ms))),
@@ -152,7 +146,7 @@ impl DynamoStore {
             ("request_id", Some(text(&*access.request_id))),
             ("seq", access.seq.map(number)),
         ];
-        let mut update = self.client.update_item().table_name(&*self.table).key("pk", pk).key("sk", sk);
+        let mut update = self.update(key(project, place.row));
         let (mut set, mut remove) = (Vec::new(), Vec::new());
         for (name, value) in members {
             update = update.expression_attribute_names(format!("#{name}"), name);
@@ -200,12 +194,7 @@ impl DynamoStore {
         if gone.0 == 0 {
             return Ok(());
         }
-        let [pk, sk] = key(project, 0);
-        self.client
-            .update_item()
-            .table_name(&*self.table)
-            .key("pk", pk)
-            .key("sk", sk)
+        self.update(key(project, 0))
             .update_expression("SET anonymous_from = :from ADD row_count :rows, anonymous_count :anonymous")
             .expression_attribute_values(":from", number(gone.2))
             .expression_attribute_values(":rows", number(-i128::from(gone.0)))
@@ -283,8 +272,7 @@ impl DynamoStore {
         if over.is_empty() {
             return Ok(());
         }
-        let [pk, sk] = key(project, 0);
-        let mut update = self.client.update_item().table_name(&*self.table).key("pk", pk).key("sk", sk);
+        let mut update = self.update(key(project, 0));
         let (mut names, mut same) = (Vec::new(), Vec::new());
         for (place, (began, name)) in over {
             names.push(format!("{BEGAN}{name}, {ROW}{name}"));
@@ -292,11 +280,7 @@ impl DynamoStore {
             update = update.expression_attribute_values(format!(":v{place}"), number(began));
         }
         let update = update.update_expression(format!("REMOVE {}", names.join(", ")));
-        match update.condition_expression(same.join(" AND ")).send().await {
-            Ok(_) => Ok(()),
-            Err(error) if is_conditional(&error) => Ok(()),
-            Err(error) => Err(At::of("write to", self.place(), &error).into()),
-        }
+        self.changed(update.condition_expression(same.join(" AND "))).await.map(drop)
     }
 
     /// Rows with a higher number than `after`, as far as one answer goes.

@@ -15,8 +15,7 @@ use flagstone_publisher::checkpoint::{CheckpointError, Checkpoints, Mark};
 use flagstone_publisher::log::Head;
 use flagstone_publisher::storage::StorageError;
 
-use super::{DynamoStore, Item, Key, bytes, bytes_of, is_conditional, number, number_of, text, text_of};
-use crate::fault::At;
+use super::{DynamoStore, Item, Key, bytes, bytes_of, number, number_of, text, text_of};
 use crate::pause;
 
 /// How often a change of the item is tried while others change it.
@@ -81,13 +80,8 @@ impl DynamoStore {
 
     /// Changes the item, if nobody has changed it since.
     async fn write_marks(&self, project: &ProjectId, marks: &Marks) -> Result<bool, CheckpointError> {
-        let [pk, sk] = key(project);
-        let written = self
-            .client
-            .update_item()
-            .table_name(&*self.table)
-            .key("pk", pk)
-            .key("sk", sk)
+        let update = self
+            .update(key(project))
             .update_expression("SET edits = :next, pointer = :pointer, marks = :marks")
             .condition_expression("attribute_not_exists(edits) OR edits = :edits")
             .expression_attribute_values(":edits", number(marks.edits))
@@ -96,14 +90,8 @@ impl DynamoStore {
             .expression_attribute_values(
                 ":marks",
                 AttributeValue::L(marks.by_seq.values().map(write_mark).collect()),
-            )
-            .send()
-            .await;
-        match written {
-            Ok(_) => Ok(true),
-            Err(error) if is_conditional(&error) => Ok(false),
-            Err(error) => Err(StorageError::from(At::of("write to", self.place(), &error)).into()),
-        }
+            );
+        Ok(self.changed(update).await?)
     }
 
     /// Changes the marks as `change` says, as often as others are faster; `false` if it changes nothing.

@@ -11,7 +11,7 @@ use flagstone_publisher::log::{
 };
 use flagstone_publisher::storage::StorageError;
 
-use super::{DynamoStore, Item, Key, bytes, bytes_of, is_conditional, number, number_of, text, text_of};
+use super::{DynamoStore, Item, Key, bytes, bytes_of, number, number_of, text, text_of};
 use crate::fault::At;
 
 /// Most data of an entry that stands in its item, in bytes; more lies in the private bucket (FORMAT T-4.1). An item
@@ -186,22 +186,13 @@ impl ChangeLog for DynamoStore {
     }
 
     async fn erase(&self, project: &ProjectId, seq: u64) -> Result<(), LogError> {
-        let [pk, sk] = key(project, seq);
-        let removed = self
-            .client
-            .update_item()
-            .table_name(&*self.table)
-            .key("pk", pk)
-            .key("sk", sk)
+        let erasure = self
+            .update(key(project, seq))
             .update_expression("REMOVE salt, #data, far")
             .expression_attribute_names("#data", "data")
-            .condition_expression("attribute_exists(pk)")
-            .send()
-            .await;
-        match removed {
-            Ok(_) => {}
-            Err(error) if is_conditional(&error) => return Ok(()),
-            Err(error) => return Err(StorageError::from(At::of("erase from", self.place(), &error)).into()),
+            .condition_expression("attribute_exists(pk)");
+        if !self.changed(erasure).await? {
+            return Ok(());
         }
         // Behind the item, so that no reader meets a half of it; an erasure that was cut off here is done once more.
         Ok(self.large.forget_data(project, seq).await?)

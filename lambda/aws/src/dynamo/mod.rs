@@ -19,6 +19,7 @@ use std::sync::Arc;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
@@ -67,6 +68,20 @@ impl DynamoStore {
             .await
             .map_err(|error| At::of("read", self.place(), &error))?;
         Ok(found.item)
+    }
+
+    /// The change of one item, to be said.
+    fn update(&self, [pk, sk]: Key) -> UpdateItemFluentBuilder {
+        self.client.update_item().table_name(&*self.table).key("pk", pk).key("sk", sk)
+    }
+
+    /// Sends a change; `false` if its condition did not hold.
+    async fn changed(&self, update: UpdateItemFluentBuilder) -> Result<bool, StorageError> {
+        match update.send().await {
+            Ok(_) => Ok(true),
+            Err(error) if is_conditional(&error) => Ok(false),
+            Err(error) => Err(At::of("write to", self.place(), &error).into()),
+        }
     }
 }
 

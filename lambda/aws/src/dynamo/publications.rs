@@ -2,14 +2,13 @@
 
 use async_trait::async_trait;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
-use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
 use flagstone_bundle::manifest::{LogHead, Stream};
 use flagstone_model::digest::Digest;
 use flagstone_publisher::publication::{Claim, Lease, Publication, PublicationError, Publications};
 use flagstone_publisher::storage::StorageError;
 
-use super::{DynamoStore, Item, Key, bytes, bytes_of, is_conditional, number, number_of, text, text_of};
+use super::{DynamoStore, Item, Key, bytes, bytes_of, number, number_of, text, text_of};
 use crate::fault::At;
 
 fn key(stream: &Stream) -> Key {
@@ -50,20 +49,6 @@ fn read_item(stream: &Stream, item: &Item) -> Result<Publication, PublicationErr
 }
 
 impl DynamoStore {
-    fn update(&self, stream: &Stream) -> UpdateItemFluentBuilder {
-        let [pk, sk] = key(stream);
-        self.client.update_item().table_name(&*self.table).key("pk", pk).key("sk", sk)
-    }
-
-    /// Sends an update; `false` if its condition did not hold.
-    async fn changed(&self, update: UpdateItemFluentBuilder) -> Result<bool, PublicationError> {
-        match update.send().await {
-            Ok(_) => Ok(true),
-            Err(error) if is_conditional(&error) => Ok(false),
-            Err(error) => Err(StorageError::from(At::of("write to", self.place(), &error)).into()),
-        }
-    }
-
     async fn replace(
         &self,
         stream: &Stream,
@@ -80,7 +65,7 @@ impl DynamoStore {
             "serial = :expected"
         };
         let mut update = self
-            .update(stream)
+            .update(key(stream))
             .update_expression(
                 "SET serial = :serial, claim = :claim, covered_seq = :covered, covered_hash = :hash",
             )
@@ -105,11 +90,11 @@ impl DynamoStore {
 
     async fn raise(&self, stream: &Stream, name: &str, to: u64) -> Result<(), PublicationError> {
         let update = self
-            .update(stream)
+            .update(key(stream))
             .update_expression(format!("SET {name} = :to"))
             .condition_expression(format!("attribute_not_exists({name}) OR {name} < :to"))
             .expression_attribute_values(":to", number(to));
-        self.changed(update).await.map(drop)
+        Ok(self.changed(update).await.map(drop)?)
     }
 }
 
@@ -143,7 +128,7 @@ impl Publications for DynamoStore {
 
     async fn cover(&self, stream: &Stream, serial: u64, covered: LogHead) -> Result<bool, PublicationError> {
         let raise = self
-            .update(stream)
+            .update(key(stream))
             .update_expression("SET covered_seq = :covered, covered_hash = :hash")
             .condition_expression("serial = :serial AND covered_seq < :covered")
             .expression_attribute_values(":serial", number(serial))
@@ -167,7 +152,7 @@ impl Publications for DynamoStore {
 
     async fn lease(&self, stream: &Stream, lease: &Lease, now_ms: i64) -> Result<bool, PublicationError> {
         let update = self
-            .update(stream)
+            .update(key(stream))
             .update_expression("SET lease_holder = :holder, lease_until_ms = :until")
             .condition_expression(
                 "attribute_not_exists(lease_holder) OR lease_holder = :holder OR lease_until_ms <= :now \
@@ -177,15 +162,15 @@ impl Publications for DynamoStore {
             .expression_attribute_values(":until", number(lease.until_ms))
             .expression_attribute_values(":now", number(now_ms))
             .expression_attribute_values(":horizon", number(lease.horizon_ms(now_ms)));
-        self.changed(update).await
+        Ok(self.changed(update).await?)
     }
 
     async fn release(&self, stream: &Stream, holder: &str) -> Result<(), PublicationError> {
         let update = self
-            .update(stream)
+            .update(key(stream))
             .update_expression("REMOVE lease_holder, lease_until_ms")
             .condition_expression("lease_holder = :holder")
             .expression_attribute_values(":holder", text(holder));
-        self.changed(update).await.map(drop)
+        Ok(self.changed(update).await.map(drop)?)
     }
 }

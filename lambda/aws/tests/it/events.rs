@@ -1,8 +1,10 @@
 //! The publish function without Lambda and without servers: which events it takes, and what it answers.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use flagstone_aws::publish::{PublishFunction, RESERVE};
 use flagstone_model::json::Json;
 use flagstone_model::key::ProjectId;
@@ -14,7 +16,10 @@ use flagstone_publisher::log::{Actor, ActorKind, MemoryLog};
 use flagstone_publisher::private_object::MemoryObjects;
 use flagstone_publisher::publication::MemoryPublications;
 use flagstone_publisher::publish::Options;
-use flagstone_publisher::store::{MemoryStore, ObjectStore as _};
+use flagstone_publisher::storage::Misconfiguration;
+use flagstone_publisher::store::{
+    Expect, MemoryStore, Object, ObjectHead, ObjectPath, ObjectStore, PutIf, PutNew, StoreError,
+};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -116,6 +121,69 @@ async fn a_schedule_sweeps_everything_and_puts_the_root_where_clients_find_it() 
     bench.store.overwrite(&root, None);
     assert_eq!(bench.ask(json!({"do": "sweep"})).await, json!({"done": null}));
     assert!(bench.store.get(&root).await.unwrap().is_some(), "it was gone, and is there again");
+    for damage in [b"{}".to_vec(), bench.keys.root().file()[1..].to_vec()] {
+        bench.store.overwrite(&root, Some(damage));
+        assert_eq!(bench.ask(json!({"do": "sweep"})).await, json!({"done": null}));
+        assert_eq!(bench.store.get(&root).await.unwrap().unwrap().bytes, bench.keys.root().file());
+    }
+}
+
+#[tokio::test]
+async fn stores_are_tried_by_the_function_that_writes_them() {
+    let bench = Bench::new().await;
+    let fair = |race: &str, won: u64| json!({"race": race, "won": won, "verdict": "fair"});
+    let races = [fair("create", 1), fair("replace", 1), fair("stale", 0), fair("claim", 1)];
+    assert_eq!(bench.ask(json!({"do": "try"})).await, json!({"done": {"races": races}}));
+    bench.append(Operation::CreateEnvironment(parsed(r#"{"id":"flagstone-doctor"}"#))).await;
+    assert_eq!(bench.ask(json!({"do": "try"})).await["error"]["code"], "trial-place-taken");
+}
+
+/// A bucket that keeps versions only once somebody has turned that on.
+struct Unversioned {
+    store: Arc<MemoryStore>,
+    is_on: AtomicBool,
+}
+
+#[async_trait]
+impl ObjectStore for Unversioned {
+    async fn get(&self, path: &ObjectPath) -> Result<Option<Object>, StoreError> {
+        self.store.get(path).await
+    }
+
+    async fn head(&self, path: &ObjectPath) -> Result<Option<ObjectHead>, StoreError> {
+        self.store.head(path).await
+    }
+
+    async fn put_new(&self, path: &ObjectPath, bytes: &[u8]) -> Result<PutNew, StoreError> {
+        self.store.put_new(path, bytes).await
+    }
+
+    async fn put_if(&self, path: &ObjectPath, bytes: &[u8], expect: &Expect) -> Result<PutIf, StoreError> {
+        self.store.put_if(path, bytes, expect).await
+    }
+
+    async fn inspect(&self) -> Result<(), StoreError> {
+        if self.is_on.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+        Err(StoreError::Misconfigured { what: Misconfiguration::Unversioned, detail: "the bucket".into() })
+    }
+}
+
+#[tokio::test]
+async fn a_bucket_without_versions_fails_every_sweep_and_holds_nothing_up() {
+    let bench = Bench::new().await;
+    let store = Arc::new(Unversioned { store: bench.store.clone(), is_on: AtomicBool::new(false) });
+    let ports = Ports { store: store.clone(), ..bench.ports.clone() };
+    let function = PublishFunction::new(bench.keys.root().clone(), ports, Options::default());
+    for _ in 0..2 {
+        let failure = function.handle(r#"{"do":"sweep"}"#, LEFT).await.unwrap_err();
+        assert_eq!(failure.code, "bucket-unversioned");
+    }
+    let announced = bench.ask(json!({"do": "announced", "stream": STREAM})).await;
+    assert_eq!(announced, json!({"done": NOW_MS}), "the sweep has published all the same");
+    store.is_on.store(true, Ordering::SeqCst);
+    function.handle(r#"{"do":"sweep"}"#, LEFT).await.unwrap();
 }
 
 #[tokio::test]

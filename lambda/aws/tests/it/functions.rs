@@ -334,6 +334,41 @@ async fn a_change_is_made_though_nobody_publishes() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs servers: cargo xtask test servers"]
+async fn stores_are_tried_from_outside_by_the_function_that_writes_them() {
+    let cloud = Cloud::new(Duration::from_secs(30)).await;
+    let (status, told) = cloud.ask("POST", "/v1/projects/shop/doctor", "{}").await;
+    assert_eq!((status, &told["trusted"]), (200, &json!(true)), "{told}");
+    assert_eq!(told["races"].as_array().unwrap().len(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs servers: cargo xtask test servers"]
+async fn what_is_wrong_with_the_publishers_services_is_told_to_who_asks() {
+    let cloud = Cloud::new(Duration::from_secs(30)).await;
+    let rebuild = format!("{PRODUCTION}/publish");
+    let told = async |status: u64, code: &str| {
+        let (told_status, told) = cloud.ask("POST", &rebuild, r#"{"rebuild":true}"#).await;
+        assert_eq!((told_status, &told["code"]), (status, &json!(code)), "{told} {}", cloud.publish.said());
+        assert!(!told.to_string().contains(&cloud.world.name), "{told}");
+    };
+    for (status, said, code) in [
+        (403, "AccessDenied", "service-denied"),
+        (404, "NoSuchBucket", "service-missing"),
+        (400, "ExpiredToken", "service-credentials"),
+    ] {
+        cloud.bucket.rule(Rule::always(Fault::Error { status, code: said.to_owned() }));
+        told(503, code).await;
+        cloud.bucket.clear();
+        assert!(cloud.publish.said().contains(code), "{}", cloud.publish.said());
+    }
+    cloud.bucket.rule(Rule::always(Fault::Throttle));
+    told(503, "busy").await;
+    cloud.bucket.clear();
+    assert_eq!(cloud.ask("POST", &rebuild, r#"{"rebuild":true}"#).await.0, 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs servers: cargo xtask test servers"]
 async fn connections_that_died_during_a_freeze_are_made_anew() {
     let cloud = Cloud::new(Duration::from_secs(30)).await;
     cloud.create("a").await;

@@ -14,6 +14,7 @@ mod conformance;
 mod events;
 mod faults;
 mod functions;
+mod places;
 mod race;
 mod records;
 mod secret;

@@ -17,7 +17,8 @@ use flagstone_publisher::publication::{self, Publications as _};
 use flagstone_publisher::store::{Etag, Expect, ObjectPath, ObjectStore as _, PutIf, PutNew};
 use flagstone_publisher::trial;
 
-use crate::world::{REGION, Tables, World, make_bucket, services};
+use crate::places::{make_bucket, make_table_with};
+use crate::world::{REGION, Tables, World, services};
 
 /// More than an item's data may have.
 const LARGE: usize = 300_000;
@@ -172,13 +173,22 @@ async fn places_that_are_not_as_they_must_be_are_told_by_real_servers_too() {
     );
     assert_eq!(nowhere.inspect().await.unwrap_err().code(), "service-missing");
 
+    for tables in [Tables::Amazon, Tables::Dynoxide] {
+        let world = World::on(tables).await;
+        let other = format!("{}-other", world.name);
+        make_table_with(&world.services, &other, ["id", "number"]).await.unwrap();
+        let foreign = DynamoStore::new(world.services.dynamodb(), &other, world.private());
+        assert_eq!(foreign.head(&project()).await.unwrap_err().code(), "service-foreign");
+        assert_eq!(foreign.entry(&project(), 1).await.unwrap_err().code(), "service-foreign");
+    }
+
     let stranger = Credentials::new("stranger", "unknown".into(), None);
     let endpoints = Endpoints { s3: Some(world.minio_url()), ..Endpoints::default() };
     let stranger = PublicBucket::new(Services::new(REGION, stranger, endpoints).s3(), &world.public_name());
     assert_eq!(stranger.get(&path).await.unwrap_err().code(), "service-credentials");
 
     let plain = format!("{}-plain", world.name);
-    make_bucket(&world.services, &plain, false).await;
+    make_bucket(&world.services, &plain, false).await.unwrap();
     let plain = PublicBucket::new(world.services.s3(), &plain);
     assert_eq!(plain.inspect().await.unwrap_err().code(), "bucket-unversioned");
     world.public().inspect().await.unwrap();

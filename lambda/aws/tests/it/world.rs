@@ -3,10 +3,6 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
-use aws_sdk_dynamodb::types::{
-    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
-};
-use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
 use flagstone_aws::dynamo::DynamoStore;
 use flagstone_aws::s3::{PrivateBucket, PublicBucket};
 use flagstone_aws::services::{Credentials, Endpoints, Services};
@@ -15,6 +11,8 @@ use flagstone_cloud::minio::{self, Minio};
 use flagstone_cloud::process::Server;
 use flagstone_cloud::{dynamodb_local, dynoxide};
 use tokio::sync::Mutex;
+
+use crate::places::{make_bucket, make_table};
 
 /// The region that everything says it is in.
 pub(crate) const REGION: &str = "eu-central-1";
@@ -76,9 +74,9 @@ impl World {
         let services = services(Some(servers.tables.url()), Some(servers.minio.url()), None);
         let name = format!("flagstone-{}", NUMBER.fetch_add(1, Ordering::SeqCst));
         let world = Self { servers, services, name };
-        make_table(&world.services, &world.name).await;
-        make_bucket(&world.services, &world.name, false).await;
-        make_bucket(&world.services, &world.public_name(), true).await;
+        make_table(&world.services, &world.name).await.unwrap();
+        make_bucket(&world.services, &world.name, false).await.unwrap();
+        make_bucket(&world.services, &world.public_name(), true).await.unwrap();
         world
     }
 
@@ -108,28 +106,5 @@ impl World {
 
     pub(crate) fn records(&self) -> DynamoStore {
         DynamoStore::new(self.services.dynamodb(), &self.name, self.private())
-    }
-}
-
-pub(crate) async fn make_table(services: &Services, name: &str) {
-    let keys =
-        [("pk", KeyType::Hash, ScalarAttributeType::S), ("sk", KeyType::Range, ScalarAttributeType::N)];
-    let mut create =
-        services.dynamodb().create_table().table_name(name).billing_mode(BillingMode::PayPerRequest);
-    for (name, key, kind) in keys {
-        create = create
-            .key_schema(KeySchemaElement::builder().attribute_name(name).key_type(key).build().unwrap())
-            .attribute_definitions(
-                AttributeDefinition::builder().attribute_name(name).attribute_type(kind).build().unwrap(),
-            );
-    }
-    create.send().await.unwrap();
-}
-
-pub(crate) async fn make_bucket(services: &Services, name: &str, versioned: bool) {
-    services.s3().create_bucket().bucket(name).send().await.unwrap();
-    if versioned {
-        let on = VersioningConfiguration::builder().status(BucketVersioningStatus::Enabled).build();
-        services.s3().put_bucket_versioning().bucket(name).versioning_configuration(on).send().await.unwrap();
     }
 }
