@@ -27,8 +27,8 @@ const PACKAGES: [(&str, &[&str]); 4] = [
 /// Edges write only into folders of their own, and listen to free ports of 127.0.0.1.
 pub(crate) fn check(tree: &Tree) -> Result<Outcome> {
     packages::needing(tree, missing, || {
-        let mut tests = tree.cargo(&["test", "--package", "flagstone-cloud", "--test", "it"]);
-        tests.args(["edges::", "--", "--include-ignored"]);
+        let mut tests = Command::new(tree.integration_tests("cloud")?);
+        tests.current_dir(tree.root.join("cloud")).args(["edges::", "--include-ignored"]);
         succeed(tests)
     })
 }

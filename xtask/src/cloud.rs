@@ -10,19 +10,24 @@ use crate::{cdn, packages, servers};
 /// With this status the command says that a program is missing.
 const MISSING: i32 = 3;
 
-/// Stays up for a person, or tells the story to one.
+/// Stays up for a person, or tells the story to one. Only what that takes is built.
 pub(crate) fn run(tree: &Tree, arguments: &[String]) -> Result<bool> {
     let command = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => "up",
         ["--story"] => "story",
         _ => bail!("cargo xtask cloud takes nothing, or --story"),
     };
+    let mut programs = tree.cargo(&["build", "--bins", "--example", "provision"]);
+    let packages = ["flagstone-cli", "flagstone-aws", "flagstone-cloud"];
+    programs.args(packages.iter().flat_map(|name| ["--package", name]));
+    succeed(programs)?;
     Ok(cloud(tree, command)?.status().context("starting the cloud")?.success())
 }
 
 /// Tells the story, as a check.
 pub(crate) fn check(tree: &Tree) -> Result<Outcome> {
     packages::needing(tree, missing, || {
+        tree.built_tests()?;
         let ended = cloud(tree, "story")?.status().context("starting the cloud")?;
         match ended.code() {
             Some(0) => Ok(Outcome::Passed),
@@ -32,18 +37,8 @@ pub(crate) fn check(tree: &Tree) -> Result<Outcome> {
     })
 }
 
-/// The command, beside the programs that it starts.
+/// The command, beside the programs that it starts, all of them built before.
 fn cloud(tree: &Tree, command: &str) -> Result<Command> {
-    let mut programs = tree.cargo(&["build", "--bins", "--example", "provision"]);
-    programs.args([
-        "--package",
-        "flagstone-cli",
-        "--package",
-        "flagstone-aws",
-        "--package",
-        "flagstone-cloud",
-    ]);
-    succeed(programs)?;
     let mut cloud = Command::new(tree.target_folder()?.join("debug/flagstone-cloud"));
     cloud.current_dir(&tree.root).arg(command);
     Ok(cloud)

@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::clauses::{AREAS, promised};
 use crate::reference::{script, without_python};
-use crate::steps::{Outcome, Tree, output, succeed};
+use crate::steps::{Outcome, Tree, succeed};
 
 fn record(tree: &Tree) -> Result<PathBuf> {
     Ok(tree.target_folder()?.join("ran.txt"))
@@ -52,21 +52,13 @@ pub(crate) fn run_tests(tree: &Tree) -> Result<Outcome> {
 
 /// The area that each test binary belongs to, by the name of its file.
 fn areas_of_binaries(tree: &Tree) -> Result<BTreeMap<String, &'static str>> {
-    let built =
-        tree.cargo(&["test", "--workspace", "--no-run", "--message-format", "json-render-diagnostics"]);
     let mut areas = BTreeMap::new();
-    for line in output(built)?.lines() {
-        let message: serde_json::Value = serde_json::from_str(line).context("reading what cargo built")?;
-        let path = |member: &str| message.get(member).and_then(serde_json::Value::as_str).map(Path::new);
-        let (Some(binary), Some(manifest)) = (path("executable"), path("manifest_path")) else { continue };
-        let folder = manifest.parent().and_then(|folder| folder.strip_prefix(&tree.root).ok());
+    for built in tree.built_tests()? {
+        let folder = built.manifest.parent().and_then(|folder| folder.strip_prefix(&tree.root).ok());
         let area = AREAS.iter().find(|(_, known)| folder == Some(Path::new(known)));
-        if let (Some((area, _)), Some(name)) = (area, file_name(binary)) {
+        if let (Some((area, _)), Some(name)) = (area, file_name(&built.program)) {
             areas.insert(name, *area);
         }
-    }
-    if areas.is_empty() {
-        bail!("cargo named no test binary");
     }
     Ok(areas)
 }

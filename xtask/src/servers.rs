@@ -16,10 +16,10 @@ const MISSING: i32 = 3;
 /// Gets the servers, and runs the tests that need them.
 pub(crate) fn check(tree: &Tree) -> Result<Outcome> {
     packages::needing(tree, missing, || {
-        let mut fetch =
-            tree.cargo(&["run", "--quiet", "--package", "flagstone-cloud", "--bin", "flagstone-cloud"]);
-        let fetched =
-            fetch.args(["--", "fetch"]).stderr(Stdio::inherit()).output().context("starting cargo")?;
+        let tests = tree.integration_tests("lambda/aws")?;
+        let mut fetch = Command::new(tree.target_folder()?.join("debug/flagstone-cloud"));
+        fetch.current_dir(&tree.root).arg("fetch").stderr(Stdio::inherit());
+        let fetched = fetch.output().context("starting flagstone-cloud")?;
         let said = String::from_utf8_lossy(&fetched.stdout);
         print!("{said}");
         match fetched.status.code() {
@@ -29,8 +29,8 @@ pub(crate) fn check(tree: &Tree) -> Result<Outcome> {
             }
             _ => bail!("the servers could not be had"),
         }
-        let mut tests = tree.cargo(&["test", "--package", "flagstone-aws", "--test", "it"]);
-        tests.args(["--", "--ignored"]);
+        let mut tests = Command::new(tests);
+        tests.current_dir(tree.root.join("lambda/aws")).arg("--ignored");
         succeed(tests)
     })
 }

@@ -1,7 +1,7 @@
 //! The steps of `cargo xtask test`, in the order in which they run: the cheap ones first.
 
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -35,6 +35,16 @@ pub(crate) struct Tree {
     pub(crate) ci: bool,
     /// Whether system packages may be installed.
     pub(crate) installs: bool,
+}
+
+/// A program of tests.
+pub(crate) struct BuiltTests {
+    /// The target that it is.
+    pub(crate) name: String,
+    /// The manifest of its package.
+    pub(crate) manifest: PathBuf,
+    /// Where it lies.
+    pub(crate) program: PathBuf,
 }
 
 /// Every step.
@@ -92,6 +102,44 @@ impl Tree {
             command.arg("--locked");
         }
         command
+    }
+
+    /// Builds all that `cargo test` of the whole workspace runs and needs, the programs and examples too, and gives the
+    /// program of the integration tests of the package that lies in this folder.
+    ///
+    /// Whatever part of it a step runs: to build that part by itself would choose other features of what several
+    /// packages need, and compile all of that once more.
+    pub(crate) fn integration_tests(&self, folder: &str) -> Result<PathBuf> {
+        let manifest = self.root.join(folder).join("Cargo.toml");
+        let built =
+            self.built_tests()?.into_iter().find(|built| built.name == "it" && built.manifest == manifest);
+        built.map(|built| built.program).with_context(|| format!("{folder} has no integration tests"))
+    }
+
+    /// The test programs of the workspace, after they were built.
+    pub(crate) fn built_tests(&self) -> Result<Vec<BuiltTests>> {
+        let mut built = self.cargo(&["test", "--workspace", "--no-run"]);
+        built.args(["--message-format", "json-render-diagnostics"]).stderr(Stdio::inherit());
+        let mut programs = Vec::new();
+        for line in output(built)?.lines() {
+            let message: serde_json::Value =
+                serde_json::from_str(line).context("reading what cargo built")?;
+            let text = |pointer: &str| message.pointer(pointer).and_then(serde_json::Value::as_str);
+            let is_test = message.pointer("/profile/test").and_then(serde_json::Value::as_bool);
+            let (Some(true), Some(program)) = (is_test, text("/executable")) else { continue };
+            let (Some(manifest), Some(name)) = (text("/manifest_path"), text("/target/name")) else {
+                continue;
+            };
+            programs.push(BuiltTests {
+                name: name.to_owned(),
+                manifest: manifest.into(),
+                program: program.into(),
+            });
+        }
+        if programs.is_empty() {
+            bail!("cargo named no test program");
+        }
+        Ok(programs)
     }
 
     /// Where cargo puts what it builds.
