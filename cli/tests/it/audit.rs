@@ -155,6 +155,16 @@ fn what_is_announced_and_archived_has_to_be_what_was_claimed() {
 }
 
 #[test]
+fn a_bucket_that_has_nothing_of_a_stream_is_not_the_one() {
+    for gone in ["closed/demo/v1/e/production", "closed", ""] {
+        let directory = data();
+        std::fs::remove_dir_all(directory.path().join("bucket").join(gone)).unwrap();
+        std::fs::create_dir_all(directory.path().join("bucket")).unwrap();
+        assert_eq!(fault(directory.path()), "manifest-regressed", "without {gone}");
+    }
+}
+
+#[test]
 fn a_snapshot_that_is_gone_or_changed_is_named() {
     let directory = data();
     let objects = files(&directory.path().join("bucket/closed/demo/v1/s"));

@@ -168,7 +168,8 @@ pub async fn audit(
         let detail = format!("there is no entry of project `{project}` in the log");
         return Err(Fault { code: "project-not-found".to_owned(), detail, seq: None, object: None });
     }
-    let lists = fold(records, &project, &mut checks, &mut checkpoints).await?;
+    let (lists, state) = fold(records, &project, &mut checks, &mut checkpoints).await?;
+    checks.see_what_is_gone(&state, &bucket, &*records.publications, &project).await?;
     checkpoints.finish()?;
     let streams = checks.finish(chain.head.map_or(0, |head| head.seq))?;
     let (lists, (checkpoints, remarks)) = (lists.checked(), checkpoints.told());
@@ -190,13 +191,13 @@ pub async fn announced(
     Ok(streams.filter_map(|found| Some((found.stream, found.newest?.manifest.serial()))).collect())
 }
 
-/// Folds the log from entry 1 and lets the checks see each state.
+/// Folds the log from entry 1 and lets the checks see each state; the last one is returned.
 async fn fold(
     records: &Records,
     project: &ProjectId,
     checks: &mut Checks,
     checkpoints: &mut Kept,
-) -> Result<Lists, Fault> {
+) -> Result<(Lists, State), Fault> {
     let (mut state, mut lists) = (State::new(project.clone()), Lists::default());
     loop {
         let page: Vec<Entry> = records
@@ -205,7 +206,7 @@ async fn fold(
             .await
             .map_err(|error| Fault::new(error.code(), error))?;
         if page.is_empty() {
-            return lists.finish(records, &state).await;
+            return Ok((lists.finish(records, &state).await?, state));
         }
         for entry in &page {
             state

@@ -6,14 +6,14 @@ use flagstone_bundle::content::Content;
 use flagstone_bundle::manifest::{LogHead, Stream};
 use flagstone_model::digest::Digest;
 use flagstone_model::json::Json;
-use flagstone_model::key::ProjectId;
+use flagstone_model::key::{ProjectId, ViewId};
 
 use super::Fault;
 use super::bucket::{Announced, Bucket, Found};
 use crate::build::build;
 use crate::log::{Entity, EntityChange, Entry};
 use crate::publication::{Publication, Publications};
-use crate::publish::Options;
+use crate::publish::{Access, Options};
 use crate::state::State;
 
 /// Somebody says: the log had this hash at this seq, and the stream this content.
@@ -235,6 +235,31 @@ impl Checks {
                 }
             }
             told.anchors += 1;
+        }
+        Ok(())
+    }
+
+    /// Looks for streams of which the bucket has nothing at all, though they were announced: it is another bucket, or
+    /// everything of them was deleted.
+    pub(super) async fn see_what_is_gone(
+        &self,
+        state: &State,
+        bucket: &Bucket<'_>,
+        publications: &dyn Publications,
+        project: &ProjectId,
+    ) -> Result<(), Fault> {
+        let views = state.views();
+        let streams = state.environments().flat_map(|(environment, _)| {
+            let of = |(view, _): &(ViewId, _)| (environment.clone(), view.clone());
+            views.iter().map(of).collect::<Vec<_>>()
+        });
+        for (environment, view) in streams {
+            let stream = Stream { project: project.clone(), environment, view };
+            if self.streams.iter().any(|told| told.stream == stream) {
+                continue;
+            }
+            let item = publications.read(&stream).await.map_err(|error| Fault::new(error.code(), error))?;
+            still_announced(&item, None, bucket.newest(&stream, Access::of(&stream))).await?;
         }
         Ok(())
     }
