@@ -45,6 +45,7 @@
 //!     precondition: Precondition::Any,
 //!     confirm: false,
 //!     wait: true,
+//!     until: None,
 //! };
 //! let body = |text: &str| Json::parse(text.as_bytes()).map(Json::into_owned);
 //! control.write(Operation::CreateProject(body(r#"{"id":"shop"}"#)?), write()).await?;

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 pub enum Misconfiguration {
     /// This program may not do that.
     Denied,
-    /// The table, bucket, or secret is not there.
+    /// The table, bucket, secret, or function is not there.
     Missing,
     /// It is in another region.
     Region,
@@ -61,7 +61,9 @@ impl Misconfiguration {
     pub const fn advice(self) -> &'static str {
         match self {
             Self::Denied => "the role may not do that: look at its policy",
-            Self::Missing => "a table, bucket, or secret is not there: look at its name and its region",
+            Self::Missing => {
+                "a table, bucket, secret, or function is not there: look at its name and its region"
+            }
             Self::Region => "it is in another region than the one that is set",
             Self::Clock => "this machine's clock differs too much from the service's",
             Self::Credentials => "the credentials are not valid, or not any more",

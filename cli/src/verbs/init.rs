@@ -100,6 +100,7 @@ async fn write(host: &Host, what: String, operation: Operation) -> Result<bool, 
         precondition: Precondition::Any,
         confirm: true,
         wait: false,
+        until: None,
     };
     match host.control.write(operation, write).await {
         Ok(_) => Ok(true),

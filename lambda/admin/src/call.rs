@@ -20,7 +20,7 @@ use crate::etag::{self, EntityTags};
 use crate::percent;
 use crate::problem::{Problem, code};
 use crate::query::Query;
-use crate::{MAX_BODY_BYTES, MAX_PREVIEW_BODY_BYTES, Service};
+use crate::{MAX_BODY_BYTES, MAX_PREVIEW_BODY_BYTES, Service, Until};
 
 /// Longest idempotency key, in characters.
 const MAX_IDEMPOTENCY_KEY_CHARS: usize = 255;
@@ -289,6 +289,7 @@ impl Call {
             precondition,
             confirm,
             wait: !self.prefers_async(),
+            until: self.parts.extensions.get().map(|Until(until)| *until),
         })
     }
 

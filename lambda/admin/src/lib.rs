@@ -124,6 +124,11 @@ pub struct Options {
     pub access: Option<Arc<dyn AccessLog>>,
 }
 
+/// When a request is given up: an extension of one that has a deadline. Its caller is answered then, and nothing is
+/// appended for it any more, however long the process stands still in between.
+#[derive(Debug, Clone, Copy)]
+pub struct Until(pub tokio::time::Instant);
+
 /// Is told of the span of a request, and of its headers.
 pub type Adopt = fn(&tracing::Span, &HeaderMap);
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::Router;
 use flagstone_admin::auth::{AdminToken, Principal, ProjectTokens};
-use flagstone_admin::{Limits, MetricsAccess};
+use flagstone_admin::{Limits, MetricsAccess, Until};
 use flagstone_model::digest::Digest;
 use flagstone_model::json::Json;
 use flagstone_model::key::ProjectId;
@@ -16,11 +16,15 @@ use flagstone_publisher::control::{AppendPorts, ControlError, ControlPlane, Oper
 use flagstone_publisher::log::{Actor, ActorKind};
 use flagstone_publisher::state::change::Refusal;
 use serde_json::Value;
+use tokio::time::Instant;
 use tower::ServiceExt as _;
 
 use crate::failure::Failure;
 use crate::gateway::{Answer, Event};
 use crate::publish::{RESERVE, is_scheduled, strange, within};
+
+/// How long before a request is given up the last of its writes has ended.
+const SETTLED: Duration = Duration::from_millis(100);
 
 /// The admin function, without Lambda around it.
 #[derive(Clone)]
@@ -96,7 +100,11 @@ impl AdminFunction {
             let event: Event = serde_json::from_value(shape).map_err(|error| {
                 Failure::wrong_event(format!("the event of a request can not be read: {error}"))
             })?;
-            let request = event.into_request()?;
+            let mut request = event.into_request()?;
+            // What still runs when the answer is given is frozen, and would go on whenever the instance is used again.
+            if let Some(until) = Instant::now().checked_add(left.saturating_sub(SETTLED)) {
+                request.extensions_mut().insert(Until(until));
+            }
             let method = request.method().clone();
             let answer = async {
                 self.begin().await;
@@ -134,6 +142,7 @@ fn by_itself() -> Write {
         precondition: Precondition::Any,
         confirm: false,
         wait: false,
+        until: None,
     }
 }
 

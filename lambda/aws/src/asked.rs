@@ -218,7 +218,7 @@ impl TrialWire {
 
 impl ErrorWire {
     /// An error that names no numbers.
-    pub(crate) fn plain(code: &str, detail: impl ToString) -> Self {
+    pub(crate) fn plain(code: &str, detail: &impl ToString) -> Self {
         Self { code: code.to_owned(), detail: detail.to_string(), figures: BTreeMap::new() }
     }
 }

@@ -190,6 +190,14 @@ mod tests {
             ),
             ("InvalidSignatureException", 400, "The request signature we calculated", wrong(Credentials)),
             ("ExpiredTokenException", 400, "", wrong(Credentials)),
+            ("DecryptionFailure", 400, "", wrong(Denied)),
+            ("KMSAccessDeniedException", 502, "", wrong(Denied)),
+            (
+                "InvalidRequestException",
+                400,
+                "You can't perform this operation on the secret",
+                wrong(Missing),
+            ),
             (
                 "ValidationException",
                 400,

@@ -30,9 +30,10 @@
 //!
 //! # Invariants
 //!
-//! * A read of a record is consistent. A write is conditional, and one whose answer was lost is recognised as made.
+//! * A read of a record is consistent. A write is conditional, and one whose answer was lost is recognised as made; but
+//!   for the counts of the access log, which may count a use twice then.
 //! * Throttling is retried with full jitter, at most [`services::MAX_RETRIES`] times, and then told as *busy*.
-//! * Nothing is left to run when an invocation has answered: whatever is cut off, the next run goes on with.
+//! * Nothing is appended for an invocation that has answered, and whatever else is cut off, the next run goes on with.
 //! * No error and no log line holds a secret, or bytes that were sent or read.
 //!
 //! # What it does not do

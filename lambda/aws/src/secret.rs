@@ -2,13 +2,15 @@
 //!
 //! A secret is an Ed25519 private key as PKCS #8 in PEM, or several of them while keys change: then each signs. It is
 //! read when it is first needed, and again when it was read [`MAX_AGE_MS`] ago, so that a rotated secret is used soon
-//! and a withdrawn one no longer. While the service does not answer, what was read last goes on signing.
+//! and a withdrawn one no longer. While the service does not answer, what was read last goes on signing: nobody waits
+//! for longer than [`PATIENCE`], and only every [`RETRY_MS`].
 //!
 //! What was read is wiped from memory when its value goes. The client of the service keeps the answer for a moment in
 //! buffers of its own, which nobody wipes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_secretsmanager::Client;
@@ -26,15 +28,20 @@ use crate::fault::At;
 
 /// How long a secret is used before it is read again, in milliseconds: one minute.
 pub const MAX_AGE_MS: i64 = 60_000;
+/// How long the service is waited for while there is a key that can sign.
+pub const PATIENCE: Duration = Duration::from_secs(1);
+/// How long what was read goes on signing before a service that did not answer is asked again, in milliseconds.
+pub const RETRY_MS: i64 = 10_000;
 /// Most keys of one secret.
 pub const MAX_KEYS: usize = 4;
 /// What each key in a secret ends with.
 const END: &str = "-----END PRIVATE KEY-----";
 
-/// The keys of a secret, and when it was read.
+/// The keys of a secret, and for how long from when on they sign before the secret is read again.
 struct Held {
     keys: Arc<[SigningKey]>,
-    read_ms: i64,
+    from_ms: i64,
+    for_ms: i64,
 }
 
 /// Signs with keys from Secrets Manager: an environment's own, else those for all others.
@@ -69,29 +76,31 @@ impl SecretSigner {
         // One reads, and the others wait for what it gets.
         let mut held = self.held.lock().await;
         let now_ms = self.clock.now_ms();
-        let is_young = |held: &&Held| (0..MAX_AGE_MS).contains(&now_ms.saturating_sub(held.read_ms));
-        if let Some(held) = held.get(&scope).filter(is_young) {
-            return Ok(Arc::clone(&held.keys));
-        }
-        match self.read(name).await {
-            Ok(keys) => {
-                held.insert(scope, Held { keys: Arc::clone(&keys), read_ms: now_ms });
-                Ok(keys)
-            }
-            Err(error @ SignError::Unavailable { .. }) => {
-                let Some(held) = held.get(&scope) else { return Err(error) };
+        let is_young = |held: &Held| (0..held.for_ms).contains(&now_ms.saturating_sub(held.from_ms));
+        let read = match held.get(&scope) {
+            Some(held) if is_young(held) => return Ok(Arc::clone(&held.keys)),
+            Some(_) => tokio::time::timeout(PATIENCE, self.read(name))
+                .await
+                .unwrap_or_else(|_| Err(SignError::Unavailable { source: "no answer in time".into() })),
+            None => self.read(name).await,
+        };
+        let (keys, for_ms) = match (read, held.get(&scope)) {
+            (Ok(keys), _) => (keys, MAX_AGE_MS),
+            (Err(error @ SignError::Unavailable { .. }), Some(held)) => {
                 tracing::warn!(
                     code = error.code(),
                     error = &error as &(dyn std::error::Error + 'static),
                     "a secret could not be read again; the one that was read before signs"
                 );
-                Ok(Arc::clone(&held.keys))
+                (Arc::clone(&held.keys), RETRY_MS)
             }
-            Err(error) => {
+            (Err(error), _) => {
                 held.remove(&scope);
-                Err(error)
+                return Err(error);
             }
-        }
+        };
+        held.insert(scope, Held { keys: Arc::clone(&keys), from_ms: now_ms, for_ms });
+        Ok(keys)
     }
 
     async fn read(&self, name: &str) -> Result<Arc<[SigningKey]>, SignError> {

@@ -11,9 +11,9 @@ use std::str::FromStr as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use flagstone_admin::{Limits, Rate};
-use flagstone_bundle::root::Root;
+use flagstone_bundle::root::{Root, Scope};
 use flagstone_model::digest::Digest;
-use flagstone_model::key::ProjectId;
+use flagstone_model::key::{EnvironmentId, ProjectId};
 use flagstone_publisher::keys::root_by_itself;
 use flagstone_publisher::publish::Options;
 use http::Uri;
@@ -52,7 +52,7 @@ impl Role {
 pub type Variable = (&'static str, Option<Role>, bool, &'static str);
 
 /// Every variable of Flagstone that a function reads, in the order of docs/LAMBDA.md.
-pub const VARIABLES: [Variable; 13] = [
+pub const VARIABLES: [Variable; 14] = [
     ("FLAGSTONE_PROJECT", None, true, "the project's id"),
     ("FLAGSTONE_TABLE", None, true, "the DynamoDB table of the records"),
     ("FLAGSTONE_PRIVATE_BUCKET", None, true, "the bucket of what is too large for the table"),
@@ -72,6 +72,12 @@ pub const VARIABLES: [Variable; 13] = [
         Some(Role::Publish),
         true,
         "the secret with the manifest key, by name or ARN",
+    ),
+    (
+        "FLAGSTONE_SIGNING_SECRETS",
+        Some(Role::Publish),
+        false,
+        "ENVIRONMENT=SECRET, of each environment that has a secret of its own, with commas between",
     ),
     ("FLAGSTONE_ROOT", Some(Role::Publish), true, "the project's root document, in base64"),
     ("FLAGSTONE_HEARTBEAT_MS", Some(Role::Publish), false, "a number from 60000 to 86400000"),
@@ -181,8 +187,8 @@ pub struct PublishSettings {
     pub common: Common,
     /// The bucket that clients fetch from.
     pub bucket: String,
-    /// The secret with the manifest key.
-    pub signing_secret: String,
+    /// The secrets with manifest keys: of environments that have their own, and of all others.
+    pub signing_secrets: BTreeMap<Scope, String>,
     /// The project's newest root.
     pub root: Root,
     /// How it publishes.
@@ -224,10 +230,8 @@ impl PublishSettings {
         let mut reader = Reader::new(variables, Role::Publish);
         let common = reader.common();
         let bucket = reader.with("FLAGSTONE_BUCKET", bucket);
-        let signing_secret = reader.with("FLAGSTONE_SIGNING_SECRET", |text| {
-            is_of(text, 1..=2_048, |c| c.is_ascii_alphanumeric() || "-_:/+=.@!".contains(c))
-                .then(|| text.to_owned())
-        });
+        let of_others = reader.with("FLAGSTONE_SIGNING_SECRET", secret);
+        let of_environments = reader.with("FLAGSTONE_SIGNING_SECRETS", own_secrets);
         let root = reader.with("FLAGSTONE_ROOT", |text| root_by_itself(&BASE64.decode(text).ok()?));
         let heartbeat_ms = reader.number("FLAGSTONE_HEARTBEAT_MS", &HEARTBEAT_MS);
         let poll_ms = reader.number("FLAGSTONE_POLL_MS", &POLL_MS);
@@ -238,15 +242,31 @@ impl PublishSettings {
         let defaults = Options::default();
         let heartbeat_ms = heartbeat_ms.unwrap_or(defaults.heartbeat_ms);
         let options = Options { poll_ms, heartbeat_ms, ..defaults };
-        let read = common.zip(bucket).zip(signing_secret.zip(root));
-        reader.end(read.map(|((common, bucket), (signing_secret, root))| Self {
-            common,
-            bucket,
-            signing_secret,
-            root,
-            options,
+        let read = common.zip(bucket).zip(of_others.zip(root));
+        reader.end(read.map(|((common, bucket), (of_others, root))| {
+            let mut signing_secrets = of_environments.unwrap_or_default();
+            signing_secrets.insert(Scope::Others, of_others);
+            Self { common, bucket, signing_secrets, root, options }
         }))
     }
+}
+
+/// The name of a secret, or its ARN.
+fn secret(text: &str) -> Option<String> {
+    is_of(text, 1..=2_048, |c| c.is_ascii_alphanumeric() || "-_:/+=.@!".contains(c)).then(|| text.to_owned())
+}
+
+/// The secrets of environments that have their own, each environment once.
+fn own_secrets(text: &str) -> Option<BTreeMap<Scope, String>> {
+    let mut secrets = BTreeMap::new();
+    for one in text.split(',') {
+        let (environment, name) = one.split_once('=')?;
+        let environment = EnvironmentId::parse(environment).ok()?;
+        if secrets.insert(Scope::Environment(environment), secret(name)?).is_some() {
+            return None;
+        }
+    }
+    Some(secrets)
 }
 
 /// Reads one variable after the other, and gathers what is wrong.
@@ -506,6 +526,7 @@ mod tests {
             PublishSettings::read(&variables(all)).map_err(|error| error.to_string())
         };
         let own = read(&keys("shop")).unwrap();
+        assert_eq!(own.signing_secrets, BTreeMap::from([(Scope::Others, "shop/manifest-key".to_owned())]));
         assert_eq!((own.root.number(), own.root.project().as_str()), (1, "shop"));
         let prefix = "the configuration of the publish function is wrong: `FLAGSTONE_ROOT` is ";
         assert_eq!(
@@ -515,6 +536,19 @@ mod tests {
         for wrong in ["bm90aGluZw==", "no base64"] {
             let told = format!("{prefix}not the project's root document, in base64");
             assert_eq!(read(wrong).unwrap_err(), told);
+        }
+    }
+
+    #[test]
+    fn environments_may_have_secrets_of_their_own() {
+        let of = |id: &str| Scope::Environment(EnvironmentId::parse(id).unwrap());
+        let arn = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:shop/a=b-x1";
+        let told = [(of("production"), arn.to_owned()), (of("staging"), "s".to_owned())];
+        assert_eq!(own_secrets(&format!("production={arn},staging=s")), Some(BTreeMap::from(told)));
+        for wrong in
+            ["production", "=s", "production=", "Production=s", "a=s,", "a=s,a=t", "a=s b", "a=s;b=t"]
+        {
+            assert_eq!(own_secrets(wrong), None, "{wrong}");
         }
     }
 

@@ -92,6 +92,7 @@ pub fn switch(n: usize, on: bool) -> (Operation, Write) {
         precondition: Precondition::Any,
         confirm: false,
         wait: true,
+        until: None,
     };
     (Operation::Switch(production(), flag(n), on), write)
 }

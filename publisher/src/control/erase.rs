@@ -111,22 +111,20 @@ impl ControlPlane {
     }
 
     /// Does what entries say that is not done: a crash came between, or the store was busy.
+    ///
+    /// That an entry has no data does not show that the store has no copy of it, in an older page of a file or beside
+    /// a table. To erase is to do both, so each process does it once more of every entry, until it succeeds.
     pub(super) async fn finish_erasures(&self) -> Result<(), ControlError> {
         let state = self.state().await?;
         let (log, checked) = (self.inner.folded.log(), self.inner.erased_through());
-        let mut last = None;
         for (erased, by) in state.erasures().filter(|(_, by)| *by > checked) {
             let is_there = log.entry(self.project(), erased).await?.is_some_and(|entry| entry.data.is_some());
             if is_there && let Some(entry) = log.entry(self.project(), by).await? {
                 tracing::warn!(seq = erased, by, "an erasure that was cut off is finished");
                 self.finish(&entry).await?;
+            } else {
+                log.erase(self.project(), erased).await?;
             }
-            last = Some(erased);
-        }
-        if let Some(erased) = last {
-            // That an entry has no data does not show that the store has no older copy of it. To erase is to do both,
-            // so it is done once more until it succeeds; once is enough for all of them.
-            log.erase(self.project(), erased).await?;
         }
         self.inner.erased_through_now(state.seq());
         Ok(())

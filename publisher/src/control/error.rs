@@ -67,6 +67,9 @@ pub enum ControlError {
     /// Others wrote all the time.
     #[error("too many changes at once; try again")]
     Contended,
+    /// It took too long: nobody waits for it any more. It may have been done.
+    #[error("it took too long and was given up; it may have been done")]
+    Late,
     /// No randomness for ids.
     #[error("the system gave no randomness")]
     Random,
@@ -166,6 +169,7 @@ impl ControlError {
             Self::Checkpoint(error) => error.code(),
             Self::TooLarge => "too-large",
             Self::Contended => "busy",
+            Self::Late => "late",
             Self::Random => "no-randomness",
             Self::AtInFuture => "at-in-future",
             Self::SeqBeyondHead { .. } => "seq-beyond-head",
@@ -221,6 +225,7 @@ impl ControlError {
             Self::TooLarge => Kind::TooLarge,
             // Any other fault of a store stays until somebody mends it.
             Self::Contended
+            | Self::Late
             | Self::Storage(StorageError::Busy | StorageError::Unavailable { .. })
             | Self::Log(LogError::Storage(StorageError::Busy | StorageError::Unavailable { .. }))
             | Self::Publication(PublicationError::Storage(

@@ -1,5 +1,6 @@
 //! Publishing what was written.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use flagstone_bundle::manifest::{LogHead, Stream};
 use flagstone_model::json::Json;
 use flagstone_model::key::EnvironmentId;
 use tokio::task::JoinSet;
+use tracing::Instrument as _;
 
 use super::error::ControlError;
 use super::write::{Published, Write};
@@ -151,12 +153,17 @@ impl ControlPlane {
         if !left_out.is_empty() {
             members.push(("left_out", left_out.iter().map(|key| Json::from(key.to_string())).collect()));
         }
-        let Standing { withheld, alarm } = self.inner.publishing.standing(stream).await?;
+        // That the publisher cannot say it is told in its place: somebody asks because something is wrong.
+        let unknown = |error| Standing { withheld: BTreeSet::new(), alarm: Some(error) };
+        let Standing { withheld, alarm } =
+            self.inner.publishing.standing(stream).await.unwrap_or_else(unknown);
         if !withheld.is_empty() {
             members.push(("withheld", withheld.into_iter().map(Json::from).collect()));
         }
         if let Some(alarm) = alarm {
-            let alarm = [("code", Json::from(alarm.code())), ("detail", Json::from(alarm.to_string()))];
+            // What an operator's service is called is for the log.
+            let detail = alarm.misconfiguration().map_or_else(|| alarm.to_string(), |what| what.to_string());
+            let alarm = [("code", Json::from(alarm.code())), ("detail", Json::from(detail))];
             members.push(("alarm", Json::object(alarm)));
         }
         Ok(Json::object(members))
@@ -282,25 +289,38 @@ impl ControlPlane {
         };
         let (last, first): (Vec<_>, Vec<_>) =
             environments.iter().partition(|environment| is_production(environment));
+        let mut handed_over = JoinSet::new();
         for environment in first.into_iter().chain(last) {
-            let mut views = Views::new();
+            let views = all.entry(environment.clone()).or_default();
             for stream in self.streams(&state, environment) {
                 let left = budget.saturating_sub(begun.elapsed());
-                let progress = match self.inner.publishing.publish(&stream, seq, left).await {
-                    Ok(progress) => progress.into(),
-                    Err(error) => {
-                        tracing::error!(%stream, seq, code = error.code(), %error, "a change is not yet published");
-                        let version =
-                            self.inner.publications.read(&stream).await.map_or(0, |item| item.version());
-                        let alarm = error.is_alarm().then(|| error.code());
-                        Published { version, state: PublicationState::Pending, alarm }
-                    }
-                };
-                views.insert(stream.view, progress);
+                let published = self.clone().publish_one(stream.clone(), seq, left);
+                if left.is_zero() {
+                    // Nobody waits for it, so it waits for no other one either.
+                    handed_over.spawn(async move { (stream, published.await) }.in_current_span());
+                } else {
+                    views.insert(stream.view, published.await);
+                }
             }
-            all.insert(environment.clone(), views);
+        }
+        while let Some(done) = handed_over.join_next().await {
+            let Ok((stream, published)) = done else { continue };
+            all.entry(stream.environment).or_default().insert(stream.view, published);
         }
         all
+    }
+
+    async fn publish_one(self, stream: Stream, seq: u64, budget: Duration) -> Published {
+        match self.inner.publishing.publish(&stream, seq, budget).await {
+            Ok(progress) => progress.into(),
+            Err(error) => {
+                tracing::error!(%stream, seq, code = error.code(), %error, "a change is not yet published");
+                let version = self.inner.publications.read(&stream).await.map_or(0, |item| item.version());
+                let is_standing = error.is_alarm() || error.misconfiguration().is_some();
+                let alarm = is_standing.then(|| error.code());
+                Published { version, state: PublicationState::Pending, alarm }
+            }
+        }
     }
 
     /// Gives environments that are older than public views what these are hashed with.
@@ -317,6 +337,7 @@ impl ControlPlane {
             precondition: Precondition::Any,
             confirm: false,
             wait: false,
+            until: None,
         };
         let edits = |state: &State| {
             let salt = || client_salt().ok();

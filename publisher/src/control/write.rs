@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use flagstone_model::json::Json;
 use flagstone_model::key::{EnvironmentId, FlagKey, ListKey, SegmentKey, ViewId};
+use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use super::error::{ControlError, nothing};
@@ -95,6 +96,9 @@ pub struct Write {
     pub confirm: bool,
     /// Whether to wait until the change is announced, within a budget.
     pub wait: bool,
+    /// Nothing is appended from then on, by whatever else is left to do: whoever asked has been told that it was given
+    /// up, and may have done something else since.
+    pub until: Option<Instant>,
 }
 
 /// A change that is in the log.
@@ -198,7 +202,14 @@ impl ControlPlane {
             // What can not be folded must not be written: nobody could read the log past it.
             let mut next = State::clone(&state);
             next.apply(&entry)?;
-            let put = self.put(&entry).await;
+            let put = match write.until {
+                None => self.put(&entry).await,
+                Some(until) if until <= Instant::now() => return Err(ControlError::Late),
+                Some(until) => {
+                    let put = tokio::time::timeout_at(until, self.put(&entry)).await;
+                    put.unwrap_or(Err(ControlError::Late))
+                }
+            };
             inner.watch.appended(match &put {
                 Ok(true) => Append::Written,
                 Ok(false) => Append::Lost,

@@ -88,11 +88,7 @@ impl Publications for MemoryPublications {
 
     async fn lease(&self, stream: &Stream, lease: &Lease, now_ms: i64) -> Result<bool, PublicationError> {
         Ok(self.with(stream, |item| {
-            let free = item.lease.as_ref().is_none_or(|held| {
-                held.holder == lease.holder
-                    || held.until_ms <= now_ms
-                    || held.until_ms > lease.horizon_ms(now_ms)
-            });
+            let free = item.lease.as_ref().is_none_or(|held| lease.takes_over(held, now_ms));
             if free {
                 item.lease = Some(lease.clone());
             }

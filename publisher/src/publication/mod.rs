@@ -72,6 +72,11 @@ impl Lease {
     pub const fn horizon_ms(&self, now_ms: i64) -> i64 {
         self.until_ms.saturating_add(self.until_ms.saturating_sub(now_ms))
     }
+
+    /// Whether it may take the place of one that is `held`: its holder's own, one that is over, or a void one.
+    pub fn takes_over(&self, held: &Self, now_ms: i64) -> bool {
+        held.holder == self.holder || held.until_ms <= now_ms || held.until_ms > self.horizon_ms(now_ms)
+    }
 }
 
 /// The item of one stream. The default is that of a stream never published.

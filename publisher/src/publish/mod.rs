@@ -56,6 +56,8 @@ const KEYED_LIFETIME_MS: u64 = 60 * 60 * 1_000;
 const PUBLIC_LIFETIME_MS: u64 = 24 * 60 * 60 * 1_000;
 /// How often a publisher without the lease looks whether it is done.
 const WAIT: Duration = Duration::from_millis(50);
+/// And each later time twice as long, up to this.
+const LONGEST_WAIT: Duration = Duration::from_millis(400);
 /// How long a rebuild waits until others in this process are done.
 const TURN: Duration = Duration::from_secs(10);
 /// How long a run may take before it is given up, with everything it waits for: a store that hangs does not hold its
@@ -299,7 +301,7 @@ impl Publisher {
     ) -> Result<Progress, PublishError> {
         // In this process callers take turns; those who waited mostly find that they are done. Who does not want to
         // wait still does so for a lease, in the background, so that a change just too late for the holder is taken.
-        let turn = budget.max(Duration::from_millis(self.inner.options.lease_ms.into()));
+        let turn = budget.max(self.lease_time());
         let known = self.known(stream);
         let Ok(mut known) = tokio::time::timeout(turn, known.lock()).await else {
             return self.progress(stream, seq).await;
@@ -319,25 +321,32 @@ impl Publisher {
         seq: u64,
         budget: Duration,
     ) -> Result<Progress, PublishError> {
-        let mut waited = Duration::ZERO;
+        // Whoever holds the lease is done by then, or is gone, and this one leads.
+        let budget = budget.min(self.lease_time().saturating_add(LONGEST_WAIT));
+        let (mut waited, mut wait) = (Duration::ZERO, WAIT);
         loop {
             let item = self.inner.publications.read(stream).await?;
             let progress = Progress::of(&item, seq);
             if progress.state == PublicationState::Announced {
                 return Ok(progress);
             }
-            if self.take_lease(stream).await? {
+            // A store may charge for a whole item where a condition does not hold, so no lease is tried for that is
+            // held, and nothing wanted that is.
+            if self.may_lead(&item) && self.take_lease(stream).await? {
                 let done = self.lead(stream, known).await;
                 let released = self.release(stream).await;
                 done.and(released)?;
                 return self.progress(stream, seq).await;
             }
-            self.inner.publications.want(stream, seq).await?;
+            if item.wanted_seq < seq {
+                self.inner.publications.want(stream, seq).await?;
+            }
             if waited >= budget {
                 return Ok(progress);
             }
-            tokio::time::sleep(WAIT).await;
-            waited = waited.saturating_add(WAIT);
+            tokio::time::sleep(wait).await;
+            waited = waited.saturating_add(wait);
+            wait = wait.saturating_mul(2).min(LONGEST_WAIT);
         }
     }
 
@@ -354,10 +363,25 @@ impl Publisher {
         Ok(())
     }
 
+    fn lease_time(&self) -> Duration {
+        Duration::from_millis(self.inner.options.lease_ms.into())
+    }
+
+    /// The lease that this publisher would take now.
+    fn lease(&self, now_ms: i64) -> Lease {
+        let until_ms = now_ms.saturating_add(i64::from(self.inner.options.lease_ms));
+        Lease { holder: self.inner.holder.clone(), until_ms }
+    }
+
+    /// Whether nobody else held the lease when the item was read.
+    fn may_lead(&self, item: &Publication) -> bool {
+        let now_ms = self.inner.clock.now_ms();
+        item.lease.as_ref().is_none_or(|held| self.lease(now_ms).takes_over(held, now_ms))
+    }
+
     async fn take_lease(&self, stream: &Stream) -> Result<bool, PublishError> {
         let now_ms = self.inner.clock.now_ms();
-        let until_ms = now_ms.saturating_add(i64::from(self.inner.options.lease_ms));
-        let lease = Lease { holder: self.inner.holder.clone(), until_ms };
+        let lease = self.lease(now_ms);
         Ok(self.inner.publications.lease(stream, &lease, now_ms).await?)
     }
 

@@ -1,6 +1,7 @@
 //! The control plane: from a request to an entry, a manifest, and an answer.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use flagstone_bundle::manifest::{Manifest, Stream, UnverifiedManifest};
@@ -115,6 +116,7 @@ pub(super) fn request(id: Option<&str>, bytes: &str) -> Write {
         precondition: Precondition::Any,
         confirm: false,
         wait: true,
+        until: None,
     }
 }
 
@@ -407,4 +409,22 @@ impl ReadItem for SqliteStore {
     async fn read_item(&self, stream: &Stream) -> flagstone_publisher::publication::Publication {
         Publications::read(self, stream).await.unwrap()
     }
+}
+
+#[tokio::test]
+async fn nothing_is_appended_for_a_request_that_was_given_up() {
+    let log = Arc::new(FaultyLog::default());
+    let bench = Bench::over(log.clone()).await;
+    let by = |until| Write { until: Some(until), ..request(None, "") };
+    let flag = |key: &str| Operation::CreateFlag(json(&format!(r#"{{"key":"{key}","type":"bool"}}"#)));
+    let now = tokio::time::Instant::now;
+    let late = bench.control.write(flag("a"), by(now())).await.unwrap_err();
+    assert_eq!((late.code(), late.kind()), ("late", Kind::Busy { retry_after_s: 1 }));
+    log.tell(Some(Fault::Stuck));
+    let late = bench.control.write(flag("b"), by(now() + Duration::from_millis(20))).await.unwrap_err();
+    assert_eq!(late.code(), "late");
+    assert_eq!(bench.head().await, 2);
+    // Others go on, and so does whoever asks again.
+    let written = bench.control.write(flag("b"), by(now() + Duration::from_hours(1))).await.unwrap();
+    assert_eq!(written.seq, 3);
 }

@@ -116,13 +116,15 @@ struct Eventful {
     erased_first: Mutex<Option<(ControlPlane, u64)>>,
     /// Whether the next erasure finds somebody who reads, so that the write-ahead log can not be cut.
     busy: AtomicBool,
+    /// What was to be erased, in order.
+    erased: Mutex<Vec<u64>>,
 }
 
 impl Eventful {
     fn new(bench: &Bench) -> Arc<Self> {
         let path = bench.directory.path().join("log.sqlite");
-        let (erased_first, busy) = Default::default();
-        Arc::new(Self { records: bench.records.clone(), path, erased_first, busy })
+        let (erased_first, busy, erased) = Default::default();
+        Arc::new(Self { records: bench.records.clone(), path, erased_first, busy, erased })
     }
 
     async fn start(self: &Arc<Self>, bench: &Bench) -> ControlPlane {
@@ -154,6 +156,7 @@ impl ChangeLog for Eventful {
     }
 
     async fn erase(&self, project: &ProjectId, seq: u64) -> Result<(), LogError> {
+        self.erased.lock().unwrap().push(seq);
         if !self.busy.swap(false, Ordering::SeqCst) {
             return self.records.erase(project, seq).await;
         }
@@ -174,6 +177,7 @@ fn by(actor: &str) -> Write {
         precondition: Precondition::Any,
         confirm: false,
         wait: true,
+        until: None,
     }
 }
 
@@ -378,6 +382,33 @@ async fn what_a_busy_store_kept_of_an_erasure_goes_with_a_later_sweep() {
     control.sweep().await.unwrap();
     assert!(!bench.holds(PERSON).await);
     verify_log(&*bench.records, &project(), []).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_that_starts_erases_everything_once_more() {
+    let bench = Bench::new().await;
+    let mut erased = BTreeSet::new();
+    for _ in 0..8 {
+        erased.insert(bench.target(PERSON).await);
+    }
+    bench.target("u-2").await;
+    bench.erase(entries(erased.iter().copied().filter(|seq| seq % 2 == 0))).await.unwrap();
+    bench.erase(entries(erased.iter().copied())).await.unwrap();
+    let log = Eventful::new(&bench);
+    let control = log.start(&bench).await;
+    log.busy.store(true, Ordering::SeqCst);
+    for _ in 0..3 {
+        control.sweep().await.unwrap();
+    }
+    let again = std::mem::take(&mut *log.erased.lock().unwrap());
+    let busy = again.first().copied();
+    assert_eq!(
+        again.iter().filter(|seq| Some(**seq) == busy).count(),
+        2,
+        "what failed is tried again: {again:?}"
+    );
+    assert_eq!(again.len(), erased.len() + 1, "and nothing a third time");
+    assert_eq!(again.into_iter().collect::<BTreeSet<_>>(), erased);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -17,6 +17,8 @@ pub(super) enum Fault {
     Lost,
     /// The next one is written, and its answer is lost.
     Deaf,
+    /// The next one never ends.
+    Stuck,
 }
 
 #[derive(Default)]
@@ -52,6 +54,7 @@ impl ChangeLog for FaultyLog {
                 self.log.append(entry).await?;
                 Err(gone().into())
             }
+            Some(Fault::Stuck) => std::future::pending().await,
             None => self.log.append(entry).await,
         }
     }

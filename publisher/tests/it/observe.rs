@@ -96,6 +96,7 @@ async fn add(control: &ControlPlane, operation: Operation) -> bool {
         precondition: Precondition::Any,
         confirm: false,
         wait: true,
+        until: None,
     };
     control.write(operation, write).await.is_ok()
 }

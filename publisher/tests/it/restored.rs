@@ -83,6 +83,7 @@ fn operator(request_id: Option<&str>) -> Write {
         precondition: Precondition::Any,
         confirm: false,
         wait: true,
+        until: None,
     }
 }
 

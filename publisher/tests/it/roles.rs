@@ -1,5 +1,6 @@
 //! Two roles: one appends and may not sign, the other signs and may not append (FORMAT T-4.6).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -9,10 +10,10 @@ use flagstone_bundle::manifest::{LogHead, Stream};
 use flagstone_model::key::{EnvironmentId, ProjectId, ViewId};
 use flagstone_publisher::checkpoint::MemoryCheckpoints;
 use flagstone_publisher::control::{
-    AppendPorts, ControlError, ControlPlane, Erasure, Kind, Operation, Ports, PublicationState,
+    AppendPorts, ControlError, ControlPlane, Erasure, Kind, Operation, Ports, PublicationState, Write,
 };
 use flagstone_publisher::log::{Appended, ChangeLog, Entry, Head, LogError};
-use flagstone_publisher::publication::MemoryPublications;
+use flagstone_publisher::publication::{MemoryPublications, Publications};
 use flagstone_publisher::publish::{Lost, Options, Progress, PublishError, Publishing, Standing};
 use flagstone_publisher::storage::StorageError;
 use flagstone_publisher::trial::{Trial, TrialError};
@@ -195,6 +196,79 @@ async fn a_change_is_pending_while_the_publisher_is_away_and_its_sweep_announces
     roles.elsewhere.publisher.sweep_streams().await.unwrap();
     assert!(roles.is_announced(seq).await);
     assert_eq!(roles.bench.manifest().await.version(), before + 1);
+}
+
+/// Takes what is handed over, each time after a second.
+struct Slow(Arc<dyn Publications>);
+
+#[async_trait]
+impl Publishing for Slow {
+    async fn publish(&self, stream: &Stream, seq: u64, budget: Duration) -> Result<Progress, PublishError> {
+        assert_eq!(budget, Duration::ZERO);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        Ok(Progress::of(&self.0.read(stream).await?, seq))
+    }
+
+    async fn rebuild(&self, _: &Stream) -> Result<Progress, PublishError> {
+        Err(PublishError::Contended)
+    }
+
+    async fn sweep(&self, _: &Stream) -> Result<Progress, PublishError> {
+        Err(PublishError::Contended)
+    }
+
+    async fn standing(&self, _: &Stream) -> Result<Standing, PublishError> {
+        Err(PublishError::Unavailable { source: "nobody listens".into() })
+    }
+
+    async fn announced_ms(&self, _: &Stream) -> Result<Option<i64>, PublishError> {
+        Err(PublishError::Contended)
+    }
+
+    async fn lost(&self, _: &Stream) -> Result<Lost, PublishError> {
+        Err(PublishError::Contended)
+    }
+
+    async fn adopt(&self, _: &Stream, _: &Lost, _: LogHead) -> Result<(), PublishError> {
+        Err(PublishError::Contended)
+    }
+
+    async fn try_stores(&self, _: &ProjectId) -> Result<Trial, TrialError> {
+        Err(TrialError::Taken)
+    }
+}
+
+#[tokio::test]
+async fn what_nobody_waits_for_is_handed_over_side_by_side() {
+    let bench = Bench::new().await;
+    for id in ["e-1", "e-2", "e-3", "e-4", "e-5"] {
+        bench.write(Operation::CreateEnvironment(json(&format!(r#"{{"id":"{id}"}}"#)))).await.unwrap();
+    }
+    let publications = bench.ports.publications.clone();
+    let ports = AppendPorts {
+        log: bench.log.clone(),
+        checkpoints: Arc::new(MemoryCheckpoints::new()),
+        objects: bench.objects.clone(),
+        publications: publications.clone(),
+        publishing: Arc::new(Slow(publications)),
+        clock: bench.clock.clone(),
+    };
+    let admin = ControlPlane::appending(project(), ports);
+    admin.state().await.unwrap();
+    tokio::time::pause();
+    let begun = tokio::time::Instant::now();
+    let body = json(r#"{"key":"a","type":"bool"}"#);
+    let write = Write { wait: false, ..request(None, "") };
+    let written = admin.write(Operation::CreateFlag(body), write).await.unwrap();
+    assert_eq!(
+        written.publication.values().map(BTreeMap::len).sum::<usize>(),
+        12,
+        "six environments, two views"
+    );
+    assert_eq!(begun.elapsed().as_secs(), 1, "on a clock that only waiting moves");
+    let told = admin.publication(&production()).await.unwrap();
+    let alarm = told.member("server").and_then(|server| server.member("alarm")?.member("code")?.as_str());
+    assert_eq!(alarm, Some("publisher-unavailable"), "how far it has got is told all the same");
 }
 
 #[tokio::test]

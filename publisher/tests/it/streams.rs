@@ -97,6 +97,7 @@ impl Bench {
             precondition: Precondition::Any,
             confirm: false,
             wait: true,
+            until: None,
         };
         self.control.write(operation, write).await.unwrap()
     }

@@ -50,6 +50,7 @@ pub(super) async fn write(control: &ControlPlane) -> Result<(), Failure> {
             precondition: Precondition::Any,
             confirm: true,
             wait: false,
+            until: None,
         };
         match control.write(operation, write).await {
             Ok(_) => {}

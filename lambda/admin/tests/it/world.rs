@@ -296,6 +296,7 @@ fn system() -> Write {
         precondition: Precondition::Any,
         confirm: false,
         wait: true,
+        until: None,
     }
 }
 

@@ -1,6 +1,5 @@
 //! The `bootstrap` of the publish function.
 
-use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -11,7 +10,6 @@ use flagstone_aws::secret::SecretSigner;
 use flagstone_aws::services::Services;
 use flagstone_aws::settings::{PublishSettings, Variables};
 use flagstone_aws::start;
-use flagstone_bundle::root::Scope;
 use flagstone_publisher::clock::{Clock, SystemClock};
 use flagstone_publisher::control::Ports;
 
@@ -21,20 +19,19 @@ fn main() -> ExitCode {
 }
 
 fn function(settings: PublishSettings) -> PublishFunction {
-    let PublishSettings { common, bucket, signing_secret, root, options } = settings;
+    let PublishSettings { common, bucket, signing_secrets, root, options } = settings;
     let connection = common.connection;
     let services = Services::new(&connection.region, connection.credentials, connection.endpoints);
     let large = PrivateBucket::new(services.s3(), &common.private_bucket);
     let records = Arc::new(DynamoStore::new(services.dynamodb(), &common.table, large.clone()));
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let names = BTreeMap::from([(Scope::Others, signing_secret)]);
     let ports = Ports {
         log: records.clone(),
         checkpoints: records.clone(),
         objects: Arc::new(large),
         publications: records,
         store: Arc::new(PublicBucket::new(services.s3(), &bucket)),
-        signer: Arc::new(SecretSigner::new(services.secrets(), names, Arc::clone(&clock))),
+        signer: Arc::new(SecretSigner::new(services.secrets(), signing_secrets, Arc::clone(&clock))),
         clock,
     };
     PublishFunction::new(root, ports, options)

@@ -19,6 +19,8 @@ use crate::fault::At;
 const MAX_KNOWN: usize = 32;
 /// How many it knows at all: an item holds 400 KiB, and each write pays for all of it.
 const MAX_LIVE: usize = 256;
+/// How many rows more than are to go are read at a time, if only some kinds of rows may go.
+const MAX_BETWEEN: usize = 20;
 /// Most rows that one query asks for.
 const MAX_PAGE: usize = 1_000;
 /// Before the digest of a use: the name of the time when it began, and that of its row's number.
@@ -215,7 +217,10 @@ impl DynamoStore {
     ) -> Result<(u64, u64, u64), StorageError> {
         let (mut rows, mut anonymous, mut after) = (0_u64, 0_u64, anonymous_from.unwrap_or_default());
         while rows < most {
-            let page = self.page(project, after, MAX_PAGE).await?;
+            // Every row that is read is paid for. Of those about nobody who is known, others may stand in between.
+            let wanted = usize::try_from(most.saturating_sub(rows)).unwrap_or(MAX_PAGE);
+            let between = if anonymous_from.is_some() { MAX_BETWEEN } else { 0 };
+            let page = self.page(project, after, wanted.saturating_add(between).min(MAX_PAGE)).await?;
             let Some(last) = page.last() else { break };
             let end = number_of(last, "sk").unwrap_or(u64::MAX);
             for item in page.iter().filter(|item| anonymous_from.is_none() || !item.contains_key("principal"))

@@ -32,22 +32,32 @@ impl DynamoStore {
     /// The entry of an item: what lies in the bucket is fetched.
     async fn entry_of(&self, project: &ProjectId, item: &Item) -> Result<Entry, LogError> {
         let seq = number_of(item, "sk").unwrap_or_default();
-        let owned = |name| bytes_of(item, name).map(<[u8]>::to_vec);
-        let data = match text_of(item, "far") {
-            // Lost in the bucket it is half erased, and said to be damaged.
-            Some(name) => self.large.get(name).await?,
-            None => owned("data"),
+        let Some(name) = text_of(item, "far") else {
+            return read_entry(project, seq, item, bytes_of(item, "data").map(<[u8]>::to_vec));
         };
-        let stored = StoredEntry {
-            hash: owned("hash").unwrap_or_default(),
-            header: owned("header").unwrap_or_default(),
-            salt: owned("salt"),
-            data,
-        };
-        let corrupt = |what| LogError::Corrupt { project: project.clone(), seq, what };
-        Entry::read(project, seq, stored).map_err(corrupt)
+        if let Some(data) = self.large.get(name).await? {
+            return read_entry(project, seq, item, Some(data));
+        }
+        // It was erased since the item was read; or it is lost, which is half an erasure, and said to be damage.
+        let now = self.item(key(project, seq)).await?;
+        let now = now.filter(|now| !now.contains_key("far"));
+        read_entry(project, seq, now.as_ref().unwrap_or(item), None)
     }
+}
 
+fn read_entry(project: &ProjectId, seq: u64, item: &Item, data: Option<Vec<u8>>) -> Result<Entry, LogError> {
+    let owned = |name| bytes_of(item, name).map(<[u8]>::to_vec);
+    let stored = StoredEntry {
+        hash: owned("hash").unwrap_or_default(),
+        header: owned("header").unwrap_or_default(),
+        salt: owned("salt"),
+        data,
+    };
+    let corrupt = |what| LogError::Corrupt { project: project.clone(), seq, what };
+    Entry::read(project, seq, stored).map_err(corrupt)
+}
+
+impl DynamoStore {
     /// Whether the entry before `entry` is there, and `entry` follows it. A table that was restored from a backup may
     /// end before what the caller has folded.
     async fn is_next(&self, entry: &Entry) -> Result<bool, LogError> {
@@ -194,7 +204,8 @@ impl ChangeLog for DynamoStore {
         if !self.changed(erasure).await? {
             return Ok(());
         }
-        // Behind the item, so that no reader meets a half of it; an erasure that was cut off here is done once more.
+        // Behind the item: whoever misses the data looks at the item again. An erasure that was cut off here is done
+        // once more by the sweep of a process that starts.
         Ok(self.large.forget_data(project, seq).await?)
     }
 }

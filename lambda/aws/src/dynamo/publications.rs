@@ -57,7 +57,9 @@ impl DynamoStore {
         covered: LogHead,
         condition: &str,
     ) -> Result<bool, PublicationError> {
-        let stored = claim.to_bytes();
+        // Two publishers may make equal claims of different logs: only this call knows its own by this.
+        let mut by = [0; 16];
+        getrandom::fill(&mut by).map_err(|error| StorageError::Unavailable { source: Box::new(error) })?;
         // A new item has no serial; `expected` is 0 then.
         let serial = if expected == 0 {
             "(attribute_not_exists(serial) OR serial = :expected)"
@@ -67,12 +69,13 @@ impl DynamoStore {
         let mut update = self
             .update(key(stream))
             .update_expression(
-                "SET serial = :serial, claim = :claim, covered_seq = :covered, covered_hash = :hash",
+                "SET serial = :serial, claim = :claim, claimed_by = :by, covered_seq = :covered, covered_hash = :hash",
             )
             .condition_expression(format!("{serial}{condition}"))
             .expression_attribute_values(":expected", number(expected))
             .expression_attribute_values(":serial", number(claim.serial))
-            .expression_attribute_values(":claim", bytes(stored.as_slice()))
+            .expression_attribute_values(":claim", bytes(claim.to_bytes()))
+            .expression_attribute_values(":by", bytes(by))
             .expression_attribute_values(":covered", number(covered.seq))
             .expression_attribute_values(":hash", bytes(covered.hash.as_bytes()));
         update = update.return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
@@ -80,12 +83,12 @@ impl DynamoStore {
         let Some(UpdateItemError::ConditionalCheckFailedException(failed)) = error.as_service_error() else {
             return Err(StorageError::from(At::of("claim in", self.place(), &error)).into());
         };
-        // An earlier try of this very claim may have been made, and its answer lost.
+        // An earlier try of this very call may have been made, and its answer lost.
         let found = match failed.item() {
             Some(item) => Some(item.clone()),
             None => self.item(key(stream)).await?,
         };
-        Ok(found.is_some_and(|item| bytes_of(&item, "claim") == Some(&stored)))
+        Ok(found.is_some_and(|item| bytes_of(&item, "claimed_by") == Some(&by)))
     }
 
     async fn raise(&self, stream: &Stream, name: &str, to: u64) -> Result<(), PublicationError> {

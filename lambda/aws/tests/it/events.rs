@@ -77,6 +77,7 @@ impl Bench {
             precondition: Precondition::Any,
             confirm: false,
             wait: false,
+            until: None,
         };
         control.write(operation, write).await.unwrap();
     }

@@ -314,18 +314,28 @@ async fn a_change_is_made_though_nobody_publishes() {
             .with("FLAGSTONE_TABLE", &cloud.world.name)
             .with("FLAGSTONE_PRIVATE_BUCKET", &cloud.world.name)
     };
+    let port = throttled.url().rsplit(':').next().unwrap().parse().unwrap();
+    let denying = Proxy::before(port).await.unwrap();
+    denying.rule(Rule::always(Fault::Error { status: 403, code: "AccessDeniedException".to_owned() }));
     let mut seq = 0;
-    for (lambda, function) in
-        [(throttled.url(), "publish"), (throttled.url(), "other"), (NOWHERE.to_owned(), "publish")]
-    {
+    for (lambda, function, alarm) in [
+        (throttled.url(), "publish", Value::Null),
+        (throttled.url(), "other", json!("service-missing")),
+        (denying.url(), "publish", json!("service-denied")),
+        (NOWHERE.to_owned(), "publish", Value::Null),
+    ] {
         let alone = stores(admin())
             .with("AWS_ENDPOINT_URL_LAMBDA", lambda)
             .with("FLAGSTONE_PUBLISH_FUNCTION", function);
         let alone = Function::new(alone);
         let body = json!({"key": format!("f-{seq}"), "type": "bool"}).to_string();
         let (status, told) = ask(&alone, "POST", "/v1/projects/shop/flags", &body).await;
-        let state = &told["publication"]["production"]["server"]["state"];
-        assert_eq!((status, state), (201, &json!("pending")), "{told}");
+        let server = &told["publication"]["production"]["server"];
+        assert_eq!((status, &server["state"], &server["alarm"]), (201, &json!("pending"), &alarm), "{told}");
+        let code = alarm.as_str().unwrap_or("publisher-unavailable");
+        assert!(alone.said().contains(code), "{}", alone.said());
+        let (status, asked) = ask(&alone, "GET", &format!("{PRODUCTION}/publication"), "").await;
+        assert_eq!((status, &asked["server"]["alarm"]["code"]), (200, &json!(code)), "{asked}");
         seq = told["seq"].as_u64().unwrap();
     }
     assert_eq!(cloud.world.records().head(&project()).await.unwrap().unwrap().seq, seq);

@@ -1,10 +1,11 @@
 //! What real servers show of records and objects: lost answers, large data, and places that are not as they must be.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use flagstone_aws::dynamo::DynamoStore;
-use flagstone_aws::s3::PublicBucket;
+use flagstone_aws::s3::{PrivateBucket, PublicBucket};
 use flagstone_aws::services::{Credentials, Endpoints, Services};
 use flagstone_bundle::manifest::LogHead;
 use flagstone_cloud::proxy::{Fault, Proxy, Rule};
@@ -117,6 +118,35 @@ async fn large_data_lies_in_the_private_bucket_and_goes_when_it_is_erased() {
     records.erase(&project(), 2).await.unwrap();
     assert_eq!(kept(&world, "data/").await.len(), 0, "erased data is still in the bucket");
     assert!(records.entry(&project(), 2).await.unwrap().unwrap().data.is_none());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs servers: cargo xtask test servers"]
+async fn an_erasure_that_is_cut_off_or_met_by_a_reader_leaves_nothing_and_no_damage() {
+    let world = World::on(Tables::Dynoxide).await;
+    let proxy = Proxy::before(world.minio_port()).await.unwrap();
+    let large = PrivateBucket::new(services(None, Some(proxy.url()), None).s3(), &world.name);
+    let records = DynamoStore::new(world.services.dynamodb(), &world.name, large);
+    for words in ["w", "v"] {
+        append(&records, &words.repeat(LARGE)).await;
+    }
+    proxy.rule(Rule::always(Fault::Error { status: 403, code: "AccessDenied".to_owned() }));
+    assert_eq!(records.erase(&project(), 1).await.unwrap_err().code(), "service-denied");
+    assert!(world.records().entry(&project(), 1).await.unwrap().unwrap().data.is_none(), "the item is done");
+    assert_eq!(kept(&world, "data/").await.len(), 2, "and the bucket is not");
+    proxy.clear();
+    records.erase(&project(), 1).await.unwrap();
+    assert_eq!(kept(&world, "data/").await.len(), 1);
+
+    // A reader has the item, and gets to its data when that is gone.
+    proxy.rule(Rule::always(Fault::Delay(Duration::from_secs(2))).when(|asked| asked.method == "GET"));
+    let reader = tokio::spawn(async move { records.entry(&project(), 2).await });
+    while !proxy.asked().iter().any(|asked| asked.method == "GET" && asked.path.contains("data/")) {
+        tokio::task::yield_now().await;
+    }
+    world.records().erase(&project(), 2).await.unwrap();
+    assert!(reader.await.unwrap().unwrap().unwrap().data.is_none());
+    assert_eq!(kept(&world, "data/").await.len(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use flagstone_aws::secret::{MAX_AGE_MS, MAX_KEYS, SecretSigner};
+use flagstone_aws::secret::{MAX_AGE_MS, MAX_KEYS, RETRY_MS, SecretSigner};
 use flagstone_bundle::framing::PayloadType;
 use flagstone_bundle::root::Scope;
+use flagstone_cloud::proxy::{Fault, Proxy, Rule};
 use flagstone_cloud::secrets::Secrets;
 use flagstone_model::key::EnvironmentId;
 use flagstone_publisher::clock::ManualClock;
@@ -112,7 +114,35 @@ async fn what_was_read_goes_on_signing_while_the_service_does_not_answer() {
     drop(secrets);
     clock.advance(MAX_AGE_MS);
     assert_eq!(signer.sign(&stream("production"), b"payload").await.unwrap().len(), 1);
+    // A service that is there again is asked soon, and not each time.
+    clock.advance(RETRY_MS - 1);
+    assert_eq!(signer.sign(&stream("production"), b"payload").await.unwrap().len(), 1);
     // Nothing was read for this one.
     let error = signer.sign(&stream("staging"), b"payload").await.unwrap_err();
     assert_eq!(error.code(), "signer-unavailable");
+}
+
+#[tokio::test]
+async fn a_service_that_hangs_holds_no_signature_up_and_is_asked_again_soon() {
+    let secrets = Secrets::start().await.unwrap();
+    let port = secrets.url().rsplit(':').next().unwrap().parse().unwrap();
+    let proxy = Proxy::before(port).await.unwrap();
+    let clock = Arc::new(ManualClock::at(1_795_000_000_000));
+    let client = services(None, None, Some(proxy.url())).secrets();
+    let names = BTreeMap::from([(Scope::Others, "manifest".to_owned())]);
+    let world = World { signer: SecretSigner::new(client, names, clock.clone()), secrets, clock };
+    world.secrets.put("manifest", KEYS[0]);
+    assert_eq!(world.signs("production").await, Ok(vec![0]));
+    proxy.rule(Rule::always(Fault::Delay(Duration::from_hours(1))));
+    world.secrets.put("manifest", KEYS[1]);
+    world.clock.advance(MAX_AGE_MS);
+    for _ in 0..3 {
+        assert_eq!(world.signs("production").await, Ok(vec![0]), "what was read before");
+    }
+    assert_eq!(proxy.asked().len(), 2, "one waits, once");
+    proxy.clear();
+    world.clock.advance(RETRY_MS - 1);
+    assert_eq!(world.signs("production").await, Ok(vec![0]));
+    world.clock.advance(1);
+    assert_eq!(world.signs("production").await, Ok(vec![1]));
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use flagstone_bundle::key::Signature;
@@ -11,7 +12,7 @@ use flagstone_publisher::clock::Clock as _;
 use flagstone_publisher::keys::{ManifestSigner, SignError};
 use flagstone_publisher::log::{Appended, ChangeLog, Entry, Head, LogError};
 use flagstone_publisher::publication::{Claim, Lease, Publication, PublicationError, Publications};
-use flagstone_publisher::publish::{Built, LineSource, Ports, SourceError};
+use flagstone_publisher::publish::{Built, LineSource, Ports, PublicationState, SourceError};
 use flagstone_publisher::storage::StorageError;
 use flagstone_publisher::store::{
     Expect, Object, ObjectHead, ObjectPath, ObjectStore, PutIf, PutNew, StoreError,
@@ -319,4 +320,29 @@ async fn a_lone_change_costs_a_fixed_number_of_requests() {
     // A sweep that finds nothing to do only reads: manifest, snapshot, and archive; item and answer; head.
     publisher.sweep(&stream()).await.unwrap();
     assert_eq!((count(&objects), count(&items), count(&entries), count(&signatures)), (3, 2, 1, 0));
+}
+
+#[tokio::test]
+async fn who_waits_for_another_publisher_says_what_it_wants_once_and_tries_for_no_lease() {
+    let world = World::announced().await;
+    let ports = world.ports();
+    let plan = Arc::new(Plan { at: usize::MAX, fault: Fault::Refused, calls: AtomicUsize::new(0) });
+    let publications = Arc::new(Flaky { plan: plan.clone(), inner: ports.publications });
+    let publisher = world.publisher_with(Ports { publications, ..world.ports() });
+    world.append([("a", Some(flag("a", 2, false)))]).await;
+    let until_ms = world.clock.now_ms() + 5_000;
+    let lease = Lease { holder: "another".to_owned(), until_ms };
+    assert!(world.items.lease(&stream(), &lease, world.clock.now_ms()).await.unwrap());
+    // Read and want, the answer, and one more look before it leaves.
+    for calls in [4, 3] {
+        publisher.publish(&stream(), 2, Duration::from_millis(10)).await.unwrap();
+        while tokio::runtime::Handle::current().metrics().num_alive_tasks() > 0 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(plan.calls.swap(0, Ordering::SeqCst), calls);
+        assert_eq!(world.items.read(&stream()).await.unwrap().wanted_seq, 2);
+    }
+    world.items.release(&stream(), "another").await.unwrap();
+    let done = publisher.publish(&stream(), 2, Duration::from_secs(30)).await.unwrap();
+    assert_eq!(done.state, PublicationState::Announced);
 }
