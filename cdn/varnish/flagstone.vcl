@@ -28,18 +28,21 @@ backend origin {
 include "${FLAGSTONE_ETC}/keys.vcl";
 
 sub vcl_recv {
-    if (req.restarts > 0) {
-        # The origin failed: now an old copy will do.
-        set req.grace = 24h;
-        return (hash);
-    }
     # Grace off: nobody gets an old copy while the origin answers, not even the first one after a quiet hour.
     set req.grace = 0s;
+    if (req.restarts > 0) {
+        # The origin failed: now an old copy will do. All that follows is checked once more: after a failure of this
+        # file, Varnish goes on with the request as it came.
+        set req.grace = 24h;
+    }
 
     if (req.method != "GET" && req.method != "HEAD") {
         return (synth(405));
     }
-    # Nothing is decoded or joined: no object needs an escape.
+    # Nothing is decoded or joined: no object needs an escape. What has nothing before its query would leave no URL.
+    if (req.url !~ "^/") {
+        return (synth(404));
+    }
     set req.url = regsub(req.url, "\?.*$", "");
     if (req.url !~ "^/(open|closed)/[a-z0-9][a-z0-9-]{0,39}/v1/e/[a-z0-9][a-z0-9-]{0,39}/[a-z0-9][a-z0-9-]{0,39}/(manifest|m/[A-Za-z0-9_-][A-Za-z0-9._-]{0,127})$"
         && req.url !~ "^/(open|closed)/[a-z0-9][a-z0-9-]{0,39}/v1/[sd]/[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}$"
@@ -70,8 +73,7 @@ sub vcl_recv {
         }
     }
 
-    # Nothing of the request goes on but its path, and objects are served whole.
-    unset req.http.x-flagstone-key;
+    # Nothing of the request goes on but its path, and objects are served whole. The key stays here, for a restart.
     unset req.http.x-flagstone-sha256;
     unset req.http.x-flagstone-scope;
     unset req.http.x-flagstone-need;
@@ -106,6 +108,7 @@ sub vcl_backend_fetch {
     set bereq.http.Host = "${FLAGSTONE_ORIGIN_HOST}";
     unset bereq.http.Accept-Encoding;
     unset bereq.http.If-Modified-Since;
+    unset bereq.http.x-flagstone-key;
     unset bereq.http.X-Varnish;
     unset bereq.http.Via;
     return (fetch);
@@ -172,7 +175,8 @@ sub vcl_deliver {
 }
 
 sub vcl_synth {
-    if (resp.status == 503 && req.restarts == 0) {
+    # Once more if the origin failed; what this file fails at, it would fail at again.
+    if (resp.status == 503 && resp.reason != "VCL failed" && req.restarts == 0) {
         return (restart);
     }
     unset resp.http.Server;

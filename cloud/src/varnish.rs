@@ -79,7 +79,16 @@ impl Varnish {
     ///
     /// If they cannot be written, or Varnish does not take them.
     pub fn replace_keys(&self, name: &str, keys: &[EdgeKey]) -> Result<(), CloudError> {
-        write(&self.folder.path().join("keys.vcl"), &key_table(keys))?;
+        self.replace_key_table(name, &key_table(keys))
+    }
+
+    /// Gives it another `keys.vcl`, as it stands here; it holds when this returns.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be written, or Varnish does not take it.
+    pub fn replace_key_table(&self, name: &str, table: &str) -> Result<(), CloudError> {
+        write(&self.folder.path().join("keys.vcl"), table)?;
         let configuration = text(&self.folder.path().join("flagstone.vcl"));
         self.tell(&["vcl.load", name, &configuration])?;
         self.tell(&["vcl.use", name])
