@@ -1,5 +1,7 @@
 //! The verbs of tokens and SDK keys.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand, ValueEnum};
 use flagstone_model::key::EnvironmentId;
 
@@ -85,7 +87,7 @@ pub(crate) enum KeyVerb {
     #[command(after_help = "Example:\n  flagstone key list -e production")]
     List(ListArgs),
     /// Prints the SDK keys of all environments as a CDN has them: their SHA-256, and what they open.
-    #[command(after_help = "Example:\n  flagstone key table --for nginx > keys.map")]
+    #[command(after_help = "Example:\n  flagstone key table --for nginx --out /etc/flagstone/keys.map")]
     Table(KeyTable),
     /// Revokes an SDK key; it opens nothing from the next request on.
     #[command(after_help = "Example:\n  flagstone key revoke k_4f2k7q -e production")]
@@ -97,6 +99,9 @@ pub(crate) struct KeyTable {
     /// What reads it: docs/CDN.md.
     #[arg(long = "for", value_name = "EDGE")]
     pub(crate) edge: EdgeKind,
+    /// Replaces this file at the end, in place of printing; on a failure it stays as it is.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) api: ApiArgs,
 }

@@ -32,7 +32,7 @@ use flagstone_publisher::list::ListKeys;
 pub(crate) use locate::line_of;
 pub(crate) use pretty::pretty;
 pub(crate) use read::read;
-pub(crate) use write::{Outcome, write};
+pub(crate) use write::{Outcome, replace, write};
 
 /// What `flagstone.json` says the files are.
 pub(crate) const FORMAT: &str = "flagstone-project/1";

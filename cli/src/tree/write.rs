@@ -52,7 +52,8 @@ pub(crate) fn write(directory: &Path, tree: &Tree, force: bool) -> Result<Outcom
             outcome.same = outcome.same.saturating_add(1);
             continue;
         }
-        put(&file, text).map_err(|error| unwritable(&file, &error))?;
+        fs::create_dir_all(above(&file)).map_err(|error| unwritable(&file, &error))?;
+        replace(&file, text)?;
         outcome.written = outcome.written.saturating_add(1);
     }
     for file in gone {
@@ -68,12 +69,15 @@ fn unwritable(file: &Path, error: &std::io::Error) -> Failure {
     Failure::refused("unwritable", format!("{} cannot be written: {error}", file.display()))
 }
 
+/// The folder that a file lies in.
+fn above(file: &Path) -> &Path {
+    file.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// Replaces a file at once: who reads it sees the old text or the new one.
-fn put(file: &Path, text: &str) -> std::io::Result<()> {
-    let parent = file.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(parent)?;
+pub(crate) fn replace(file: &Path, text: &str) -> Result<(), Failure> {
     let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let beside = parent.join(format!(".{name}.{}", std::process::id()));
+    let beside = above(file).join(format!(".{name}.{}", std::process::id()));
     let written = fs::File::create(&beside).and_then(|mut new| {
         new.write_all(text.as_bytes())?;
         new.sync_all()?;
@@ -83,7 +87,7 @@ fn put(file: &Path, text: &str) -> std::io::Result<()> {
         // The file that was there is whole; this one is not wanted.
         let _ = fs::remove_file(&beside);
     }
-    written
+    written.map_err(|error| unwritable(file, &error))
 }
 
 /// What a file says it is about, if it is a file of a project.

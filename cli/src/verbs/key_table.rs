@@ -7,8 +7,9 @@ use flagstone_model::json::Json;
 use crate::api::{Api, escaped};
 use crate::args::{EdgeKind, KeyTable};
 use crate::failure::Failure;
-use crate::screen::Screen;
+use crate::screen::{Paint, Screen};
 use crate::surroundings::Surroundings;
+use crate::tree;
 use crate::verbs::told;
 
 /// A key by its SHA-256, and `PROJECT/ENVIRONMENT`.
@@ -31,6 +32,17 @@ pub(super) async fn print(
         rows.extend(
             keys.iter().map(|key| Row { sha256: told::text(key, "sha256").to_owned(), scope: scope.clone() }),
         );
+    }
+    if let Some(file) = &args.out {
+        tree::replace(file, &table(args.edge, &rows))?;
+        let count = rows.len();
+        if screen.is_json() {
+            return screen.json(&Json::object([
+                ("file", Json::from(file.display().to_string())),
+                ("keys", Json::from(u64::try_from(count).unwrap_or(u64::MAX))),
+            ]));
+        }
+        return screen.line(format_args!("{}: {count} keys", screen.paint(Paint::Bold, file.display())));
     }
     if screen.is_json() {
         let items = rows.iter().map(|Row { sha256, scope }| {

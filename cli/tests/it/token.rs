@@ -81,3 +81,33 @@ fn the_table_of_a_cdn_has_the_hash_of_each_key_until_it_is_revoked() {
     let viewer = text(&dev.done(&["token", "create", "--name", "x", "--role", "viewer"]), &["token"]);
     assert_eq!(by(&dev, &viewer, &["key", "table", "--for", "nginx"]), refused("forbidden"));
 }
+
+#[test]
+fn the_table_of_a_cdn_replaces_a_file_whole_or_leaves_it_as_it_is() {
+    let (directory, edge) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let dev = Dev::start(directory.path());
+    let key = text(&dev.done(&["key", "create", "--env", "staging"]), &["sdk_key"]);
+    let file = edge.path().join("keys.map");
+    let arguments = ["key", "table", "--for", "nginx", "--out", file.to_str().unwrap()];
+    let told = dev.done(&arguments);
+    assert_eq!(
+        (text(&told, &["file"]).as_str(), at(&told, &["keys"]).to_string()),
+        (arguments[5], "1".to_owned())
+    );
+    let written = format!("{} demo/staging;\n", Digest::of(key.as_bytes()));
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), written);
+    let names = || {
+        let entries = std::fs::read_dir(edge.path()).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect::<Vec<_>>()
+    };
+    let viewer = text(&dev.done(&["token", "create", "--name", "x", "--role", "viewer"]), &["token"]);
+    assert_eq!(by(&dev, &viewer, &arguments), refused("forbidden"));
+    assert_eq!((std::fs::read_to_string(&file).unwrap(), names()), (written, vec!["keys.map".to_owned()]));
+
+    // What cannot be replaced: nothing is left beside it.
+    std::fs::remove_file(&file).unwrap();
+    std::fs::create_dir_all(file.join("full")).unwrap();
+    let token = text(&dev.done(&["token", "create", "--name", "y", "--role", "admin"]), &["token"]);
+    assert_eq!(by(&dev, &token, &arguments), refused("unwritable"));
+    assert_eq!(names(), ["keys.map"]);
+}
