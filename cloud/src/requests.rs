@@ -182,12 +182,28 @@ impl Table {
         faults
     }
 
+    /// The same of CloudFront, which hands on what the bucket says of an object that is missing: a 403 or a 404 in the
+    /// bucket's own words, without `no-store`. How long such a thing is kept, the distribution says.
+    pub fn faults_of_cloudfront(&self, row: &Row, answer: &Answer) -> Vec<String> {
+        if row.asks && matches!(answer.status, 403 | 404) {
+            self.told_too_much(answer)
+        } else {
+            self.faults(row, answer)
+        }
+    }
+
     fn refused(&self, answer: &Answer) -> Vec<String> {
         let mut faults = Vec::new();
         // What a server cannot read at all it refuses in its own words.
         if answer.status != 400 && answer.header("cache-control") != Some("no-store") {
             faults.push(format!("a refusal may be kept: {:?}", answer.header("cache-control")));
         }
+        faults.extend(self.told_too_much(answer));
+        faults
+    }
+
+    fn told_too_much(&self, answer: &Answer) -> Vec<String> {
+        let mut faults = Vec::new();
         let told = answer.text();
         if told.len() > MAX_REFUSAL_BYTES || self.objects.iter().any(|object| told.contains(&object.body)) {
             faults.push("a refusal tells too much".to_owned());
@@ -313,5 +329,20 @@ mod tests {
         assert_eq!(table.faults(refused, &answer(401, &[], "no")), ["a refusal may be kept: None"]);
         let told = answer(401, &[("cache-control", "no-store"), ("etag", "\"e\"")], "the snapshot itself");
         assert_eq!(table.faults(refused, &told), ["a refusal tells too much", "a refusal has an entity tag"]);
+    }
+
+    #[test]
+    fn of_cloudfront_a_missing_object_may_be_refused_in_the_words_of_the_bucket() {
+        let table = Table::shipped().unwrap();
+        let (missing, closed) = (row(&table, "a missing root"), row(&table, "a snapshot without a key"));
+        for status in [403, 404] {
+            let told = answer(status, &[], "<Error><Code>AccessDenied</Code></Error>");
+            assert_eq!(table.faults_of_cloudfront(missing, &told), [""; 0]);
+            assert_ne!(table.faults(missing, &told), [""; 0], "of any other edge");
+            assert_ne!(table.faults_of_cloudfront(closed, &told), [""; 0], "the key is checked before");
+        }
+        for told in [answer(200, &[], "x"), answer(403, &[], "the snapshot itself")] {
+            assert_eq!(table.faults_of_cloudfront(missing, &told).len(), 1, "{told:?}");
+        }
     }
 }

@@ -109,7 +109,13 @@ fn faults_of(table: &Table, row: &Row, request: &Request, answer: &Value) -> Vec
     let status = match table.object(row.path()) {
         Some(_) if row.is_conditional() => 304,
         Some(_) => 200,
-        None => 404,
+        None => {
+            // The bucket must not be listed: of what is missing it says that, and CloudFront hands it on.
+            let body = b"<Error><Code>AccessDenied</Code></Error>".to_vec();
+            let told = Answer { status: 403, headers: Vec::new(), body };
+            faults.extend(table.faults_of_cloudfront(row, &told));
+            return faults;
+        }
     };
     if !row.statuses().contains(&status) {
         faults.push(format!("it is let through: {status} and not {:?}", row.statuses()));
