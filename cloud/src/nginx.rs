@@ -18,8 +18,10 @@ const INSTALL: &str = "apt-get install nginx libnginx-mod-http-js";
 const MODULES: &str = "/usr/lib/nginx/modules";
 /// Authorities that may vouch for an origin; there is no TLS on loopback, but the file must be there.
 const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
-/// In the foreground, and as whoever it is started by: its folders are that one's.
-const OWN: &str = "daemon off; user root;";
+/// Whom its processes run as, if they may choose: its folders are that one's.
+const USER: &str = "root";
+/// In the foreground.
+const OWN: &str = "daemon off;";
 /// How often it is looked whether nginx has ended its processes, and how long between two looks.
 const LOOKS: u32 = 1_000;
 const PAUSE: Duration = Duration::from_millis(5);
@@ -53,6 +55,7 @@ impl Nginx {
             "nginx/nginx.conf",
             &[
                 ("MODULES", MODULES),
+                ("USER", USER),
                 ("ETC", &text(&at("etc"))),
                 ("RUN", &text(&at("run"))),
                 ("LOGS", &text(&at("logs"))),
