@@ -3,6 +3,7 @@
 //! They need nginx, Varnish, and Node: `cargo xtask test cdn` sees to that, and runs what is ignored elsewhere.
 
 mod caching;
+mod docs;
 mod function;
 mod keys;
 mod origin;
