@@ -3,13 +3,15 @@
 //! `docs/cost.json` has the counts as the story made them, `docs/prices.json` the prices and whatever else is put in.
 //! `docs/COST.md` is made of both.
 
-use std::fmt::Write as _;
+mod page;
+
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::CloudError;
+pub use page::page;
 
 /// The page that is made.
 const PAGE: &str = "COST.md";
@@ -17,10 +19,6 @@ const PAGE: &str = "COST.md";
 const HOURS: f64 = 730.0;
 /// How long the edge may hand out a manifest without asking the bucket, in seconds: its `s-maxage`.
 const S_MAXAGE_S: f64 = 1.0;
-/// How many clients the bill is made for.
-const CLIENTS: [f64; 3] = [10.0, 1_000.0, 100_000.0];
-/// How often they poll, in seconds.
-const POLLS_S: [f64; 3] = [10.0, 60.0, 150.0];
 /// By how much bytes may differ between two tellings, in parts of a hundred: times and signatures differ in length.
 const TOLERANCE_PERCENT: u64 = 5;
 /// By how many requests work may differ: on a slow machine something is asked again.
@@ -85,6 +83,8 @@ pub struct Counts {
     pub poll: Traffic,
     /// The poll that brings a change.
     pub client_change: Traffic,
+    /// The poll that meets a heartbeat: the manifest is signed anew, and sent whole.
+    pub client_heartbeat: Traffic,
     /// What the edge asks of the bucket for a poll, if its copy is no longer fresh.
     pub origin: Traffic,
     /// A change by the command-line interface, until it is announced.
@@ -106,6 +106,7 @@ impl Counts {
             ("start", self.start, other.start),
             ("poll", self.poll, other.poll),
             ("client_change", self.client_change, other.client_change),
+            ("client_heartbeat", self.client_heartbeat, other.client_heartbeat),
             ("origin", self.origin, other.origin),
         ];
         let work = [
@@ -138,8 +139,12 @@ pub struct Prices {
     pub source: String,
     /// The currency.
     pub currency: String,
-    /// The edge: a million requests, and a GB sent.
+    /// The edge, a million requests.
     pub edge_million_requests: f64,
+    /// The function at the edge, a million requests: it runs on each.
+    pub edge_function_million: f64,
+    /// Its key-value store, a million keys that are looked up: one for each request of what is closed.
+    pub edge_key_million: f64,
     /// The edge, a GB sent.
     pub edge_gb: f64,
     /// The bucket, a million requests that read.
@@ -156,6 +161,8 @@ pub struct Prices {
     pub function_gb_s: f64,
     /// The gateway, a million requests.
     pub gateway_million: f64,
+    /// The secret, a million requests that read it.
+    pub secret_million: f64,
     /// What a month costs whatever is done: the secret and its key.
     pub month: f64,
     /// Units of a read, and of a write, of the table: of 4 kB, and of 1 kB.
@@ -176,8 +183,10 @@ pub struct Prices {
     pub starts_a_day: f64,
     /// At how many places the edge keeps its own copies.
     pub edge_places: f64,
-    /// Sweeps an hour that announce both streams of an environment anew, those of all environments.
+    /// How often an hour a sweep announces the streams of an environment anew.
     pub heartbeats_an_hour: f64,
+    /// Environments.
+    pub environments: f64,
 }
 
 /// A month's bill, by part.
@@ -185,6 +194,8 @@ pub struct Prices {
 pub struct Bill {
     /// Requests at the edge.
     pub edge_requests: f64,
+    /// What the edge does to check them.
+    pub edge_checks: f64,
     /// What the edge sends.
     pub edge_bytes: f64,
     /// The bucket.
@@ -196,7 +207,7 @@ pub struct Bill {
 impl Bill {
     /// All of it.
     pub fn sum(&self) -> f64 {
-        self.edge_requests + self.edge_bytes + self.bucket + self.control
+        self.edge_requests + self.edge_checks + self.edge_bytes + self.bucket + self.control
     }
 }
 
@@ -249,6 +260,17 @@ pub fn write_counts(counts: &Counts) -> Result<(), CloudError> {
     std::fs::write(&path, text + "\n").map_err(CloudError::io(format!("write {}", path.display())))
 }
 
+/// What one client takes in an hour in which it does not start: its polls, and what some of them are more than a poll.
+#[expect(clippy::cast_precision_loss, reason = "counts of requests are small")]
+fn hour(counts: &Counts, prices: &Prices, every_s: f64, changes: f64, of: fn(&Traffic) -> u64) -> f64 {
+    let polls = 3_600.0 / every_s;
+    let poll = of(&counts.poll) as f64;
+    let beyond = |traffic: &Traffic| (of(traffic) as f64 - poll).max(0.0);
+    // Who polls seldom does not meet each heartbeat.
+    let heartbeats = polls.min(prices.heartbeats_an_hour);
+    polls * poll + changes * beyond(&counts.client_change) + heartbeats * beyond(&counts.client_heartbeat)
+}
+
 /// The bill for so many clients that poll every so many seconds.
 #[expect(clippy::cast_precision_loss, reason = "counts of requests are small")]
 pub fn bill(counts: &Counts, prices: &Prices, clients: f64, every_s: f64) -> Bill {
@@ -257,9 +279,7 @@ pub fn bill(counts: &Counts, prices: &Prices, clients: f64, every_s: f64) -> Bil
     let starts = prices.starts_a_day / 24.0;
     // Of one client in an hour.
     let all = |of: fn(&Traffic) -> u64| {
-        polls * of(&counts.poll) as f64
-            + starts * of(&counts.start) as f64
-            + prices.changes_an_hour * (of(&counts.client_change) as f64 - of(&counts.poll) as f64).max(0.0)
+        hour(counts, prices, every_s, prices.changes_an_hour, of) + starts * of(&counts.start) as f64
     };
     let requests = clients * all(|traffic| traffic.requests) * HOURS;
     let bytes = clients * all(|traffic| traffic.bytes) * HOURS;
@@ -267,13 +287,11 @@ pub fn bill(counts: &Counts, prices: &Prices, clients: f64, every_s: f64) -> Bil
     let revalidations = (clients * polls).min(prices.edge_places * 3_600.0 / S_MAXAGE_S);
     let origin = revalidations * counts.origin.requests as f64 * HOURS;
 
+    let heartbeats = prices.heartbeats_an_hour * prices.environments;
     let of_work = |of: fn(&Work) -> u64| {
         let each_minute = of(&counts.sweep_streams) as f64 + of(&counts.sweep_log) as f64;
         let beat = (of(&counts.heartbeat) as f64 - of(&counts.sweep_streams) as f64).max(0.0);
-        (60.0 * each_minute
-            + prices.heartbeats_an_hour * beat
-            + prices.changes_an_hour * of(&counts.change) as f64)
-            * HOURS
+        (60.0 * each_minute + heartbeats * beat + prices.changes_an_hour * of(&counts.change) as f64) * HOURS
     };
     let table =
         of_work(|work| work.table_reads) * prices.units_of_a_read * per_million(prices.table_million_reads)
@@ -286,100 +304,14 @@ pub fn bill(counts: &Counts, prices: &Prices, clients: f64, every_s: f64) -> Bil
         + (admin * prices.admin_s * prices.admin_gb + publish * prices.publish_s * prices.publish_gb)
             * prices.function_gb_s;
     let gateway = of_work(|work| work.gateway) * per_million(prices.gateway_million);
+    // It is read again for what is signed, unless that was done a moment ago.
+    let secret = (heartbeats + prices.changes_an_hour) * HOURS * per_million(prices.secret_million);
     Bill {
         edge_requests: requests * per_million(prices.edge_million_requests),
+        edge_checks: requests * per_million(prices.edge_function_million + prices.edge_key_million),
         edge_bytes: bytes / 1e9 * prices.edge_gb,
         bucket: (origin + of_work(|work| work.bucket_reads)) * per_million(prices.bucket_million_reads)
             + of_work(|work| work.bucket_writes) * per_million(prices.bucket_million_writes),
-        control: table + functions + gateway + prices.month,
+        control: table + functions + gateway + secret + prices.month,
     }
 }
-
-/// The page for people.
-pub fn page(counts: &Counts, prices: &Prices) -> String {
-    let mut page = String::from(HEAD);
-    let mut line = |text: String| {
-        page.push_str(&text);
-        page.push('\n');
-    };
-    line("| One client | Requests | Bytes |\n|---|---:|---:|".to_owned());
-    for (name, traffic) in [
-        ("first start", counts.start),
-        ("a poll that finds nothing new", counts.poll),
-        ("the poll that brings a change", counts.client_change),
-        ("of the edge at the bucket, for a copy that has aged", counts.origin),
-    ] {
-        line(format!("| {name} | {} | {} |", traffic.requests, grouped(traffic.bytes)));
-    }
-    line("\n| An hour of one client, a change an hour | Requests | Bytes |\n|---|---:|---:|".to_owned());
-    for poll_s in [10_u64, 60, 150] {
-        let polls = 3_600 / poll_s;
-        let idle = Traffic { requests: polls * counts.poll.requests, bytes: polls * counts.poll.bytes };
-        let more = counts.client_change.bytes.saturating_sub(counts.poll.bytes);
-        let requests = idle.requests + counts.client_change.requests.saturating_sub(counts.poll.requests);
-        line(format!("| polls every {poll_s} s, idle | {} | {} |", idle.requests, grouped(idle.bytes)));
-        line(format!(
-            "| polls every {poll_s} s, with the change | {requests} | {} |",
-            grouped(idle.bytes + more)
-        ));
-    }
-    line(
-        "\n| Work | Gateway | Admin | Publish | Table reads | Table writes | Bucket reads | Bucket writes |\n\
-         |---|---:|---:|---:|---:|---:|---:|---:|"
-            .to_owned(),
-    );
-    for (name, work) in [
-        ("a change, until it is announced", counts.change),
-        ("a sweep of the streams, every minute", counts.sweep_streams),
-        ("a sweep of the log, every minute", counts.sweep_log),
-        ("a sweep that announces both streams of the environment anew", counts.heartbeat),
-    ] {
-        let Work { gateway, admin, publish, table_reads, table_writes, bucket_reads, bucket_writes } = work;
-        line(format!(
-            "| {name} | {gateway} | {admin} | {publish} | {table_reads} | {table_writes} | {bucket_reads} | \
-             {bucket_writes} |"
-        ));
-    }
-    line(format!("\n## A month, in {}\n\n{}\n", prices.currency, prices.source));
-    line("| Clients | Poll | Edge, requests | Edge, bytes | Bucket | Control plane | Together |".to_owned());
-    line("|---:|---:|---:|---:|---:|---:|---:|".to_owned());
-    for clients in CLIENTS {
-        for poll_s in POLLS_S {
-            let bill = bill(counts, prices, clients, poll_s);
-            let Bill { edge_requests, edge_bytes, bucket, control } = bill;
-            line(format!(
-                "| {clients:.0} | {poll_s:.0} s | {edge_requests:.2} | {edge_bytes:.2} | {bucket:.2} | {control:.2} | \
-                 **{:.2}** |",
-                bill.sum()
-            ));
-        }
-    }
-    let _ = write!(page, "{FOOT}");
-    page
-}
-
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-const HEAD: &str = "\
-# What it costs
-
-Made of [cost.json](cost.json), which `cargo xtask cloud --story` counts, and [prices.json](prices.json), which is yours to
-change: `FLAGSTONE_WRITE_DOCS=1 cargo test -p flagstone-cloud --test it cost` writes this page anew. Bytes are those on the
-wire, headers included, of an environment with fifty flags and more.
-
-";
-
-const FOOT: &str = "\nThe edge's requests are the bill, and the interval of polls is its price: servers that share one SDK, and clients that poll
-seldom, cost next to nothing. `publish.poll-ms` (`FLAGSTONE_POLL_MS` of the publish function) sets it for every SDK that was
-not told otherwise, without a deployment. What is not counted: logs, and what leaves the account's own network.
-";

@@ -16,7 +16,7 @@ const PATIENCE: u32 = 10;
 
 /// What clients have taken so far.
 #[derive(Debug, Clone, Copy)]
-struct Taken {
+pub(super) struct Taken {
     polls: u64,
     /// Those of clients at the edge, and those of the edge at the bucket.
     requests: u64,
@@ -25,7 +25,7 @@ struct Taken {
     origin_bytes: u64,
 }
 
-/// Counts a start, an hour's worth of polls, a change, and what runs every minute.
+/// Counts a start, polls, one that brings a change, one that meets a heartbeat, and what runs every minute.
 pub(super) async fn count(story: &Story<'_>) -> Result<Counts, CloudError> {
     story.say("what it costs: an SDK starts, polls, and takes a change");
     story.cloud.sweep().await?;
@@ -39,10 +39,10 @@ pub(super) async fn count(story: &Story<'_>) -> Result<Counts, CloudError> {
         from(&polled).saturating_sub(from(&settled)).div_ceil(polls)
     };
     let poll = Traffic { requests: per_poll(|taken| taken.requests), bytes: per_poll(|taken| taken.bytes) };
-    let origin = Traffic {
-        requests: per_poll(|taken| taken.origin_requests),
-        bytes: per_poll(|taken| taken.origin_bytes),
-    };
+    // Of those polls that the edge had no fresh copy for: each is one request.
+    let asked = polled.origin_requests.saturating_sub(settled.origin_requests).max(1);
+    let bytes = polled.origin_bytes.saturating_sub(settled.origin_bytes).div_ceil(asked);
+    let origin = Traffic { requests: 1, bytes };
     let start = beyond(&begun, &settled, poll, SETTLING);
 
     let before = work(story);
@@ -52,7 +52,7 @@ pub(super) async fn count(story: &Story<'_>) -> Result<Counts, CloudError> {
     let swapped = after(story, polled.polls.saturating_add(PATIENCE.into())).await?;
     let polls = swapped.polls.saturating_sub(polled.polls).saturating_sub(1);
     let client_change = beyond(&polled, &swapped, poll, polls);
-    drop((sdk, answer));
+    drop(answer);
 
     // The first one may have something to do.
     story.cloud.sweep_streams().await?;
@@ -63,12 +63,20 @@ pub(super) async fn count(story: &Story<'_>) -> Result<Counts, CloudError> {
     let logged = work(story);
     tokio::time::sleep(Duration::from_millis(HEARTBEAT_MS)).await;
     let quiet = work(story);
+    // Right after a poll, so that none is under way.
+    let unmet = after(story, taken(story)?.polls.saturating_add(1)).await?;
     story.cloud.sweep_streams().await?;
     let heartbeat = work(story).since(&quiet);
+    let beat = taken(story)?.polls;
+    let met = after(story, beat.saturating_add(PATIENCE.into())).await?;
+    let polls = met.polls.saturating_sub(unmet.polls).saturating_sub(1);
+    let client_heartbeat = beyond(&unmet, &met, poll, polls);
+    drop(sdk);
     Ok(Counts {
         start,
         poll,
         client_change,
+        client_heartbeat,
         origin,
         change,
         sweep_streams: swept.since(&sweeping),
@@ -102,7 +110,7 @@ fn taken(story: &Story<'_>) -> Result<Taken, CloudError> {
 }
 
 /// What was taken when the manifest has been asked for so often.
-async fn after(story: &Story<'_>, polls: u64) -> Result<Taken, CloudError> {
+pub(super) async fn after(story: &Story<'_>, polls: u64) -> Result<Taken, CloudError> {
     let mut left = u64::from(PATIENCE).saturating_mul(SETTLING.saturating_add(COUNTED)).saturating_mul(10);
     loop {
         let taken = taken(story)?;

@@ -3,9 +3,9 @@
 //! Each step says what it saw, or ends the story with what it did not see.
 
 mod cost;
+mod proof;
 mod watch;
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 
 use crate::CloudError;
 use crate::cost::Counts;
-use crate::deployment::{Deployment, finish};
+use crate::deployment::{Deployment, ENVIRONMENT, finish};
 use crate::proxy::{Asked, Fault, Rule};
 use watch::{Watch, unfinished};
 
@@ -23,6 +23,10 @@ const WRITERS: usize = 50;
 const TRIES: usize = 5;
 /// Most polls of the manifest from an announcement to the swap: the edge may still hand out a copy once.
 const MOST_POLLS: usize = 2;
+/// The poll from which on an SDK polls regularly: its second one comes at any time within an interval.
+const SETTLED: u64 = 3;
+/// How many sweeps it may take in the end until all is announced: a publisher may still be at work.
+const MOST_SWEEPS: usize = 30;
 /// How long a sweep comes after another, here: on AWS it is a minute.
 const SCHEDULE: Duration = Duration::from_secs(1);
 /// How often it is looked whether something has begun.
@@ -54,6 +58,7 @@ pub async fn tell(cloud: Deployment, tell: &(dyn Fn(String) + Sync)) -> Result<C
     let mut sdk = Watch::start(&story.cloud, &story.sdk_key, &[CHECKOUT, SEARCH], PERSON)?;
     let ready = sdk.until("an SDK that is ready", |event| is(event, "event", "ready")).await?;
     story.say(format!("an SDK is ready through the edge, at version {}", number(&ready, "version")));
+    cost::after(&story, SETTLED).await?;
     story.people_change_flags(&mut sdk).await?;
     story.the_bucket_fails(&mut sdk).await?;
     story.the_table_fails(&mut sdk).await?;
@@ -131,17 +136,39 @@ impl Story<'_> {
     }
 
     async fn the_bucket_fails(&mut self, sdk: &mut Watch) -> Result<(), CloudError> {
+        // Somebody else starts: from now on the edge has all that a start needs.
+        self.starts().await?;
         self.say("the bucket is down");
         self.cloud.minio.stop();
         let answer = self.done(&["on", CHECKOUT]).await?;
         if announced(&answer).is_some() {
             return Err(unfinished("a change without a bucket", "it says that it is announced"));
         }
-        self.say("  a change is taken, and pending; the SDK goes on with what it has");
+        let before = self.stale_polls()?;
+        self.starts().await?;
+        let stale = self.stale_polls()?.saturating_sub(before);
+        if stale == 0 {
+            return Err(unfinished("an edge without a bucket", "it served no old copy"));
+        }
+        self.say(format!(
+            "  a change is taken, and pending; an SDK starts with what the edge has, {stale} old manifests"
+        ));
         self.cloud.minio.go_on().await?;
         self.is_repaired(sdk, true).await?;
         self.say("  the bucket is back: the sweep announces it, and the SDK swaps");
         Ok(())
+    }
+
+    /// An SDK with nothing of its own starts, and serves what was announced before the bucket failed.
+    async fn starts(&self) -> Result<(), CloudError> {
+        let mut sdk = Watch::start(&self.cloud, &self.sdk_key, &[CHECKOUT], PERSON)?;
+        sdk.until("an SDK that starts", |event| serves(event, CHECKOUT, false, 0)).await.map(drop)
+    }
+
+    /// How often the edge handed out an old manifest, for the bucket failed.
+    fn stale_polls(&self) -> Result<usize, CloudError> {
+        let logged = self.cloud.edge.logged()?;
+        Ok(logged.lines().filter(|line| line.contains("/manifest\" ") && line.contains(" STALE ")).count())
     }
 
     async fn the_table_fails(&self, sdk: &mut Watch) -> Result<(), CloudError> {
@@ -241,32 +268,44 @@ impl Story<'_> {
                 Err(last.unwrap_or_else(|| unfinished("a writer", "it never tried")))
             });
         }
-        let (mut seqs, mut retries) = (BTreeSet::new(), 0);
+        let (mut answers, mut retries) = (Vec::new(), 0);
         while let Some(written) = writers.join_next().await {
             let (answer, tries) = written.map_err(|error| unfinished("a writer", &error.to_string()))??;
-            seqs.extend(answer.get("seq").and_then(Value::as_u64));
+            answers.push(answer);
             retries += tries;
         }
         self.cloud.sweep().await?;
         let list = self.cloud.flagstone(&["flag", "list"]).output().await;
         let list = list.map_err(CloudError::io("start flagstone flag list"))?;
-        let there = String::from_utf8_lossy(&list.stdout).matches("\"race-").count();
+        let list = String::from_utf8_lossy(&list.stdout);
+        let there = (0..WRITERS).filter(|n| list.contains(&format!("\"race-{n:02}\""))).count();
         if there < WRITERS {
             return Err(unfinished("everybody's flag", &format!("only {there} are there")));
         }
+        let numbered = proof::numbered(&answers).map_err(|said| unfinished("numbers of their own", &said))?;
         let instances = self.cloud.admin.starts();
         self.say(format!(
-            "  {WRITERS} flags are there, {} entries have numbers of their own, {retries} tried again; {instances} \
-             instances of the admin function so far",
-            seqs.len()
+            "  {WRITERS} flags are there, {numbered} answers have numbers of their own, {retries} tried again; \
+             {instances} instances of the admin function so far"
         ));
         Ok(())
     }
 
     async fn everything_is_proved(&self) -> Result<(), CloudError> {
-        let proved = self.cloud.audit().await?;
+        let mut proved = self.cloud.audit().await?;
+        let mut sweeps = 0..MOST_SWEEPS;
+        while let Some(said) = proof::unannounced(&proved, ENVIRONMENT) {
+            if sweeps.next().is_none() {
+                return Err(unfinished("an announcement of all that is in the log", &said));
+            }
+            self.cloud.sweep().await?;
+            tokio::time::sleep(SCHEDULE).await;
+            proved = self.cloud.audit().await?;
+        }
         let entries = number(&proved, "entries");
-        self.say(format!("the audit, from table and buckets alone: {entries} entries hang together"));
+        self.say(format!(
+            "the audit, from table and buckets alone: {entries} entries hang together, and all are announced"
+        ));
         let connection = self.cloud.connection();
         let mut verify = self.cloud.flagstone(&["verify", &connection]);
         let verified = finish("flagstone verify", verify.env("FLAGSTONE_SDK_KEY", &self.sdk_key)).await?;

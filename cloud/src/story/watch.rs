@@ -10,8 +10,9 @@ use tokio::process::{Child, ChildStdout};
 use crate::CloudError;
 use crate::deployment::Deployment;
 
-/// How often it polls, in milliseconds.
-pub(super) const POLL_MS: u64 = 1_000;
+/// How often it polls, in milliseconds, give or take a tenth: from one poll to the next but one is longer than the two
+/// seconds for which nginx, which counts whole ones, may hand out a copy that is fresh for one.
+pub(super) const POLL_MS: u64 = 1_200;
 /// How long an event may take.
 const PATIENCE: Duration = Duration::from_mins(1);
 

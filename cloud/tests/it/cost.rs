@@ -17,6 +17,7 @@ fn counts() -> Counts {
         start: traffic(3, 5_000),
         poll: traffic(1, 200),
         client_change: traffic(1, 1_500),
+        client_heartbeat: traffic(1, 1_200),
         origin: traffic(1, 300),
         change: Work { gateway: 1, admin: 1, publish: 1, table_writes: 3, ..none },
         sweep_streams: Work { publish: 1, table_reads: 2, ..none },
@@ -31,6 +32,8 @@ fn free() -> Prices {
         source: "a test".to_owned(),
         currency: "EUR".to_owned(),
         edge_million_requests: 0.0,
+        edge_function_million: 0.0,
+        edge_key_million: 0.0,
         edge_gb: 0.0,
         bucket_million_reads: 0.0,
         bucket_million_writes: 0.0,
@@ -39,6 +42,7 @@ fn free() -> Prices {
         function_million: 0.0,
         function_gb_s: 0.0,
         gateway_million: 0.0,
+        secret_million: 0.0,
         month: 0.0,
         units_of_a_read: 1.0,
         units_of_a_write: 1.0,
@@ -50,6 +54,7 @@ fn free() -> Prices {
         starts_a_day: 0.0,
         edge_places: 2.0,
         heartbeats_an_hour: 0.0,
+        environments: 1.0,
     }
 }
 
@@ -72,6 +77,41 @@ fn each_poll_of_each_client_is_paid_at_the_edge() {
     // 2,628,000 answers of 200 bytes.
     assert!((ten.edge_bytes - 0.5256).abs() < 1e-9, "{ten:?}");
     assert!((ten.sum() - 3.1536).abs() < 1e-9, "{ten:?}");
+}
+
+#[test]
+fn each_request_at_the_edge_is_checked_by_a_function_and_its_keys() {
+    let prices = Prices { edge_function_million: 1.0, edge_key_million: 0.5, ..free() };
+    let ten = bill(&counts(), &prices, 10.0, 10.0);
+    // 2,628,000 requests.
+    assert!((ten.edge_checks - 3.942).abs() < 1e-9, "{ten:?}");
+    assert!((ten.sum() - 3.942).abs() < 1e-9, "{ten:?}");
+}
+
+#[test]
+fn a_client_takes_the_manifest_whole_with_each_heartbeat_that_it_polls_after() {
+    let prices = Prices { edge_gb: 1.0, heartbeats_an_hour: 12.0, ..free() };
+    let bytes = |every_s| bill(&counts(), &prices, 1e6, every_s).edge_bytes;
+    // 24 polls of 200 bytes, 12 of which are 1,000 bytes more.
+    assert!((bytes(150.0) - 16_800.0 * 0.73).abs() < 1e-6, "{}", bytes(150.0));
+    // Whoever polls six times an hour meets six: 1,200 bytes each time.
+    assert!((bytes(600.0) - 7_200.0 * 0.73).abs() < 1e-6, "{}", bytes(600.0));
+    let idle = page(&counts(), &prices);
+    assert!(idle.contains("| polls every 150 s, idle | 24 | 16,800 |"), "{idle}");
+    assert!(idle.contains("| polls every 150 s, with the change | 24 | 18,100 |"), "{idle}");
+}
+
+#[test]
+fn the_secret_is_read_for_each_heartbeat_of_each_environment_and_each_change() {
+    let prices = Prices {
+        secret_million: 1.0,
+        heartbeats_an_hour: 15.0,
+        environments: 3.0,
+        changes_an_hour: 2.0,
+        ..free()
+    };
+    let control = bill(&counts(), &prices, 1.0, 10.0).control;
+    assert!((control - 47.0 * 730.0 / 1e6).abs() < 1e-12, "{control}");
 }
 
 #[test]
@@ -104,6 +144,9 @@ fn what_differs_by_more_than_noise_is_told() {
     let mut now = counts();
     now.start.requests += 1;
     assert!(now.difference(&written).unwrap().starts_with("start: "));
+    let mut now = counts();
+    now.client_heartbeat.bytes += 100;
+    assert!(now.difference(&written).unwrap().starts_with("client_heartbeat: "));
     let mut now = counts();
     now.change.table_writes += 3;
     assert_eq!(now.difference(&written), None);
