@@ -11,6 +11,8 @@ use crate::story::{CHECKOUT, PERSON, Story, serves};
 /// How many polls an SDK is given to settle, and over how many it is counted.
 const SETTLING: u64 = 5;
 const COUNTED: u64 = 20;
+/// Longer than the edge hands out a copy of a manifest: nginx counts whole seconds, so that one may last almost two.
+const COPY: Duration = Duration::from_millis(2_100);
 /// How many polls are waited for at most, in polls.
 const PATIENCE: u32 = 10;
 
@@ -29,6 +31,8 @@ pub(super) struct Taken {
 pub(super) async fn count(story: &Story<'_>) -> Result<Counts, CloudError> {
     story.say("what it costs: an SDK starts, polls, and takes a change");
     story.cloud.sweep().await?;
+    // Or the start would get the manifest before, and the first poll one more.
+    tokio::time::sleep(COPY).await;
     let begun = taken(story)?;
     let mut sdk = Watch::start(&story.cloud, &story.sdk_key, &[CHECKOUT], PERSON)?;
     sdk.until("an SDK that is ready", |event| event.get("values").is_some()).await?;
