@@ -21,7 +21,7 @@
 //!
 //! 1. [`cache`] and [`process`]: how a server is had, started, and ended.
 //! 2. [`dynamodb_local`], [`dynoxide`], [`minio`]: tables and buckets, as other people's programs.
-//! 3. [`secrets`]: what is small enough to be written here. [`proxy`]: faults between a program and a server.
+//! 3. [`secrets`], [`careless`]: what is small enough to be written here. [`proxy`]: faults between a program and a server.
 //! 4. [`deployment`]: all of it, wired as it is deployed; [`story`]: what happens there; [`cost`]: what that costs.
 //!
 //! # What it does not do
@@ -31,6 +31,7 @@
 
 pub mod bridge;
 pub mod cache;
+pub mod careless;
 pub mod cost;
 pub mod deployment;
 pub mod dynamodb_local;

@@ -34,13 +34,14 @@ use anyhow::{Context as _, Result, bail};
 use steps::{Outcome, STEPS, Step, Tree};
 
 const USAGE: &str = "usage: cargo xtask test [--install] [STEP]...
-       cargo xtask lambda
+       cargo xtask lambda [--hello]
        cargo xtask cloud [--story]
        cargo xtask steps
 
   test       runs every step, or only those named
   --install  installs the system packages that the steps need, first (docs/CI.md)
-  lambda     builds the functions for AWS Lambda (docs/LAMBDA.md)
+  lambda     builds the functions for AWS Lambda (docs/LAMBDA.md); with --hello also one that does nothing, to measure
+             how long they take to start
   cloud      starts Flagstone on AWS parts on this machine and stays up; or tells its story
   steps      lists the steps";
 
@@ -68,7 +69,7 @@ fn run(arguments: &[String]) -> Result<bool> {
             Ok(true)
         }
         "cloud" => cloud::run(&tree(false)?, rest),
-        "lambda" if rest.is_empty() => lambda::build(&workspace_root()?).map(|()| true),
+        "lambda" => lambda::build(&workspace_root()?, rest).map(|()| true),
         "help" | "--help" | "-h" => {
             println!("{USAGE}");
             Ok(true)

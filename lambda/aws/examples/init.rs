@@ -2,7 +2,7 @@
 //! (docs/PERFORMANCE.md):
 //!
 //! ```sh
-//! cargo xtask lambda && cargo run --package flagstone-aws --example init
+//! cargo xtask lambda --hello && cargo run --package flagstone-aws --example init
 //! ```
 #![expect(clippy::print_stdout, reason = "it tells what it measures")]
 
@@ -17,7 +17,7 @@ use flagstone_publisher::keys::Keys;
 
 /// How often each is started, in turn with the others.
 const ROUNDS: usize = 40;
-/// Where `cargo xtask lambda` leaves the programs.
+/// Where `cargo xtask lambda --hello` leaves the programs.
 const PROGRAMS: &str = "target/x86_64-unknown-linux-gnu/release";
 /// Where it leaves the one that does nothing: what is not zipped has been taken from there.
 const HELLO: &str = "target/lambda/hello/bootstrap";

@@ -21,8 +21,6 @@ const MAX_KNOWN: usize = 32;
 const MAX_LIVE: usize = 256;
 /// How many rows more than are to go are read at a time, if only some kinds of rows may go.
 const MAX_BETWEEN: usize = 20;
-/// Most rows that one query asks for.
-const MAX_PAGE: usize = 1_000;
 /// Before the digest of a use: the name of the time when it began, and that of its row's number.
 const BEGAN: &str = "f_";
 const ROW: &str = "n_";
@@ -218,9 +216,9 @@ impl DynamoStore {
         let (mut rows, mut anonymous, mut after) = (0_u64, 0_u64, anonymous_from.unwrap_or_default());
         while rows < most {
             // Every row that is read is paid for. Of those about nobody who is known, others may stand in between.
-            let wanted = usize::try_from(most.saturating_sub(rows)).unwrap_or(MAX_PAGE);
+            let wanted = usize::try_from(most.saturating_sub(rows)).unwrap_or(usize::MAX);
             let between = if anonymous_from.is_some() { MAX_BETWEEN } else { 0 };
-            let page = self.page(project, after, wanted.saturating_add(between).min(MAX_PAGE)).await?;
+            let page = self.page(partition(project), after, wanted.saturating_add(between)).await?.items;
             let Some(last) = page.last() else { break };
             let end = number_of(last, "sk").unwrap_or(u64::MAX);
             for item in page.iter().filter(|item| anonymous_from.is_none() || !item.contains_key("principal"))
@@ -287,23 +285,6 @@ impl DynamoStore {
         let update = update.update_expression(format!("REMOVE {}", names.join(", ")));
         self.changed(update.condition_expression(same.join(" AND "))).await.map(drop)
     }
-
-    /// Rows with a higher number than `after`, as far as one answer goes.
-    async fn page(&self, project: &ProjectId, after: u64, limit: usize) -> Result<Vec<Item>, StorageError> {
-        let found = self
-            .client
-            .query()
-            .table_name(&*self.table)
-            .key_condition_expression("pk = :pk AND sk > :after")
-            .expression_attribute_values(":pk", partition(project))
-            .expression_attribute_values(":after", number(after))
-            .consistent_read(true)
-            .limit(i32::try_from(limit.min(MAX_PAGE)).unwrap_or(i32::MAX))
-            .send()
-            .await
-            .map_err(|error| At::of("read", self.place(), &error))?;
-        Ok(found.items.unwrap_or_default())
-    }
 }
 
 #[async_trait]
@@ -326,14 +307,14 @@ impl AccessLog for DynamoStore {
     ) -> Result<Vec<AccessRow>, StorageError> {
         let (mut rows, mut after) = (Vec::new(), after);
         while rows.len() < limit {
-            let page = self.page(project, after, limit.saturating_sub(rows.len())).await?;
-            if page.is_empty() {
-                break;
-            }
-            for item in &page {
+            let page = self.page(partition(project), after, limit.saturating_sub(rows.len())).await?;
+            for item in &page.items {
                 let row = read_row(item).ok_or_else(|| self.damaged("a row of an access log"))?;
                 after = row.number;
                 rows.push(row);
+            }
+            if page.is_last {
+                break;
             }
         }
         Ok(rows)

@@ -17,8 +17,6 @@ use crate::fault::At;
 /// Most data of an entry that stands in its item, in bytes; more lies in the private bucket (FORMAT T-4.1). An item
 /// holds 400 KiB, and the header beside it has up to 128 KiB.
 const MAX_ITEM_DATA_BYTES: usize = 256 * 1_000;
-/// Most items that one query asks for. A page has at most 1 MB anyway.
-const MAX_PAGE: usize = 1_000;
 
 fn partition(project: &ProjectId) -> AttributeValue {
     text(format!("L#{project}"))
@@ -141,20 +139,8 @@ impl ChangeLog for DynamoStore {
         let mut entries: Vec<Entry> = Vec::new();
         let (mut budget, mut after) = (ReadBudget::new(), after_seq);
         while entries.len() < limit {
-            let page = limit.saturating_sub(entries.len()).min(MAX_PAGE);
-            let found = self
-                .client
-                .query()
-                .table_name(&*self.table)
-                .key_condition_expression("pk = :pk AND sk > :after")
-                .expression_attribute_values(":pk", partition(project))
-                .expression_attribute_values(":after", number(after))
-                .consistent_read(true)
-                .limit(i32::try_from(page).unwrap_or(i32::MAX))
-                .send()
-                .await
-                .map_err(|error| StorageError::from(At::of("read", self.place(), &error)))?;
-            for item in found.items() {
+            let page = self.page(partition(project), after, limit.saturating_sub(entries.len())).await?;
+            for item in &page.items {
                 let entry = self.entry_of(project, item).await?;
                 if !budget.takes(&StoredEntry::from(&entry)) {
                     return Ok(entries);
@@ -162,7 +148,7 @@ impl ChangeLog for DynamoStore {
                 after = entry.seq();
                 entries.push(entry);
             }
-            if found.last_evaluated_key.is_none() {
+            if page.is_last {
                 break;
             }
         }

@@ -36,6 +36,9 @@ mod publications;
 /// An item as the service gives it.
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
+/// Most items that one query asks for. A page has at most 1 MB anyway.
+const MAX_PAGE: usize = 1_000;
+
 /// One table, and the bucket beside it.
 #[derive(Debug, Clone)]
 pub struct DynamoStore {
@@ -70,6 +73,24 @@ impl DynamoStore {
         Ok(found.item)
     }
 
+    /// Items of a partition behind a sort key, ascending, as far as one answer goes.
+    async fn page(&self, pk: AttributeValue, after: u64, limit: usize) -> Result<Page, StorageError> {
+        let found = self
+            .client
+            .query()
+            .table_name(&*self.table)
+            .key_condition_expression("pk = :pk AND sk > :after")
+            .expression_attribute_values(":pk", pk)
+            .expression_attribute_values(":after", number(after))
+            .consistent_read(true)
+            .limit(i32::try_from(limit.min(MAX_PAGE)).unwrap_or(i32::MAX))
+            .send()
+            .await
+            .map_err(|error| At::of("read", self.place(), &error))?;
+        let is_last = found.last_evaluated_key.is_none();
+        Ok(Page { items: found.items.unwrap_or_default(), is_last })
+    }
+
     /// The change of one item, to be said.
     fn update(&self, [pk, sk]: Key) -> UpdateItemFluentBuilder {
         self.client.update_item().table_name(&*self.table).key("pk", pk).key("sk", sk)
@@ -83,6 +104,12 @@ impl DynamoStore {
             Err(error) => Err(At::of("write to", self.place(), &error).into()),
         }
     }
+}
+
+/// Some items of a partition, and whether none come behind them.
+struct Page {
+    items: Vec<Item>,
+    is_last: bool,
 }
 
 /// The partition key and the sort key of an item.

@@ -1,12 +1,17 @@
-//! What services say instead of doing what they are asked, as they document it, from a proxy on a loopback port.
+//! What services do, and say, instead of doing what they are asked, as they document it, from a proxy on a loopback port.
+
+use std::sync::Arc;
 
 use flagstone_aws::services::MAX_RETRIES;
 use flagstone_aws::{dynamo::DynamoStore, s3::PrivateBucket, s3::PublicBucket};
+use flagstone_cloud::careless::CarelessS3;
 use flagstone_cloud::process::free_port;
 use flagstone_cloud::proxy::{Fault, Proxy, Rule};
 use flagstone_model::key::ProjectId;
 use flagstone_publisher::log::ChangeLog as _;
+use flagstone_publisher::publication::MemoryPublications;
 use flagstone_publisher::store::{ObjectPath, ObjectStore as _};
+use flagstone_publisher::trial::{self, RACERS, Verdict};
 
 use crate::world::services;
 
@@ -90,4 +95,16 @@ async fn a_service_that_nobody_reaches_is_unavailable() {
     let error = records.head(&project()).await.unwrap_err();
     assert_eq!(error.code(), "storage-unavailable");
     assert_eq!(objects.get(&path()).await.unwrap_err().code(), "store-unavailable");
+}
+
+#[tokio::test]
+async fn a_bucket_that_ignores_conditions_is_found() {
+    let careless = CarelessS3::start().await.unwrap();
+    let objects = PublicBucket::new(services(None, Some(careless.url()), None).s3(), "public");
+    let items = Arc::new(MemoryPublications::new());
+    let told = trial::run(Arc::new(objects), items, &project()).await.unwrap();
+    let races: Vec<_> = told.races.iter().map(|race| (race.won, race.verdict)).collect();
+    let ignored = |won| (won, Verdict::Ignored);
+    assert_eq!(races, [ignored(RACERS), ignored(RACERS), ignored(3), (1, Verdict::Fair)]);
+    assert!(told.is_ignored());
 }

@@ -392,7 +392,7 @@ async fn connections_that_died_during_a_freeze_are_made_anew() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs servers: cargo xtask test servers"]
-async fn a_request_is_taken_up_to_lambdas_limit() {
+async fn a_request_is_taken_and_an_answer_given_up_to_lambdas_limit() {
     let cloud = Cloud::new(Duration::from_secs(30)).await;
     let path = format!("{PRODUCTION}/lists/beta");
     let frame = request("PUT", &path, "").to_string().len();
@@ -408,4 +408,16 @@ async fn a_request_is_taken_up_to_lambdas_limit() {
     assert!(size <= MAX_EVENT_BYTES && size > MAX_EVENT_BYTES - 200, "{size}");
     let answer = invoke(&cloud.admin, &event).await.unwrap();
     assert!([200, 201].contains(&answer["statusCode"].as_u64().unwrap()), "{answer:.500}");
+
+    // With some more of them the keys are more than one answer holds.
+    let add: Vec<String> = (0..1_000).map(|n| format!("more-{n:08}{}", "k".repeat(90))).collect();
+    let (status, told) = cloud.ask("PATCH", &path, &json!({ "add": add }).to_string()).await;
+    assert_eq!(status, 200, "{told}");
+    let mut all = request("GET", &format!("{path}/keys"), "");
+    all["headers"]["accept"] = json!("text/plain");
+    let answer = invoke(&cloud.admin, &all).await.unwrap();
+    let told: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
+    assert_eq!((&answer["statusCode"], &told["code"]), (&json!(500), &json!("answer-too-large")), "{told}");
+    let (status, told) = cloud.ask("GET", &format!("{path}/keys"), "").await;
+    assert_eq!(status, 200, "{told:.300}");
 }
