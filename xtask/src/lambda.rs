@@ -28,17 +28,17 @@ const FUNCTIONS: [&str; 2] = ["admin", "publish"];
 
 /// Builds both functions, as a check: fails if one would not start on Lambda, or has grown too large.
 pub(crate) fn check(tree: &Tree) -> Result<Outcome> {
-    packages::needing(tree, missing, || functions(&tree.root).map(|()| Outcome::Passed))
+    packages::needing(tree, missing, || functions(tree).map(|()| Outcome::Passed))
 }
 
 /// Builds both functions, and, to measure beside them, one that does nothing.
-pub(crate) fn build(root: &Path, arguments: &[String]) -> Result<()> {
+pub(crate) fn build(tree: &Tree, arguments: &[String]) -> Result<()> {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [] => functions(root),
+        [] => functions(tree),
         // An example is built with what tests need, and that with all it needs: as long again.
-        ["--hello"] => functions(root).and_then(|()| {
-            let tools = tools(root)?;
-            succeed(lambda(root, &tools, &["--example", "hello"])?).map(drop)
+        ["--hello"] => functions(tree).and_then(|()| {
+            let tools = tools(&tree.root)?;
+            succeed(lambda(&tree.root, &tools, &["--example", "hello"])?).map(drop)
         }),
         _ => bail!("cargo xtask lambda takes nothing, or --hello"),
     }
@@ -52,10 +52,11 @@ fn missing() -> Vec<&'static str> {
 }
 
 /// Builds both functions, and looks at what came out.
-fn functions(root: &Path) -> Result<()> {
-    let tools = tools(root)?;
-    succeed(lambda(root, &tools, &["--output-format", "zip", "--bin", "admin", "--bin", "publish"])?)?;
-    FUNCTIONS.iter().try_for_each(|function| look_at(root, function))
+fn functions(tree: &Tree) -> Result<()> {
+    let tools = tools(&tree.root)?;
+    succeed(lambda(&tree.root, &tools, &["--output-format", "zip", "--bin", "admin", "--bin", "publish"])?)?;
+    let target = tree.target_folder()?;
+    FUNCTIONS.iter().try_for_each(|function| look_at(&target, function))
 }
 
 /// The command that builds for AWS Lambda.
@@ -73,14 +74,14 @@ fn lambda(root: &Path, tools: &Path, what: &[&str]) -> Result<Command> {
 }
 
 /// Fails if a function would not start on Lambda, or has grown too large.
-fn look_at(root: &Path, function: &str) -> Result<()> {
-    let program = root.join(format!("target/{TARGET}/release/{function}"));
+fn look_at(target: &Path, function: &str) -> Result<()> {
+    let program = target.join(format!("{TARGET}/release/{function}"));
     let bytes = std::fs::read(&program).with_context(|| format!("reading {}", program.display()))?;
     let newest = glibc(&bytes).into_iter().max();
     if newest.is_none_or(|newest| newest > GLIBC) {
         bail!("{function} asks for glibc {newest:?}; Amazon Linux 2023 has {GLIBC:?}");
     }
-    let zip = root.join(format!("target/lambda/{function}/bootstrap.zip"));
+    let zip = target.join(format!("lambda/{function}/bootstrap.zip"));
     let size = std::fs::metadata(&zip).with_context(|| format!("looking at {}", zip.display()))?.len();
     let (major, minor) = newest.unwrap_or_default();
     println!("{function}: {} B zipped, {} B unzipped, glibc {major}.{minor}", size, bytes.len());

@@ -69,7 +69,7 @@ fn run(arguments: &[String]) -> Result<bool> {
             Ok(true)
         }
         "cloud" => cloud::run(&tree(false)?, rest),
-        "lambda" => lambda::build(&workspace_root()?, rest).map(|()| true),
+        "lambda" => lambda::build(&tree(false)?, rest).map(|()| true),
         "help" | "--help" | "-h" => {
             println!("{USAGE}");
             Ok(true)

@@ -5,11 +5,12 @@
 //! there (FORMAT T-4.5).
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use flagstone_bundle::manifest::Stream;
 use flagstone_bundle::root::Root;
+use flagstone_publisher::clock::Clock;
 use flagstone_publisher::control::{ControlError, ControlPlane, Ports};
 use flagstone_publisher::keys::publish_root;
 use flagstone_publisher::publish::{Options, PublishError};
@@ -22,6 +23,8 @@ use crate::failure::Failure;
 
 /// How long before its deadline an invocation gives up what it does, so that it can still answer.
 pub const RESERVE: Duration = Duration::from_millis(500);
+/// How long a bucket that was found as it must be is not looked at again, in milliseconds: an hour.
+pub const INSPECTED_MS: i64 = 3_600_000;
 /// Most members of a strange event that are named.
 const MAX_NAMED: usize = 8;
 
@@ -31,16 +34,17 @@ pub struct PublishFunction {
     control: ControlPlane,
     store: Arc<dyn ObjectStore>,
     root: Root,
-    /// Whether the bucket was found as it must be.
-    is_inspected: Arc<AtomicBool>,
+    clock: Arc<dyn Clock>,
+    /// When the bucket was last found as it must be, in Unix milliseconds.
+    inspected_ms: Arc<AtomicI64>,
 }
 
 impl PublishFunction {
     /// Publishes under this root.
     pub fn new(root: Root, ports: Ports, options: Options) -> Self {
-        let store = Arc::clone(&ports.store);
+        let (store, clock) = (Arc::clone(&ports.store), Arc::clone(&ports.clock));
         let control = ControlPlane::new(root.project().clone(), root.clone(), ports, options);
-        Self { control, store, root, is_inspected: Arc::default() }
+        Self { control, store, root, clock, inspected_ms: Arc::new(AtomicI64::new(i64::MIN)) }
     }
 
     /// Does what an event asks for, with that much time until Lambda ends the process.
@@ -132,16 +136,17 @@ impl PublishFunction {
         inspected.and(rooted).and(swept.map_err(|error| ErrorWire::plain(error.code(), &error)))
     }
 
-    /// Asks until it was once found as it must be: who turns versioning off later is not waited for.
+    /// Whether the bucket is as it must be; one that was is not looked at again for a while.
     async fn inspect_bucket(&self) -> Result<(), ErrorWire> {
-        if self.is_inspected.load(Ordering::Relaxed) {
+        let now_ms = self.clock.now_ms();
+        if (0..INSPECTED_MS).contains(&now_ms.saturating_sub(self.inspected_ms.load(Ordering::Relaxed))) {
             return Ok(());
         }
         self.store.inspect().await.map_err(|error| {
             tracing::error!(code = error.code(), %error, "the public bucket is not as it must be");
             ErrorWire::plain(error.code(), &error)
         })?;
-        self.is_inspected.store(true, Ordering::Relaxed);
+        self.inspected_ms.store(now_ms, Ordering::Relaxed);
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_lambda::Client;
-use aws_sdk_lambda::error::{DisplayErrorContext, ProvideErrorMetadata as _};
+use aws_sdk_lambda::error::ProvideErrorMetadata as _;
 use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::InvocationType;
 use aws_smithy_types::timeout::TimeoutConfig;
@@ -23,6 +23,8 @@ use crate::fault::At;
 
 /// How long an answer is waited for that somebody asks for who is not waiting for an announcement.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How long an answer is waited for that says how a stream stands: more than a function needs that starts for it.
+const LOOK: Duration = Duration::from_secs(5);
 /// How long a connection to Lambda may take.
 const CONNECT: Duration = Duration::from_secs(1);
 /// How long the request may take with which nobody's announcement is waited for.
@@ -78,7 +80,7 @@ impl RemotePublisher {
         let invoked = tokio::time::timeout(patience, request.send()).await;
         let invoked = invoked.map_err(|_| unavailable("no answer in time"))?.map_err(|error| {
             let at = At::of("invoke", format!("the function `{}`", self.function), &error);
-            tracing::warn!(error = %DisplayErrorContext(&error), "the publish function could not be invoked");
+            tracing::warn!(%at, "the publish function could not be invoked");
             PublishError::from(at)
         })?;
         let payload = invoked.payload().map(AsRef::as_ref).unwrap_or_default();
@@ -145,7 +147,7 @@ impl Publishing for RemotePublisher {
 
     async fn standing(&self, stream: &Stream) -> Result<Standing, PublishError> {
         let asked = Asked::Standing { stream: StreamWire(stream.clone()) };
-        self.ask::<StandingWire>(&asked, PATIENCE).await.map(Into::into)
+        self.ask::<StandingWire>(&asked, LOOK).await.map(Into::into)
     }
 
     /// Nearly always the claim says it; only of a stream that is not announced as it was claimed the other function is
@@ -155,7 +157,7 @@ impl Publishing for RemotePublisher {
         if let Some(claim) = item.claim.as_ref().filter(|_| item.is_announced()) {
             return Ok(Some(claim.issued_ms));
         }
-        self.ask(&Asked::Announced { stream: StreamWire(stream.clone()) }, PATIENCE).await
+        self.ask(&Asked::Announced { stream: StreamWire(stream.clone()) }, LOOK).await
     }
 
     async fn lost(&self, stream: &Stream) -> Result<Lost, PublishError> {

@@ -47,21 +47,28 @@ struct Held {
 /// Signs with keys from Secrets Manager: an environment's own, else those for all others.
 pub struct SecretSigner {
     client: Client,
-    names: BTreeMap<Scope, String>,
+    secrets: BTreeMap<Scope, Secret>,
     clock: Arc<dyn Clock>,
-    held: Mutex<BTreeMap<Scope, Held>>,
+}
+
+/// One secret: its name, and what was read of it. Each has a lock of its own, so that one that cannot be read holds up
+/// no other.
+struct Secret {
+    name: String,
+    held: Mutex<Option<Held>>,
 }
 
 impl std::fmt::Debug for SecretSigner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SecretSigner").field("names", &self.names).finish_non_exhaustive()
+        f.debug_struct("SecretSigner").field("secrets", &self.secrets.keys()).finish_non_exhaustive()
     }
 }
 
 impl SecretSigner {
     /// Signs with the secrets of these names. Nothing is read before it is needed.
     pub fn new(client: Client, names: BTreeMap<Scope, String>, clock: Arc<dyn Clock>) -> Self {
-        Self { client, names, clock, held: Mutex::default() }
+        let secret = |(scope, name)| (scope, Secret { name, held: Mutex::default() });
+        Self { client, secrets: names.into_iter().map(secret).collect(), clock }
     }
 
     /// The public ids of the keys that sign for a stream.
@@ -70,21 +77,20 @@ impl SecretSigner {
     }
 
     async fn keys(&self, stream: &Stream) -> Result<Arc<[SigningKey]>, SignError> {
-        let own = Scope::Environment(stream.environment.clone());
-        let scope = if self.names.contains_key(&own) { own } else { Scope::Others };
-        let Some(name) = self.names.get(&scope) else { return Err(SignError::NoKey) };
+        let own = self.secrets.get(&Scope::Environment(stream.environment.clone()));
+        let secret = own.or_else(|| self.secrets.get(&Scope::Others)).ok_or(SignError::NoKey)?;
         // One reads, and the others wait for what it gets.
-        let mut held = self.held.lock().await;
+        let mut held = secret.held.lock().await;
         let now_ms = self.clock.now_ms();
         let is_young = |held: &Held| (0..held.for_ms).contains(&now_ms.saturating_sub(held.from_ms));
-        let read = match held.get(&scope) {
+        let read = match &*held {
             Some(held) if is_young(held) => return Ok(Arc::clone(&held.keys)),
-            Some(_) => tokio::time::timeout(PATIENCE, self.read(name))
+            Some(_) => tokio::time::timeout(PATIENCE, self.read(&secret.name))
                 .await
                 .unwrap_or_else(|_| Err(SignError::Unavailable { source: "no answer in time".into() })),
-            None => self.read(name).await,
+            None => self.read(&secret.name).await,
         };
-        let (keys, for_ms) = match (read, held.get(&scope)) {
+        let (keys, for_ms) = match (read, held.take()) {
             (Ok(keys), _) => (keys, MAX_AGE_MS),
             (Err(error @ SignError::Unavailable { .. }), Some(held)) => {
                 tracing::warn!(
@@ -92,14 +98,11 @@ impl SecretSigner {
                     error = &error as &(dyn std::error::Error + 'static),
                     "a secret could not be read again; the one that was read before signs"
                 );
-                (Arc::clone(&held.keys), RETRY_MS)
+                (held.keys, RETRY_MS)
             }
-            (Err(error), _) => {
-                held.remove(&scope);
-                return Err(error);
-            }
+            (Err(error), _) => return Err(error),
         };
-        held.insert(scope, Held { keys: Arc::clone(&keys), from_ms: now_ms, for_ms });
+        *held = Some(Held { keys: Arc::clone(&keys), from_ms: now_ms, for_ms });
         Ok(keys)
     }
 

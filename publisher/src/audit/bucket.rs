@@ -117,11 +117,16 @@ impl<'p> Bucket<'p> {
         Ok(Announced { stream, access, newest, archived })
     }
 
-    /// The serial of a stream's manifest, read again.
-    pub(super) async fn newest(&self, stream: &Stream, access: Access) -> Result<Option<u64>, Fault> {
-        let Some(root) = &self.root else { return Ok(None) };
+    /// Where a stream's manifest lies, and its serial, read again.
+    pub(super) async fn newest(
+        &self,
+        stream: &Stream,
+        access: Access,
+    ) -> Result<(String, Option<u64>), Fault> {
         let path = path_of(Layout::new(stream, access).manifest())?;
-        Ok(self.manifest(&path, stream, root).await?.map(|found| found.manifest.serial()))
+        let Some(root) = &self.root else { return Ok((path, None)) };
+        let found = self.manifest(&path, stream, root).await?;
+        Ok((path, found.map(|found| found.manifest.serial())))
     }
 
     async fn manifest(&self, path: &str, stream: &Stream, root: &Root) -> Result<Option<Found>, Fault> {

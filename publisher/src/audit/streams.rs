@@ -10,6 +10,7 @@ use flagstone_model::key::{ProjectId, ViewId};
 
 use super::Fault;
 use super::bucket::{Announced, Bucket, Found};
+use crate::author::ViewDefinition;
 use crate::build::build;
 use crate::log::{Entity, EntityChange, Entry};
 use crate::publication::{Publication, Publications};
@@ -150,7 +151,7 @@ impl Checks {
                 bucket.check_snapshot(found, access).await?;
             }
             in_order(&archived)?;
-            still_announced(&item, newest.as_ref(), bucket.newest(&stream, access)).await?;
+            still_announced(&item, newest.as_ref(), &stream, access, bucket).await?;
             let remarks = remarks(&item, newest.as_ref(), &archived)?;
             let index = checks.streams.len();
             for found in archived.iter().chain(&newest) {
@@ -250,16 +251,19 @@ impl Checks {
     ) -> Result<(), Fault> {
         let views = state.views();
         let streams = state.environments().flat_map(|(environment, _)| {
-            let of = |(view, _): &(ViewId, _)| (environment.clone(), view.clone());
+            let of = |(view, definition): &(ViewId, ViewDefinition)| {
+                let stream =
+                    Stream { project: project.clone(), environment: environment.clone(), view: view.clone() };
+                (stream, definition.audience.into())
+            };
             views.iter().map(of).collect::<Vec<_>>()
         });
-        for (environment, view) in streams {
-            let stream = Stream { project: project.clone(), environment, view };
+        for (stream, access) in streams {
             if self.streams.iter().any(|told| told.stream == stream) {
                 continue;
             }
             let item = publications.read(&stream).await.map_err(|error| Fault::new(error.code(), error))?;
-            still_announced(&item, None, bucket.newest(&stream, Access::of(&stream))).await?;
+            still_announced(&item, None, &stream, access, bucket).await?;
         }
         Ok(())
     }
@@ -323,20 +327,21 @@ fn claimed(found: &Found, item: &Publication) -> Result<(), Fault> {
 async fn still_announced(
     item: &Publication,
     newest: Option<&Found>,
-    again: impl Future<Output = Result<Option<u64>, Fault>>,
+    stream: &Stream,
+    access: Access,
+    bucket: &Bucket<'_>,
 ) -> Result<(), Fault> {
     let behind = |serial: Option<u64>| serial.unwrap_or_default() < item.announced_serial;
     if !behind(newest.map(|found| found.manifest.serial())) {
         return Ok(());
     }
-    let serial = again.await?;
+    let (path, serial) = bucket.newest(stream, access).await?;
     if !behind(serial) {
         return Ok(());
     }
-    let path = newest.map_or("the manifest", |found| &found.path);
     let is = serial.map_or_else(|| "none".to_owned(), |serial| format!("serial {serial}"));
     let what = format!("serial {} was announced, and {is} is there", item.announced_serial);
-    Err(Fault::of_object("manifest-regressed", path, what))
+    Err(Fault::of_object("manifest-regressed", &path, what))
 }
 
 /// Versions and serials rise together.

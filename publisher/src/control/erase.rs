@@ -113,20 +113,44 @@ impl ControlPlane {
     /// Does what entries say that is not done: a crash came between, or the store was busy.
     ///
     /// That an entry has no data does not show that the store has no copy of it, in an older page of a file or beside
-    /// a table. To erase is to do both, so each process does it once more of every entry, until it succeeds.
+    /// a table. To erase is to do both, so each process does it once more of every entry, until it succeeds: one that
+    /// fails keeps the others from nothing, and what is done is not begun again.
     pub(super) async fn finish_erasures(&self) -> Result<(), ControlError> {
         let state = self.state().await?;
-        let (log, checked) = (self.inner.folded.log(), self.inner.erased_through());
+        let checked = self.inner.erased_through();
+        let mut by_entry = BTreeMap::<u64, Vec<u64>>::new();
         for (erased, by) in state.erasures().filter(|(_, by)| *by > checked) {
-            let is_there = log.entry(self.project(), erased).await?.is_some_and(|entry| entry.data.is_some());
-            if is_there && let Some(entry) = log.entry(self.project(), by).await? {
-                tracing::warn!(seq = erased, by, "an erasure that was cut off is finished");
+            by_entry.entry(by).or_default().push(erased);
+        }
+        let mut result = Ok(());
+        for (by, erased) in by_entry {
+            let done = self.finish_erasure(by, &erased).await;
+            if result.is_ok() && done.is_ok() {
+                self.inner.erased_through_now(by);
+            }
+            result = result.and(done);
+        }
+        result
+    }
+
+    /// Erases once more what one entry says.
+    async fn finish_erasure(&self, by: u64, erased: &[u64]) -> Result<(), ControlError> {
+        let (log, project) = (self.inner.folded.log(), self.project());
+        let mut is_done = true;
+        for seq in erased {
+            is_done &= log.entry(project, *seq).await?.is_none_or(|entry| entry.data.is_none());
+        }
+        match log.entry(project, by).await? {
+            Some(entry) if !is_done => {
+                tracing::warn!(by, "an erasure that was cut off is finished");
                 self.finish(&entry).await?;
-            } else {
-                log.erase(self.project(), erased).await?;
+            }
+            _ => {
+                for seq in erased {
+                    log.erase(project, *seq).await?;
+                }
             }
         }
-        self.inner.erased_through_now(state.seq());
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! Publishing what was written.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +23,8 @@ use crate::view::ClientSalt;
 
 /// How long a write waits for its announcement (FORMAT T-4.6).
 const BUDGET: Duration = Duration::from_millis(2_500);
+/// How many streams are handed over at once to be published when nobody waits for them.
+const MAX_HANDED_OVER: usize = 16;
 /// How long the sweep of one stream may take.
 const SWEEP_LIMIT: Duration = Duration::from_secs(30);
 /// How long a sweep may take for finishing erasures: with what else it does, less than a heartbeat is apart.
@@ -120,12 +122,19 @@ impl ControlPlane {
     /// How far an environment has been published, by view.
     pub async fn publication(&self, environment: &EnvironmentId) -> Result<Json<'static>, ControlError> {
         let state = self.known(environment).await?;
-        let mut views = Vec::new();
-        for stream in self.streams(&state, environment) {
-            let members = self.publication_of(&state, &stream).await?;
-            views.push((stream.view.to_string(), members));
+        let streams = self.streams(&state, environment);
+        let mut asked = JoinSet::new();
+        for (place, stream) in streams.iter().cloned().enumerate() {
+            let (control, state) = (self.clone(), Arc::clone(&state));
+            let told = async move { (place, control.publication_of(&state, &stream).await) };
+            asked.spawn(told.in_current_span());
         }
-        Ok(Json::object(views))
+        let mut told = BTreeMap::new();
+        while let Some(done) = asked.join_next().await {
+            let (place, members) = done.map_err(|_| PublishError::Stopped)?;
+            told.insert(place, members?);
+        }
+        Ok(Json::object(streams.iter().map(|stream| stream.view.to_string()).zip(told.into_values())))
     }
 
     async fn publication_of(&self, state: &State, stream: &Stream) -> Result<Json<'static>, ControlError> {
@@ -162,7 +171,11 @@ impl ControlPlane {
         }
         if let Some(alarm) = alarm {
             // What an operator's service is called is for the log.
-            let detail = alarm.misconfiguration().map_or_else(|| alarm.to_string(), |what| what.to_string());
+            let detail = match (alarm.misconfiguration(), &alarm) {
+                (Some(what), _) => what.to_string(),
+                (None, PublishError::Unavailable { .. }) => "the publisher did not answer".to_owned(),
+                (None, alarm) => alarm.to_string(),
+            };
             let alarm = [("code", Json::from(alarm.code())), ("detail", Json::from(detail))];
             members.push(("alarm", Json::object(alarm)));
         }
@@ -289,23 +302,29 @@ impl ControlPlane {
         };
         let (last, first): (Vec<_>, Vec<_>) =
             environments.iter().partition(|environment| is_production(environment));
-        let mut handed_over = JoinSet::new();
-        for environment in first.into_iter().chain(last) {
-            let views = all.entry(environment.clone()).or_default();
-            for stream in self.streams(&state, environment) {
+        for part in [first, last] {
+            let mut handed_over = JoinSet::new();
+            let mut keep = |done: Option<Result<(Stream, Published), _>>| {
+                let (stream, published) = done?.ok()?;
+                all.entry(stream.environment).or_default().insert(stream.view, published)
+            };
+            for stream in part.into_iter().flat_map(|environment| self.streams(&state, environment)) {
                 let left = budget.saturating_sub(begun.elapsed());
-                let published = self.clone().publish_one(stream.clone(), seq, left);
+                let one = self.clone().publish_one(stream.clone(), seq, left);
+                let one = async move { (stream, one.await) }.in_current_span();
+                // Nobody waits for what is only handed over, so some of it goes side by side.
+                if handed_over.len() >= MAX_HANDED_OVER || !left.is_zero() {
+                    keep(handed_over.join_next().await);
+                }
                 if left.is_zero() {
-                    // Nobody waits for it, so it waits for no other one either.
-                    handed_over.spawn(async move { (stream, published.await) }.in_current_span());
+                    handed_over.spawn(one);
                 } else {
-                    views.insert(stream.view, published.await);
+                    keep(Some(Ok(one.await)));
                 }
             }
-        }
-        while let Some(done) = handed_over.join_next().await {
-            let Ok((stream, published)) = done else { continue };
-            all.entry(stream.environment).or_default().insert(stream.view, published);
+            while let Some(done) = handed_over.join_next().await {
+                keep(Some(done));
+            }
         }
         all
     }

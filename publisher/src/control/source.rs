@@ -38,11 +38,10 @@ pub(super) struct Last {
 #[async_trait]
 impl LineSource for Lines {
     fn access(&self, stream: &Stream) -> Access {
-        match self.folded.newest().view(&stream.view).map(|view| view.audience) {
-            Some(Audience::Public) => Access::Open,
-            Some(Audience::Keyed) => Access::Closed,
-            None => Access::of(stream),
-        }
+        self.folded
+            .newest()
+            .view(&stream.view)
+            .map_or_else(|| Access::of(stream), |view| view.audience.into())
     }
 
     async fn build(&self, stream: &Stream, seq: u64) -> Result<Built, SourceError> {

@@ -3,6 +3,7 @@
 use flagstone_bundle::container::{Encoding, StoredObject};
 use flagstone_bundle::manifest::Stream;
 
+use crate::author::Audience;
 use crate::store::{ObjectPath, StoreError};
 
 /// Who may read the objects of a view.
@@ -25,6 +26,15 @@ impl Access {
         match self {
             Self::Open => "open",
             Self::Closed => "closed",
+        }
+    }
+}
+
+impl From<Audience> for Access {
+    fn from(audience: Audience) -> Self {
+        match audience {
+            Audience::Public => Self::Open,
+            Audience::Keyed => Self::Closed,
         }
     }
 }

@@ -401,14 +401,9 @@ async fn a_process_that_starts_erases_everything_once_more() {
         control.sweep().await.unwrap();
     }
     let again = std::mem::take(&mut *log.erased.lock().unwrap());
-    let busy = again.first().copied();
-    assert_eq!(
-        again.iter().filter(|seq| Some(**seq) == busy).count(),
-        2,
-        "what failed is tried again: {again:?}"
-    );
-    assert_eq!(again.len(), erased.len() + 1, "and nothing a third time");
-    assert_eq!(again.into_iter().collect::<BTreeSet<_>>(), erased);
+    // The first of four by one entry fails; the four by the other are done, and all once more, for those came later.
+    assert_eq!(again.len(), 1 + 4 + 8, "{again:?}");
+    assert_eq!(again[5..].iter().copied().collect::<BTreeSet<_>>(), erased);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

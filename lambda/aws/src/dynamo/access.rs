@@ -19,8 +19,8 @@ use crate::fault::At;
 const MAX_KNOWN: usize = 32;
 /// How many it knows at all: an item holds 400 KiB, and each write pays for all of it.
 const MAX_LIVE: usize = 256;
-/// How many rows more than are to go are read at a time, if only some kinds of rows may go.
-const MAX_BETWEEN: usize = 20;
+/// How many rows more than are to go are read at first, if only some kinds of rows may go.
+const FEW_BETWEEN: usize = 20;
 /// Before the digest of a use: the name of the time when it began, and that of its row's number.
 const BEGAN: &str = "f_";
 const ROW: &str = "n_";
@@ -214,11 +214,12 @@ impl DynamoStore {
         anonymous_from: Option<u64>,
     ) -> Result<(u64, u64, u64), StorageError> {
         let (mut rows, mut anonymous, mut after) = (0_u64, 0_u64, anonymous_from.unwrap_or_default());
+        // Every row that is read is paid for. Between those about nobody who is known others may stand: few, or many.
+        let mut between = if anonymous_from.is_some() { FEW_BETWEEN } else { 0 };
         while rows < most {
-            // Every row that is read is paid for. Of those about nobody who is known, others may stand in between.
             let wanted = usize::try_from(most.saturating_sub(rows)).unwrap_or(usize::MAX);
-            let between = if anonymous_from.is_some() { MAX_BETWEEN } else { 0 };
             let page = self.page(partition(project), after, wanted.saturating_add(between)).await?.items;
+            between = between.saturating_mul(2);
             let Some(last) = page.last() else { break };
             let end = number_of(last, "sk").unwrap_or(u64::MAX);
             for item in page.iter().filter(|item| anonymous_from.is_none() || !item.contains_key("principal"))

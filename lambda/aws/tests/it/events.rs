@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use flagstone_aws::publish::{PublishFunction, RESERVE};
+use flagstone_aws::publish::{INSPECTED_MS, PublishFunction, RESERVE};
 use flagstone_model::json::Json;
 use flagstone_model::key::ProjectId;
 use flagstone_publisher::checkpoint::MemoryCheckpoints;
@@ -175,7 +175,8 @@ impl ObjectStore for Unversioned {
 async fn a_bucket_without_versions_fails_every_sweep_and_holds_nothing_up() {
     let bench = Bench::new().await;
     let store = Arc::new(Unversioned { store: bench.store.clone(), is_on: AtomicBool::new(false) });
-    let ports = Ports { store: store.clone(), ..bench.ports.clone() };
+    let clock = Arc::new(ManualClock::at(NOW_MS));
+    let ports = Ports { store: store.clone(), clock: clock.clone(), ..bench.ports.clone() };
     let function = PublishFunction::new(bench.keys.root().clone(), ports, Options::default());
     for _ in 0..2 {
         let failure = function.handle(r#"{"do":"sweep"}"#, LEFT).await.unwrap_err();
@@ -185,6 +186,13 @@ async fn a_bucket_without_versions_fails_every_sweep_and_holds_nothing_up() {
     assert_eq!(announced, json!({"done": NOW_MS}), "the sweep has published all the same");
     store.is_on.store(true, Ordering::SeqCst);
     function.handle(r#"{"do":"sweep"}"#, LEFT).await.unwrap();
+    // Turned off later, it is noticed within an hour.
+    store.is_on.store(false, Ordering::SeqCst);
+    clock.advance(INSPECTED_MS - 1);
+    function.handle(r#"{"do":"sweep"}"#, LEFT).await.unwrap();
+    clock.advance(1);
+    let failure = function.handle(r#"{"do":"sweep"}"#, LEFT).await.unwrap_err();
+    assert_eq!(failure.code, "bucket-unversioned");
 }
 
 #[tokio::test]

@@ -129,17 +129,27 @@ async fn a_service_that_hangs_holds_no_signature_up_and_is_asked_again_soon() {
     let proxy = Proxy::before(port).await.unwrap();
     let clock = Arc::new(ManualClock::at(1_795_000_000_000));
     let client = services(None, None, Some(proxy.url())).secrets();
-    let names = BTreeMap::from([(Scope::Others, "manifest".to_owned())]);
+    let staging = Scope::Environment(EnvironmentId::parse("staging").unwrap());
+    let names = BTreeMap::from([(Scope::Others, "manifest".to_owned()), (staging, "staging".to_owned())]);
     let world = World { signer: SecretSigner::new(client, names, clock.clone()), secrets, clock };
+    let world = Arc::new(world);
     world.secrets.put("manifest", KEYS[0]);
     assert_eq!(world.signs("production").await, Ok(vec![0]));
     proxy.rule(Rule::always(Fault::Delay(Duration::from_hours(1))));
+    let other = Arc::clone(&world);
+    let hangs = tokio::spawn(async move { other.signs("staging").await });
+    while proxy.asked().len() < 2 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(world.signs("production").await, Ok(vec![0]));
+    assert!(!hangs.is_finished(), "a secret that was never read holds up no other");
+    hangs.abort();
     world.secrets.put("manifest", KEYS[1]);
     world.clock.advance(MAX_AGE_MS);
     for _ in 0..3 {
         assert_eq!(world.signs("production").await, Ok(vec![0]), "what was read before");
     }
-    assert_eq!(proxy.asked().len(), 2, "one waits, once");
+    assert_eq!(proxy.asked().len(), 3, "one waits, once");
     proxy.clear();
     world.clock.advance(RETRY_MS - 1);
     assert_eq!(world.signs("production").await, Ok(vec![0]));
