@@ -1,11 +1,15 @@
 //! The cloud on this machine: `cargo xtask cloud`, and its story as a step.
 
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
 use crate::steps::{Outcome, Tree, succeed};
 use crate::{cdn, packages, servers};
+
+/// What starts it. It looks for the other programs beside itself.
+const PROGRAM: &str = "flagstone-cloud";
 
 /// With this status the command says that a program is missing.
 const MISSING: i32 = 3;
@@ -21,14 +25,13 @@ pub(crate) fn run(tree: &Tree, arguments: &[String]) -> Result<bool> {
     let packages = ["flagstone-cli", "flagstone-aws", "flagstone-cloud"];
     programs.args(packages.iter().flat_map(|name| ["--package", name]));
     succeed(programs)?;
-    Ok(cloud(tree, command)?.status().context("starting the cloud")?.success())
+    Ok(cloud(tree, tree.debug(PROGRAM)?, command).status().context("starting the cloud")?.success())
 }
 
 /// Tells the story, as a check.
 pub(crate) fn check(tree: &Tree) -> Result<Outcome> {
     packages::needing(tree, missing, || {
-        tree.built_tests()?;
-        let ended = cloud(tree, "story")?.status().context("starting the cloud")?;
+        let ended = cloud(tree, tree.program(PROGRAM)?, "story").status().context("starting the cloud")?;
         match ended.code() {
             Some(0) => Ok(Outcome::Passed),
             Some(MISSING) if !tree.ci => Ok(Outcome::Skipped("a program is missing, see above".to_owned())),
@@ -37,11 +40,10 @@ pub(crate) fn check(tree: &Tree) -> Result<Outcome> {
     })
 }
 
-/// The command, beside the programs that it starts, all of them built before.
-fn cloud(tree: &Tree, command: &str) -> Result<Command> {
-    let mut cloud = Command::new(tree.target_folder()?.join("debug/flagstone-cloud"));
+fn cloud(tree: &Tree, program: PathBuf, command: &str) -> Command {
+    let mut cloud = Command::new(program);
     cloud.current_dir(&tree.root).arg(command);
-    Ok(cloud)
+    cloud
 }
 
 fn missing() -> Vec<&'static str> {

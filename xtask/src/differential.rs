@@ -17,9 +17,7 @@ pub(crate) fn check(tree: &Tree) -> Result<Outcome> {
         return Ok(outcome);
     }
     succeed(script(tree, "selftest.py", &[]))?;
-    succeed(tree.cargo(&["build", "--package", "flagstone-cli"]))?;
-    let binary =
-        tree.target_folder()?.join("debug").join(format!("flagstone{}", std::env::consts::EXE_SUFFIX));
+    let binary = tree.program("flagstone")?;
     let binary = binary.to_str().context("the path of the binary is text")?;
     let arguments = ["--binary", binary, "--rounds", ROUNDS, "--minimum", MINIMUM];
     succeed(script(tree, "differential.py", &arguments))

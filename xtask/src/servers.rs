@@ -17,7 +17,7 @@ const MISSING: i32 = 3;
 pub(crate) fn check(tree: &Tree) -> Result<Outcome> {
     packages::needing(tree, missing, || {
         let tests = tree.integration_tests("lambda/aws")?;
-        let mut fetch = Command::new(tree.target_folder()?.join("debug/flagstone-cloud"));
+        let mut fetch = Command::new(tree.program("flagstone-cloud")?);
         fetch.current_dir(&tree.root).arg("fetch").stderr(Stdio::inherit());
         let fetched = fetch.output().context("starting flagstone-cloud")?;
         let said = String::from_utf8_lossy(&fetched.stdout);

@@ -116,6 +116,17 @@ impl Tree {
         built.map(|built| built.program).with_context(|| format!("{folder} has no integration tests"))
     }
 
+    /// A program of the workspace, built as its tests have it.
+    pub(crate) fn program(&self, name: &str) -> Result<PathBuf> {
+        self.built_tests()?;
+        self.debug(name)
+    }
+
+    /// Where a program lies that was built with the profile of development.
+    pub(crate) fn debug(&self, name: &str) -> Result<PathBuf> {
+        Ok(self.target_folder()?.join("debug").join(format!("{name}{}", std::env::consts::EXE_SUFFIX)))
+    }
+
     /// The test programs of the workspace, after they were built.
     pub(crate) fn built_tests(&self) -> Result<Vec<BuiltTests>> {
         let mut built = self.cargo(&["test", "--workspace", "--no-run"]);
