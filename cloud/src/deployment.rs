@@ -101,7 +101,7 @@ pub struct Deployment {
     pin: String,
     folder: TempDir,
     tables: Server,
-    invocations: InvokeApi,
+    _invocations: InvokeApi,
     _secrets: Secrets,
 }
 
@@ -191,7 +191,7 @@ impl Deployment {
             pin,
             folder,
             tables,
-            invocations,
+            _invocations: invocations,
             _secrets: secrets,
         })
     }
@@ -284,11 +284,6 @@ impl Deployment {
             .arg("--root")
             .arg(self.folder.path().join("keys-of-shop/keys/root.1.json"));
         finish("audit", &mut audit).await
-    }
-
-    /// How often the admin function has asked the publish function.
-    pub fn invocations(&self) -> u64 {
-        self.invocations.requests()
     }
 }
 

@@ -142,6 +142,16 @@ pub enum StorageError {
 }
 
 impl StorageError {
+    /// What is wrong with how the service is set up, if that is it.
+    pub const fn misconfiguration(&self) -> Option<Misconfiguration> {
+        if let Self::Misconfigured { what, .. } = self { Some(*what) } else { None }
+    }
+
+    /// Whether trying again later may help.
+    pub const fn is_passing(&self) -> bool {
+        matches!(self, Self::Busy | Self::Unavailable { .. })
+    }
+
     /// The stable code of this error.
     pub const fn code(&self) -> &'static str {
         match self {

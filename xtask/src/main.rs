@@ -2,8 +2,7 @@
 //!
 //! Steps run in order, all of them, even after one has failed; the last line counts them as
 //! `N passed, N failed, N skipped`. Reading order: `main` (arguments), `steps` (what is run), then one file for each
-//! check that needs more than a command: `dependencies`, `clauses`, `ran`, `committed`, `deny`, `differential`, `fuzz`,
-//! `coverage`; and `tools`, how theirs are had.
+//! check that needs more than a command; and `tools`, `packages`, `reference`: how what they need is had.
 
 #![expect(clippy::print_stdout, reason = "a task reports on its standard output")]
 #![expect(clippy::disallowed_methods, reason = "a binary: it reads the environment and the clock")]

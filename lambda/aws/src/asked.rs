@@ -300,6 +300,7 @@ mod tests {
             r#"{"do":"standing","stream":"shop/production/server"}"#.to_owned(),
             r#"{"do":"announced","stream":"shop/production/server"}"#.to_owned(),
             r#"{"do":"lost","stream":"shop/production/server"}"#.to_owned(),
+            r#"{"do":"try"}"#.to_owned(),
             format!(
                 r#"{{"do":"adopt","stream":"shop/production/server","lost":{lost},"covered":{{"seq":9,"hash":"{hash}"}}}}"#
             ),
@@ -330,6 +331,19 @@ mod tests {
         ] {
             assert!(serde_json::from_str::<Asked>(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_trial_comes_back_as_it_went_unless_it_has_a_word_of_a_later_release() {
+        let races: Vec<_> = Course::ALL
+            .into_iter()
+            .flat_map(|course| Verdict::ALL.map(|verdict| Race { course, won: 2, verdict }))
+            .collect();
+        let text = serde_json::to_string(&TrialWire::from(Trial { races: races.clone() })).unwrap();
+        let read = |text: &str| serde_json::from_str::<TrialWire>(text).unwrap().read();
+        assert_eq!(read(&text), Some(Trial { races }));
+        assert_eq!(read(&text.replacen("replace", "erase", 1)), None);
+        assert_eq!(read(&text.replacen("unclear", "drawn", 1)), None);
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! The publish function: signs, and writes what clients fetch. It appends nothing.
 //!
-//! One invocation does one thing and answers when it is done, or just before Lambda would end the process. Nothing is
-//! left to run between two invocations: what was cut off, in whatever step, is found by the next sweep and goes on from
-//! there (FORMAT T-4.5).
+//! One invocation does one thing and answers when it is done, or just before Lambda would end the process. What was cut
+//! off, in whatever step, is found by the next sweep and goes on from there (FORMAT T-4.5); what is frozen in the middle
+//! of a step may go on later, and changes nothing then that somebody else has done since.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};

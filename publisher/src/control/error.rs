@@ -156,6 +156,9 @@ pub enum Kind {
     Internal,
 }
 
+/// Another try may succeed soon.
+const BUSY: Kind = Kind::Busy { retry_after_s: 1 };
+
 impl ControlError {
     /// The stable code of this error.
     pub fn code(&self) -> &'static str {
@@ -191,6 +194,10 @@ impl ControlError {
         if let Some(what) = self.misconfiguration() {
             return Kind::Misconfigured(what);
         }
+        // Any other fault of a store stays until somebody mends it.
+        if self.storage().is_some_and(StorageError::is_passing) {
+            return BUSY;
+        }
         match self {
             Self::Refused(refusal) => match refusal.place().1 {
                 Refusal::Invalid { .. } => Kind::Invalid,
@@ -223,41 +230,38 @@ impl ControlError {
             | Self::ListObjectDamaged { .. } => Kind::Conflict,
             Self::KeyReused => Kind::Unprocessable,
             Self::TooLarge => Kind::TooLarge,
-            // Any other fault of a store stays until somebody mends it.
             Self::Contended
             | Self::Late
-            | Self::Storage(StorageError::Busy | StorageError::Unavailable { .. })
-            | Self::Log(LogError::Storage(StorageError::Busy | StorageError::Unavailable { .. }))
-            | Self::Publication(PublicationError::Storage(
-                StorageError::Busy | StorageError::Unavailable { .. },
-            ))
             | Self::Publish(
                 PublishError::Contended
                 | PublishError::TimedOut
                 | PublishError::Unavailable { .. }
                 | PublishError::Sign(SignError::Unavailable { .. })
-                | PublishError::Log(LogError::Storage(StorageError::Busy | StorageError::Unavailable { .. }))
-                | PublishError::Publication(PublicationError::Storage(
-                    StorageError::Busy | StorageError::Unavailable { .. },
-                ))
                 | PublishError::Store(StoreError::Busy { .. } | StoreError::Unavailable { .. }),
-            ) => Kind::Busy { retry_after_s: 1 },
+            ) => BUSY,
             Self::Publish(error) if error.is_for_operators() => Kind::Conflict,
             _ => Kind::Internal,
         }
     }
 
-    /// What is wrong with how a service is set up, if that is it.
-    fn misconfiguration(&self) -> Option<Misconfiguration> {
-        let storage = match self {
+    /// What the store of records met, if that is it.
+    const fn storage(&self) -> Option<&StorageError> {
+        match self {
             Self::Storage(error)
             | Self::Log(LogError::Storage(error))
             | Self::Checkpoint(CheckpointError::Storage(error))
-            | Self::Publication(PublicationError::Storage(error)) => error,
-            Self::Publish(error) => return error.misconfiguration(),
-            _ => return None,
-        };
-        if let StorageError::Misconfigured { what, .. } = storage { Some(*what) } else { None }
+            | Self::Publication(PublicationError::Storage(error)) => Some(error),
+            Self::Publish(error) => error.storage(),
+            _ => None,
+        }
+    }
+
+    /// What is wrong with how a service is set up, if that is it.
+    fn misconfiguration(&self) -> Option<Misconfiguration> {
+        match self {
+            Self::Publish(error) => error.misconfiguration(),
+            other => other.storage()?.misconfiguration(),
+        }
     }
 
     /// What is wrong with the request's document, if that is it.
@@ -278,4 +282,30 @@ impl From<SealError> for ControlError {
 /// An entity without its bookkeeping: an object without members.
 pub(super) fn nothing() -> Json<'static> {
     Json::Object(Vec::new())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_that_is_busy_is_told_as_such_wherever_it_is_met() {
+        let wherever = |storage: fn() -> StorageError| {
+            [
+                ControlError::from(storage()),
+                LogError::from(storage()).into(),
+                CheckpointError::from(storage()).into(),
+                PublicationError::from(storage()).into(),
+                PublishError::from(LogError::from(storage())).into(),
+                PublishError::from(PublicationError::from(storage())).into(),
+            ]
+        };
+        let kinds = |storage| wherever(storage).map(|error| error.kind());
+        let what = Misconfiguration::Denied;
+        assert_eq!(kinds(|| StorageError::Busy), [BUSY; 6]);
+        assert_eq!(kinds(|| StorageError::Unavailable { source: "gone".into() }), [BUSY; 6]);
+        assert_eq!(kinds(|| StorageError::Full { path: "full".into() }), [Kind::Internal; 6]);
+        let denied = || StorageError::Misconfigured { what: Misconfiguration::Denied, detail: String::new() };
+        assert_eq!(kinds(denied), [Kind::Misconfigured(what); 6]);
+    }
 }

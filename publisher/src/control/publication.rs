@@ -304,26 +304,25 @@ impl ControlPlane {
             environments.iter().partition(|environment| is_production(environment));
         for part in [first, last] {
             let mut handed_over = JoinSet::new();
-            let mut keep = |done: Option<Result<(Stream, Published), _>>| {
-                let (stream, published) = done?.ok()?;
-                all.entry(stream.environment).or_default().insert(stream.view, published)
+            let mut keep = |(stream, published): (Stream, Published)| {
+                all.entry(stream.environment).or_default().insert(stream.view, published);
             };
             for stream in part.into_iter().flat_map(|environment| self.streams(&state, environment)) {
                 let left = budget.saturating_sub(begun.elapsed());
                 let one = self.clone().publish_one(stream.clone(), seq, left);
                 let one = async move { (stream, one.await) }.in_current_span();
+                if !left.is_zero() {
+                    keep(one.await);
+                    continue;
+                }
                 // Nobody waits for what is only handed over, so some of it goes side by side.
-                if handed_over.len() >= MAX_HANDED_OVER || !left.is_zero() {
-                    keep(handed_over.join_next().await);
+                if handed_over.len() >= MAX_HANDED_OVER {
+                    handed_over.join_next().await.into_iter().flatten().for_each(&mut keep);
                 }
-                if left.is_zero() {
-                    handed_over.spawn(one);
-                } else {
-                    keep(Some(Ok(one.await)));
-                }
+                handed_over.spawn(one);
             }
             while let Some(done) = handed_over.join_next().await {
-                keep(Some(done));
+                done.into_iter().for_each(&mut keep);
             }
         }
         all

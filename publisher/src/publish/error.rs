@@ -140,17 +140,23 @@ impl PublishError {
         }
     }
 
+    /// What the store of records met, if that is it.
+    pub(crate) const fn storage(&self) -> Option<&StorageError> {
+        match self {
+            Self::Log(LogError::Storage(error)) | Self::Publication(PublicationError::Storage(error)) => {
+                Some(error)
+            }
+            _ => None,
+        }
+    }
+
     /// What is wrong with how a service is set up, if that is it.
     pub fn misconfiguration(&self) -> Option<Misconfiguration> {
         match self {
             Self::Failed { code, .. } => Misconfiguration::of_code(code),
             Self::Store(StoreError::Misconfigured { what, .. })
-            | Self::Sign(SignError::Misconfigured { what, .. })
-            | Self::Log(LogError::Storage(StorageError::Misconfigured { what, .. }))
-            | Self::Publication(PublicationError::Storage(StorageError::Misconfigured { what, .. })) => {
-                Some(*what)
-            }
-            _ => None,
+            | Self::Sign(SignError::Misconfigured { what, .. }) => Some(*what),
+            other => other.storage()?.misconfiguration(),
         }
     }
 
